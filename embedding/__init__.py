@@ -1,0 +1,1 @@
+"""Stage one: embeddings of action sequences (and of image states), learned from random play."""

@@ -1,0 +1,95 @@
+"""Reading and writing checkpoints.
+
+A checkpoint is a torch file of tensors and plain values: readable with `torch.load(path, weights_only=True)`, so
+nothing in it is ever executed. It names its format and kind, and carries a digest of its content: a damaged file is
+refused instead of loaded wrongly. Writing is atomic: a temporary file in the same folder, fsynced, then renamed.
+"""
+
+import hashlib
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+
+import gymnasium
+import numpy
+import torch
+
+FORMAT = "dyne-1"
+
+
+class CheckpointError(Exception):
+    """A file that is not a whole checkpoint of the expected kind."""
+
+
+def save(path, kind, content):
+    """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
+    versions = {"torch": torch.__version__, "numpy": numpy.__version__, "gymnasium": gymnasium.__version__}
+    body = {"format": FORMAT, "kind": kind, "versions": {k: str(v) for k, v in versions.items()}, "content": content}
+    write_atomically(path, lambda file: torch.save({**body, "digest": _digest(body)}, file))
+
+
+def load(path, kind):
+    """Reads the content of a checkpoint of `kind`, with its tensors on the CPU.
+
+    Raises:
+        CheckpointError: no such file, not a checkpoint, of another kind or format, cut short or altered.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}")
+    try:
+        body = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a checkpoint, or damaged ({type(error).__name__})") from error
+    except (AttributeError, TypeError, IndexError, AssertionError, ImportError, OverflowError, MemoryError) as error:
+        raise CheckpointError(f"{path} is damaged ({type(error).__name__})") from error
+    if not isinstance(body, dict) or "format" not in body or "digest" not in body:
+        raise CheckpointError(f"{path} is a torch file, but not one of this project's")
+    if body["format"] != FORMAT or body.get("kind") != kind:
+        raise CheckpointError(f"{path} is a {body.get('kind')} in format {body['format']}, not a {kind} in {FORMAT}")
+    digest = body.pop("digest")
+    if digest != _digest(body):
+        raise CheckpointError(f"{path} is damaged: its content does not match its digest")
+    return body["content"]
+
+
+def write_atomically(path, write):
+    """Calls `write(file)` on a temporary file beside `path`, then puts it in the place of `path`."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _digest(value):
+    sha = hashlib.sha256()
+    _feed(sha, value)
+    return sha.hexdigest()
+
+
+def _feed(sha, value):
+    if isinstance(value, dict):
+        sha.update(b"d" + struct.pack("<q", len(value)))
+        for key, item in value.items():
+            _feed(sha, key)
+            _feed(sha, item)
+    elif isinstance(value, (list, tuple)):
+        sha.update(b"l" + struct.pack("<q", len(value)))
+        for item in value:
+            _feed(sha, item)
+    elif isinstance(value, torch.Tensor):
+        array = value.detach().cpu().contiguous()
+        sha.update(f"t{array.dtype}{tuple(array.shape)}".encode())
+        sha.update(array.reshape(-1).view(torch.uint8).numpy())
+    elif value is None or isinstance(value, (bool, int, float, str)):
+        sha.update(f"{type(value).__name__}:{value!r};".encode())
+    else:
+        raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")

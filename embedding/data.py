@@ -1,0 +1,194 @@
+"""Random play: what the embedding is learned from (ALGORITHMS: steps of a uniformly random policy, no reward).
+
+States are `concat(qpos, qvel)` of the whole simulator; for an environment that is not MuJoCo, its observation.
+Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout`; any other is stepped one by one.
+"""
+
+import hashlib
+import inspect
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from embedding.checkpoint import write_atomically
+from embedding.flags import UsageError, folder_of, time_limit
+from embedding.streams import reset_seed, stream
+
+
+@dataclass
+class RandomPlay:
+    """Episodes of random play, one after the other.
+
+    Attributes:
+        states: (T + E, S) float64: of every episode its first state and the one after each action.
+        actions: (T, A) float32, in the environment's units.
+        lengths: (E,) int64, the number of actions of each episode; they sum to T.
+    """
+
+    states: np.ndarray
+    actions: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass
+class Windows:
+    """All windows of k steps that lie inside an episode (paper, section 2.1: s_t, a^k, s_{t+k}).
+
+    Attributes:
+        states: (W, S) float32, s_t.
+        actions: (W, k, A) float32, a_t .. a_{t+k-1}, in the environment's units.
+        deltas: (W, S) float32, s_{t+k} - s_t.
+    """
+
+    states: torch.Tensor
+    actions: torch.Tensor
+    deltas: torch.Tensor
+
+
+def windows(play, k):
+    """Slides a window of k actions over every episode of `play`; none crosses a reset.
+
+    Raises:
+        UsageError: no episode has k steps.
+    """
+    action_start = np.concatenate([[0], np.cumsum(play.lengths)[:-1]])
+    starts, rows = [], []
+    for episode, (first, length) in enumerate(zip(action_start, play.lengths, strict=True)):
+        start = np.arange(first, first + max(0, length - k + 1))
+        starts.append(start)
+        rows.append(start + episode)  # every episode before this one has one state more than actions
+    start, row = np.concatenate(starts), np.concatenate(rows)
+    if len(start) == 0:
+        raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
+    return Windows(
+        states=torch.from_numpy(play.states[row].astype(np.float32)),
+        actions=torch.from_numpy(play.actions[start[:, None] + np.arange(k)]),
+        deltas=torch.from_numpy((play.states[row + k] - play.states[row]).astype(np.float32)),
+    )
+
+
+def simulator_state(env):
+    """Returns a function that reads `concat(qpos, qvel)` (S,), or None if the environment is not MuJoCo."""
+    mujoco = sys.modules.get("mujoco")
+    data = getattr(env.unwrapped, "data", None)
+    if mujoco is None or not isinstance(data, mujoco.MjData):
+        return None
+    return lambda: np.concatenate([env.unwrapped.data.qpos, env.unwrapped.data.qvel])
+
+
+def random_play(env, steps, seed):
+    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds."""
+    actions = stream(seed, "random play: actions").uniform(
+        env.action_space.low, env.action_space.high, size=(steps, *env.action_space.shape)
+    )
+    actions = actions.astype(np.float32)
+    if getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env):
+        return _play_open_loop(env, actions, seed)
+    return _play_stepwise(env, actions, seed)
+
+
+def _play_open_loop(env, actions, seed):
+    import mujoco
+    from mujoco import rollout
+
+    simulator, limit = env.unwrapped, time_limit(env)
+    model, skip, nq, nv = simulator.model, simulator.frame_skip, simulator.model.nq, simulator.model.nv
+    lengths = np.full(-(-len(actions) // limit), limit)
+    lengths[-1] = len(actions) - limit * (len(lengths) - 1)
+    read = simulator_state(env)
+    spec = mujoco.mjtState.mjSTATE_FULLPHYSICS
+    states, first, chunk = [], 0, 50
+    initial = np.zeros((chunk, mujoco.mj_stateSize(model, spec)))
+    with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True) as bar:
+        while first < len(lengths):
+            batch = lengths[first : first + chunk]
+            starts = np.zeros((len(batch), nq + nv))
+            controls = np.zeros((len(batch), limit, model.nu))
+            for i, length in enumerate(batch):
+                env.reset(seed=reset_seed(seed, "random play: resets", first + i))
+                starts[i] = read()
+                mujoco.mj_getState(model, simulator.data, initial[i], spec)
+                begin = (first + i) * limit
+                controls[i, :length] = actions[begin : begin + length]
+            trajectory, _ = rollout.rollout(
+                model, simulator.data, initial[: len(batch)], np.repeat(controls, skip, axis=1)
+            )
+            after = trajectory[:, skip - 1 :: skip, 1 : 1 + nq + nv]  # column 0 is the time
+            for start, later, length in zip(starts, after, batch, strict=True):
+                states += [start[None], later[:length]]
+            first += len(batch)
+            bar.update(int(batch.sum()))
+    return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
+
+
+def _play_stepwise(env, actions, seed):
+    read = simulator_state(env)
+    states, lengths = [], []
+    over = True
+    for action in tqdm(actions, desc="random play", unit="step", unit_scale=True):
+        if over:
+            observation, _ = env.reset(seed=reset_seed(seed, "random play: resets", len(lengths)))
+            states.append(read() if read else np.array(observation, dtype=np.float64))
+            lengths.append(0)
+        observation, _, terminated, truncated, _ = env.step(action)
+        states.append(read() if read else np.array(observation, dtype=np.float64))
+        lengths[-1] += 1
+        over = terminated or truncated
+    return RandomPlay(np.stack(states), actions, np.array(lengths, dtype=np.int64))
+
+
+# ---- the cache ----
+
+
+def load_random_play(env, steps, seed, results_dir):
+    """`random_play`, kept under `results_dir/<env>/data/`; the file's key holds everything that determines its content."""
+    key = json.dumps(_key(env, steps, seed), sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    path = Path(results_dir) / folder_of(env.spec.id) / "data" / f"random_play-{digest}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["key"]) == key:
+                    print(f"random play: read from {path}")
+                    return RandomPlay(file["states"], file["actions"], file["lengths"])
+        except Exception as error:  # whatever a damaged zip file raises, the answer is to play again
+            print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
+    play = random_play(env, steps, seed)
+    _check_finite(env, play)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))
+    return play
+
+
+def _key(env, steps, seed):
+    simulator, source = env.unwrapped, inspect.getsourcefile(type(env.unwrapped))
+    key = {
+        "env": env.spec.id,
+        "kwargs": repr(env.spec.kwargs),
+        "limit": time_limit(env),
+        "steps": steps,
+        "seed": seed,
+        "gymnasium": gymnasium.__version__,
+        "numpy": np.__version__,
+        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
+        "play": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+    }
+    if simulator_state(env):
+        import mujoco
+
+        model = np.zeros(mujoco.mj_sizeModel(simulator.model), np.uint8)
+        mujoco.mj_saveModel(simulator.model, None, model)
+        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}
+    return key
+
+
+def _check_finite(env, play):
+    if not np.isfinite(play.states).all():
+        row = int(np.argmin(np.isfinite(play.states).all(axis=1)))
+        raise UsageError(f"--env {env.spec.id}: state {row} of its random play is not finite")

@@ -1,0 +1,88 @@
+"""The action decoder d_a: from an embedding back to k raw actions (paper, section 3.1)."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from embedding import checkpoint
+from embedding.models import Whitening, mlp
+
+PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
+
+
+class ActionDecoder(nn.Module):
+    """d_a: an embedding z to the k raw actions of least norm that the encoder maps to z.
+
+    The embeddings it takes are whitened, as a policy sees them: zero mean, unit variance per dimension over random
+    play. A policy keeps within `max_embedding` of zero.
+
+    Args:
+        low, high: (A,) bounds of the environment of the actions; the output spans them.
+        k: the number of actions.
+        max_embedding: the largest |whitened z| that a policy should ask for.
+        env_id: the environment it was trained on.
+    """
+
+    def __init__(self, low, high, k, max_embedding=PRIOR_MAX_EMBEDDING, env_id=""):
+        super().__init__()
+        self.k, self.action_dim, self.max_embedding, self.env_id = k, len(low), max_embedding, env_id
+        self.register_buffer("low", torch.as_tensor(low))
+        self.register_buffer("high", torch.as_tensor(high))
+        self.whitening = Whitening(self.action_dim)  # of encoder means, which training compares with
+        self.layers = mlp(self.action_dim, k * self.action_dim)
+
+    def forward(self, z):
+        """Whitened embeddings (B, A) to raw actions (B, k, A) in the units of the environment."""
+        unit = torch.tanh(self.layers(z)).unflatten(1, (self.k, self.action_dim))
+        return (self.high + self.low) / 2 + unit * ((self.high - self.low) / 2)
+
+    def content(self):
+        """Everything that makes this decoder, as plain values and tensors."""
+        sizes = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
+        return sizes | {"weights": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
+
+    def save(self, path):
+        """Writes a checkpoint that is complete in itself."""
+        checkpoint.save(path, "decoder", self.content())
+
+    @classmethod
+    def load(cls, path):
+        """Reads a decoder; raises `checkpoint.CheckpointError` for anything that is not one."""
+        return cls.from_content(checkpoint.load(path, "decoder"))
+
+    @classmethod
+    def from_content(cls, content):
+        """Builds a decoder from `content()`: frozen, on the CPU."""
+        weights = content["weights"]
+        decoder = cls(weights["low"], weights["high"], content["k"], content["max_embedding"], content["env_id"])
+        decoder.load_state_dict(weights)
+        return decoder.eval().requires_grad_(False)
+
+
+def reconstruction_loss(decoder, encoder, z, actions):
+    """||e_a(d_a(z)) - z||^2, averaged over batch and dimensions, in whitened units (section 3.1, first term).
+
+    Args:
+        z: (B, A) whitened embeddings; actions: (B, k, A), d_a(z).
+    """
+    return F.mse_loss(decoder.whitening(encoder(actions)[0]), z)
+
+
+def action_norm(encoder, actions, form):
+    """The norm of d_a(z) (section 3.1, second term), of actions (B, k, A) normalised by their bounds; a mean over B.
+
+    Args:
+        form: `squared`, ||a^k||^2 as in the paper; `l2`, the sum over the k steps of ||a_j|| as in the release.
+    """
+    actions = encoder.normalise(actions)
+    if form == "squared":
+        return actions.square().sum((1, 2)).mean()
+    return actions.norm(dim=2).sum(1).mean()
+
+
+def decoder_loss(decoder, encoder, z, form, weight):
+    """L(d_a) of section 3.1. Returns the loss, and its two terms detached."""
+    actions = decoder(z)
+    reconstruction = reconstruction_loss(decoder, encoder, z, actions)
+    norm = action_norm(encoder, actions, form)
+    return reconstruction + weight * norm, reconstruction.detach(), norm.detach()

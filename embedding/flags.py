@@ -1,0 +1,220 @@
+"""From the command line to checked values: the parser, and what several scripts ask of their flags.
+
+Whatever is wrong with a flag becomes a `UsageError`: one line that names the flag, the value and the way out. `run`
+turns it into exit code 2. Every check here happens before anything is written.
+"""
+
+import argparse
+import difflib
+import json
+import math
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+
+import envs  # noqa: F401  (registers this project's environments)
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class UsageError(Exception):
+    """Bad input, said in one line that names the flag, the value and the way out."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors, and `-` and `_` interchangeable in flag names."""
+
+    def __init__(self, description):
+        super().__init__(
+            description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+
+    def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        return super().parse_args([_underscored(arg) for arg in args], namespace)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
+
+
+def _underscored(arg):
+    if not re.match(r"--[A-Za-z]", arg):
+        return arg
+    flag, equals, value = arg.partition("=")
+    return "--" + flag[2:].replace("-", "_") + equals + value
+
+
+def run(main):
+    """Calls `main()` as a script: a `UsageError` is printed as one line and exits with code 2."""
+    try:
+        main()
+    except UsageError as error:
+        print(f"{Path(sys.argv[0]).name}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+# ---- types of flags ----
+
+
+def _number(text, convert, accept, wanted):
+    try:
+        value = convert(text)
+    except (ValueError, OverflowError):
+        value = None
+    if value is None or not accept(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
+def _whole(text):
+    value = float(text)  # so that 1e6 is accepted
+    if not value.is_integer():
+        raise ValueError
+    return int(value) if abs(value) >= 2**53 or "e" in text.lower() or "." in text else int(text)
+
+
+def positive_int(text):
+    return _number(text, _whole, lambda v: 1 <= v < 2**53, "a whole number of at least 1")
+
+
+def non_negative_int(text):
+    return _number(text, _whole, lambda v: 0 <= v < 2**53, "a whole number of at least 0")
+
+
+def positive_float(text):
+    return _number(text, float, lambda v: 0 < v < math.inf, "a positive number")
+
+
+def non_negative_float(text):
+    return _number(text, float, lambda v: 0 <= v < math.inf, "a number of at least 0")
+
+
+def fraction(text):
+    return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+
+
+def folder_name(text):
+    """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash."""
+    if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder's name: use letters, digits and . _ + = -")
+    return text
+
+
+def add_common_flags(parser, threads):
+    """Adds the flags that every training script has; `threads` is the default of that flag."""
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
+    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
+    parser.add_argument("--threads", type=positive_int, default=threads, help="torch threads of this process")
+
+
+# ---- environments ----
+
+
+def folder_of(env_id):
+    """The folder of results/ that belongs to an environment id."""
+    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+
+
+def make_env(env_id, flag="--env_name", **kwargs):
+    """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
+
+    Args:
+        env_id: a registered id, or `module:id` for an environment of one's own.
+        flag: the flag that is named if the environment will not do.
+        kwargs: passed on to `gymnasium.make`.
+    Raises:
+        UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
+    """
+    try:
+        env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
+    except gymnasium.error.UnregisteredEnv as error:
+        near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else "python -c 'import gymnasium' lists none like it"
+        raise UsageError(f"{flag} {env_id}: there is no such environment: {hint}") from error
+    except gymnasium.error.Error as error:
+        raise UsageError(f"{flag} {env_id}: {error}") from error
+    space = env.action_space
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+        raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
+        raise UsageError(f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite")
+    if not isinstance(env.observation_space, gymnasium.spaces.Box) or len(env.observation_space.shape) != 1:
+        try:
+            env = gymnasium.wrappers.FlattenObservation(env)
+        except (NotImplementedError, ValueError, TypeError) as error:
+            kind = env.observation_space
+            raise UsageError(f"{flag} {env_id}: its observations, {kind}, have no flat form") from error
+    return env
+
+
+def time_limit(env):
+    """The environment's number of steps an episode, or None if it has no limit."""
+    return env.spec.max_episode_steps
+
+
+# ---- devices ----
+
+
+def choose_device(name, threads):
+    """Sets the number of torch threads and returns the torch device called `name` (`auto`: cuda where there is one)."""
+    torch.set_num_threads(threads)
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name}: there is no such device: use cpu, cuda or auto")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise UsageError(f"--device {name}: torch sees {found} CUDA devices here: use --device cpu")
+    return device
+
+
+# ---- result folders ----
+
+
+def check_run_folders(folders, overwrite):
+    """Raises `UsageError` if a folder exists and may not be replaced, or could not be written."""
+    for folder in folders:
+        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+            raise UsageError(f"--name: the run {folder} exists: choose another --name, or replace it with --overwrite")
+        parent = folder
+        while not parent.exists() and not parent.is_symlink():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UsageError(f"--results_dir: {parent} is not a folder that can be written: choose another")
+
+
+def make_run_folder(folder, flags):
+    """Makes (or, having been checked, empties) a run's folder and writes its `opt.json`."""
+    try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(f"--results_dir: {folder} cannot be written ({error.strerror}): choose another") from error
+    (folder / "opt.json").write_text(json.dumps(flags, indent=2, sort_keys=True) + "\n")
+
+
+def available_memory():
+    """Bytes of memory that are free for this process, as far as the system says."""
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        try:
+            for line in Path("/proc/meminfo").read_text().splitlines():
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        except OSError:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return sys.maxsize

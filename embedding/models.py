@@ -1,0 +1,113 @@
+"""The action encoder e_a, the predictor f and their objective (paper, section 2.2)."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
+SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors
+LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
+
+
+def mlp(inputs, outputs):
+    """inputs -> 400 -> 400 -> outputs with SELU."""
+    return nn.Sequential(
+        nn.Linear(inputs, HIDDEN), nn.SELU(), nn.Linear(HIDDEN, HIDDEN), nn.SELU(), nn.Linear(HIDDEN, outputs)
+    )
+
+
+class ActionEncoder(nn.Module):
+    """e_a: the distribution N(mu_a, sigma_a^2) of the embedding of k raw actions (section 2.2).
+
+    Args:
+        low, high: (A,) bounds of the environment that the actions come from. Actions are normalised by them here.
+        k: the number of actions in a sequence.
+    The embedding is as wide as a single action (appendix B).
+    """
+
+    def __init__(self, low, high, k):
+        super().__init__()
+        self.k, self.action_dim = k, len(low)
+        self.register_buffer("center", (torch.as_tensor(high) + torch.as_tensor(low)) / 2)
+        self.register_buffer("half_range", (torch.as_tensor(high) - torch.as_tensor(low)) / 2)
+        self.layers = mlp(k * self.action_dim, 2 * self.action_dim)
+
+    def normalise(self, actions):
+        """Raw actions (..., k, A) to [-1, 1]."""
+        return (actions - self.center) / self.half_range
+
+    def forward(self, actions):
+        """Raw actions (B, k, A) to mu_a (B, A) and log sigma_a^2 (B, A)."""
+        return self.layers(self.normalise(actions).flatten(1)).chunk(2, dim=1)
+
+
+class Whitening(nn.Module):
+    """Zero mean and unit variance per dimension (appendix B)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+
+    def fit(self, samples):
+        """Takes mean and standard deviation from samples (M, width); what does not vary is left unscaled."""
+        self.mean.copy_(samples.double().mean(0))
+        std = samples.double().std(0)
+        self.std.copy_(torch.where(std < SMALLEST_STD, 1.0, std))
+
+    def forward(self, x):
+        """Units of x to units of standard deviations."""
+        return (x - self.mean) / self.std
+
+    def inverse(self, x):
+        """Standard deviations back to units of x."""
+        return x * self.std + self.mean
+
+
+class Predictor(nn.Module):
+    """f: predicts the whitened change of state over k steps (section 2.2, appendix B).
+
+    Args:
+        state_dim: S.
+        embedding_dim: the width of z_a.
+        use_state: whether f sees s_t (the paper's f(z_s, z_a)) or z_a alone.
+    """
+
+    def __init__(self, state_dim, embedding_dim, use_state=True):
+        super().__init__()
+        self.use_state = use_state
+        self.state_whitening, self.delta_whitening = Whitening(state_dim), Whitening(state_dim)
+        self.layers = mlp(embedding_dim + use_state * state_dim, state_dim)
+
+    def forward(self, state, z):
+        """Whitened states (B, S) and z_a (B, A) to the expected whitened change (B, S)."""
+        return self.layers(torch.cat([state, z], dim=1) if self.use_state else z)
+
+    def target(self, delta):
+        """s_{t+k} - s_t (B, S), whitened and clipped."""
+        return self.delta_whitening(delta).clamp(-LARGEST_DELTA, LARGEST_DELTA)
+
+
+def sample_embedding(mu, log_variance, noise):
+    """z ~ N(mu, sigma^2) by reparametrisation, from standard normal noise; all (B, A)."""
+    return mu + noise * (log_variance / 2).exp()
+
+
+def prediction_loss(prediction, target):
+    """Term (1), -log p(s' | z_s, z_a): squared error, averaged over the S dimensions (appendix B) and the batch."""
+    return F.mse_loss(prediction, target)
+
+
+def kl_from_standard_normal(mu, log_variance):
+    """Terms (2) and (3), D_KL(N(mu, sigma^2) || N(0, I)) in nats: summed over dimensions, averaged over the batch."""
+    return (mu.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
+
+
+def dyne_loss(prediction, target, mu_a, log_variance_a, gamma):
+    """The objective L of section 2.2 for states given as they are: term (1) + gamma * term (3).
+
+    Returns:
+        the loss, and its two terms detached.
+    """
+    error, kl = prediction_loss(prediction, target), kl_from_standard_normal(mu_a, log_variance_a)
+    return error + gamma * kl, error.detach(), kl.detach()

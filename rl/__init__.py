@@ -1,0 +1,1 @@
+"""Stage two: TD3 in raw and in DynE action spaces."""

@@ -1,0 +1,115 @@
+"""The action space that a policy acts in: raw actions, or embeddings that a decoder turns into k raw actions."""
+
+import numpy as np
+import torch
+
+from embedding.decoder import ActionDecoder
+
+
+class RawActions:
+    """The environment's own actions: a plan is one action.
+
+    Args:
+        low, high: (A,) float32, the environment's bounds.
+    The policy's bound is the first entry of `high` in every dimension (10 on Thrower), as in the release; where the
+    bounds are not symmetric about zero it is each dimension's own range.
+    """
+
+    k = 1
+
+    def __init__(self, low, high):
+        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        self.dim = len(self.low)
+        if np.array_equal(self.low, -self.high):
+            self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, self.high[0])
+        else:
+            self.center, self.scale = (self.high + self.low) / 2, (self.high - self.low) / 2
+        self.policy_low = np.maximum(self.low, self.center - self.scale)
+        self.policy_high = np.minimum(self.high, self.center + self.scale)
+        self.noise_unit = 1.0  # exploration noise is in raw units, and so is the target policy's
+        self.target_noise_unit = 1.0
+
+    def sample(self, rng):
+        """A uniformly random action (A,) float32."""
+        return rng.uniform(self.low, self.high).astype(np.float32)
+
+    def decode(self, action):
+        """The plan of an action (A,): itself, within the bounds; (1, A)."""
+        return np.clip(action, self.low, self.high)[None]
+
+    def content(self):
+        """What `from_content` builds the same space from: plain values and tensors."""
+        return {"kind": "raw", "low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+
+
+class DynEActions:
+    """Embeddings z of a decoder: a plan is its k raw actions, run open loop.
+
+    Args:
+        decoder: an `ActionDecoder`, of this environment or of another with the same number of actions. Decoded
+            actions are in the raw units of its environment and are clipped to these bounds:
+        low, high: (A,) float32, the bounds of the environment that is acted in.
+    """
+
+    def __init__(self, decoder, low, high):
+        self.decoder, self.k, self.dim = decoder.cpu(), decoder.k, decoder.action_dim
+        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        bound = decoder.max_embedding
+        self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, bound, np.float32)
+        self.policy_low, self.policy_high = -self.scale, self.scale
+        self.noise_unit, self.target_noise_unit = bound, bound / self.k
+
+    def sample(self, rng):
+        """A uniformly random embedding (A,) float32 within max_embedding."""
+        return rng.uniform(self.policy_low, self.policy_high).astype(np.float32)
+
+    @torch.no_grad()
+    def decode(self, z):
+        """The plan d_a(z) of an embedding (A,): raw actions (k, A)."""
+        return np.clip(self.decoder(torch.from_numpy(z).unsqueeze(0))[0].numpy(), self.low, self.high)
+
+    def content(self):
+        """What `from_content` builds the same space from: plain values and tensors."""
+        bounds = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+        return {"kind": "dyne", "decoder": self.decoder.content(), **bounds}
+
+
+def from_content(content):
+    """The action space that `content()` described."""
+    low, high = content["low"].numpy(), content["high"].numpy()
+    if content["kind"] == "raw":
+        return RawActions(low, high)
+    return DynEActions(ActionDecoder.from_content(content["decoder"]), low, high)
+
+
+class Plans:
+    """The plan under way in each of N environments.
+
+    Attributes:
+        z: (N, D) float32, the action of the policy that each plan comes from.
+        raw: (N, k, A) float32, its raw actions.
+        step: (N,) int, how many of them have been executed; k where a new plan is due.
+    """
+
+    def __init__(self, actions, n):
+        self.actions = actions
+        self.z = np.zeros((n, actions.dim), np.float32)
+        self.raw = np.zeros((n, actions.k, len(actions.low)), np.float32)
+        self.step = np.full(n, actions.k)
+
+    def due(self):
+        """(N,) bool: which environments need a new plan."""
+        return self.step == self.actions.k
+
+    def start(self, n, z):
+        """Begins the plan of `z` (D,) in environment `n`."""
+        self.z[n], self.raw[n], self.step[n] = z, self.actions.decode(z), 0
+
+    def drop(self, n):
+        """Forgets the rest of the plan of environment `n`: its episode has ended."""
+        self.step[n] = self.actions.k
+
+    def next(self, n):
+        """The next raw action (A,) of environment `n`."""
+        self.step[n] += 1
+        return self.raw[n, self.step[n] - 1]

@@ -1,0 +1,81 @@
+"""Evaluating a policy: returns of whole episodes without exploration noise, and videos of them."""
+
+import numpy as np
+
+from embedding.streams import reset_seed
+from rl.action_spaces import Plans
+
+
+def evaluate(policies, envs, seeds, evaluation, episodes):
+    """Plays `episodes` episodes a seed, each seed in its own environment, all seeds side by side.
+
+    Start states depend on the seed, the number of the evaluation and the number of the episode only.
+
+    Args:
+        policies: states (N, S) and due (N,) bool to actions (N, D), of which the due ones are used.
+        envs: N environments that nothing else uses.
+        seeds: the N seeds.
+        evaluation: the number of this evaluation within the run.
+    Returns:
+        (N, episodes) float64 returns.
+    """
+    count = len(envs)
+    returns, episode = np.zeros((count, episodes)), np.zeros(count, dtype=np.int64)
+    plans = Plans(policies.actions, count)
+
+    def reset(n):
+        seed = reset_seed(seeds[n], "evaluation", evaluation, int(episode[n]))
+        return np.asarray(envs[n].reset(seed=seed)[0], dtype=np.float32)
+
+    states = np.stack([reset(n) for n in range(count)])
+    while (running := episode < episodes).any():
+        due = plans.due() & running
+        if due.any():
+            chosen = policies.act(states, due)
+            for n in np.flatnonzero(due):
+                plans.start(n, chosen[n])
+        for n in np.flatnonzero(running):
+            states[n], reward, terminated, truncated, _ = envs[n].step(plans.next(n))
+            returns[n, episode[n]] += float(reward)
+            if terminated or truncated:
+                episode[n] += 1
+                plans.drop(n)
+                if episode[n] < episodes:
+                    states[n] = reset(n)
+    return returns
+
+
+def record_video(policy, env, path, seeds):
+    """Plays one episode for every reset seed in `seeds`, into one video.
+
+    Args:
+        policy: an object with `reset()` and `select_action(observation)`.
+        env: an environment made with `render_mode="rgb_array"`.
+        path: the file, an mp4.
+    Returns:
+        a list of the episodes' returns.
+    """
+    import imageio_ffmpeg
+
+    returns, writer = [], None
+    try:
+        for seed in seeds:
+            observation, _ = env.reset(seed=seed)
+            policy.reset()
+            total, over = 0.0, False
+            while not over:
+                if writer is None:
+                    frame = env.render()
+                    height, width = frame.shape[:2]
+                    fps = env.metadata.get("render_fps", 30)
+                    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=2)
+                    writer.send(None)
+                writer.send(np.ascontiguousarray(env.render()))
+                observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
+                total += float(reward)
+                over = terminated or truncated
+            returns.append(total)
+    finally:
+        if writer is not None:
+            writer.close()
+    return returns

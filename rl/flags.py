@@ -1,0 +1,84 @@
+"""The flags that all scripts of rl/ have, and the checks that go with them."""
+
+from pathlib import Path
+
+from embedding.checkpoint import CheckpointError
+from embedding.decoder import ActionDecoder
+from embedding.flags import (
+    Parser,
+    UsageError,
+    add_common_flags,
+    folder_name,
+    folder_of,
+    fraction,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+
+
+def training_parser(description, policy_names):
+    """A parser with the flags of every training script; the first of `policy_names` is the default."""
+    parser = Parser(description)
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="what acts")
+    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
+    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained side by side from --seed on")
+    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed, in whole blocks")
+    parser.add_argument("--start_timesteps", type=non_negative_int, default=0, help="random steps at the start")
+    parser.add_argument("--update_every", type=positive_int, default=100, help="steps, then updates, in a block")
+    parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
+    parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
+    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument("--render_freq", type=non_negative_int, default=0, help="steps between videos; 0: none")
+    parser.add_argument("--tensorboard", action="store_true", help="also write tensorboard events")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--lr", type=positive_float, default=1e-3, help="Adam's step size, actor and critics")
+    parser.add_argument("--discount", type=fraction, default=0.99, help="discount factor a raw step")
+    parser.add_argument("--tau", type=fraction, default=0.005, help="how far targets move at an update of the actor")
+    parser.add_argument(
+        "--policy_freq", type=positive_int, default=2, help="updates of the critics to one of the actor"
+    )
+    parser.add_argument(
+        "--expl_noise", type=non_negative_float, default=0.1, help="exploration noise: raw units; DynE: max_embedding"
+    )
+    parser.add_argument(
+        "--policy_noise", type=non_negative_float, default=0.2, help="target noise: raw units; DynE: max_embedding / k"
+    )
+    parser.add_argument("--noise_clip", type=non_negative_float, default=0.5, help="bound of the target noise")
+    add_common_flags(parser, threads=1)
+    return parser
+
+
+def load_decoder(args, env):
+    """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment."""
+    source = args.source_env or env.spec.id
+    if args.decoder.endswith(".pt"):
+        path = Path(args.decoder)
+    else:
+        path = Path(args.results_dir).absolute() / folder_of(source) / args.decoder / "decoder.pt"
+    if not path.is_file():
+        train = "" if args.decoder.endswith(".pt") else f": train it with python embedding/main.py --env {source}"
+        named = (
+            "" if args.decoder in ("default", str(path)) or args.decoder.endswith(".pt") else f" --name {args.decoder}"
+        )
+        raise UsageError(f"--decoder {args.decoder}: there is no {path}{train}{named}")
+    try:
+        decoder = ActionDecoder.load(path)
+    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
+        reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
+        raise UsageError(f"--decoder {args.decoder}: {reason}: train it anew with embedding/main.py") from error
+    wanted = env.action_space.shape[0]
+    if decoder.action_dim != wanted:
+        raise UsageError(
+            f"--decoder {args.decoder}: it makes actions of {decoder.action_dim} numbers ({decoder.env_id}), "
+            f"{env.spec.id} takes {wanted}: use a decoder trained on an environment with as many"
+        )
+    limit = env.spec.max_episode_steps
+    if decoder.k > limit:
+        raise UsageError(
+            f"--decoder {args.decoder}: its plans of {decoder.k} steps are longer than an episode of {env.spec.id} "
+            f"({limit} steps): train one with a smaller --traj_len"
+        )
+    return decoder

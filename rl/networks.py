@@ -1,0 +1,104 @@
+"""Actor and twin critics of N independent seeds, as batched matrix products.
+
+Every weight has a leading axis of seeds, so N agents train in one process as `torch.baddbmm`. On the CPU each seed's
+numbers are bit for bit those that it would have alone.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from embedding.streams import torch_stream
+
+HIDDEN = (400, 300)
+
+
+class StackedMLP(nn.Module):
+    """M independent networks inputs -> 400 -> 300 -> outputs with ReLU, one tensor a layer.
+
+    Args:
+        inputs, outputs: widths.
+        generators: M CPU generators; each slice is initialised from its own as a layer of its own
+            (`nn.Linear`'s default), since fan-in is read wrongly off a stacked tensor.
+    """
+
+    def __init__(self, inputs, outputs, generators):
+        super().__init__()
+        widths = [inputs, *HIDDEN, outputs]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+            bound = 1 / math.sqrt(fan_in)
+            weight = [torch.empty(fan_in, fan_out).uniform_(-bound, bound, generator=g) for g in generators]
+            bias = [torch.empty(1, fan_out).uniform_(-bound, bound, generator=g) for g in generators]
+            self.weights.append(nn.Parameter(torch.stack(weight)))
+            self.biases.append(nn.Parameter(torch.stack(bias)))
+
+    def forward(self, x):
+        """(M, B, inputs) to (M, B, outputs)."""
+        return _forward(x, self.weights, self.biases)
+
+    def optimizer(self, lr):
+        """Adam for these networks, by which a seed's numbers do not depend on the seeds beside it.
+
+        The fused kernel rounds the last elements of a tensor, those beyond a multiple of its vector, differently;
+        tensors whose slices do not fill whole vectors take the slower way.
+        """
+        whole = [p for p in self.parameters() if p[0].numel() % 16 == 0]
+        rest = [p for p in self.parameters() if p[0].numel() % 16]
+        groups = [{"params": whole, "fused": True}, {"params": rest, "fused": False, "foreach": True}]
+        return torch.optim.Adam(groups, lr=lr)
+
+
+def _forward(x, weights, biases):
+    *hidden, (weight, bias) = zip(weights, biases, strict=True)
+    for w, b in hidden:
+        x = torch.baddbmm(b, x, w).relu_()
+    if weight.shape[2] == 1:  # a one-wide matrix product is rounded differently when it is the only one of its batch
+        return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
+    return torch.baddbmm(bias, x, weight)
+
+
+class Actor(nn.Module):
+    """mu: states to actions, tanh scaled to the policy's bounds.
+
+    Args:
+        state_dim, action_dim: S and D.
+        center, scale: (D,) the actions are center + scale * tanh.
+        seeds: the N seeds.
+    """
+
+    def __init__(self, state_dim, action_dim, center, scale, seeds):
+        super().__init__()
+        self.register_buffer("center", torch.as_tensor(center))
+        self.register_buffer("scale", torch.as_tensor(scale))
+        self.mlp = StackedMLP(state_dim, action_dim, [torch_stream(seed, "actor: initial weights") for seed in seeds])
+
+    def forward(self, state):
+        """(N, B, S) to (N, B, D)."""
+        return self.center + self.scale * torch.tanh(self.mlp(state))
+
+
+class TwinCritic(nn.Module):
+    """Q_1 and Q_2, stacked: network 2n + j is Q_{j+1} of seed n.
+
+    Args:
+        inputs: width of the critic's input, which is put together by the agent.
+        seeds: the N seeds.
+    """
+
+    def __init__(self, inputs, seeds):
+        super().__init__()
+        generators = [torch_stream(seed, "critic: initial weights", twin) for seed in seeds for twin in (0, 1)]
+        self.mlp = StackedMLP(inputs, 1, generators)
+
+    def forward(self, x):
+        """(N, B, inputs) to (N, 2, B): both critics."""
+        n, batch, width = x.shape
+        both = x.unsqueeze(1).expand(n, 2, batch, width).reshape(2 * n, batch, width)
+        return self.mlp(both).view(n, 2, batch)
+
+    def first(self, x):
+        """(N, B, inputs) to (N, B): Q_1 alone, with its weights held fixed: no gradient reaches them."""
+        weights, biases = ([p.detach()[::2] for p in tensors] for tensors in (self.mlp.weights, self.mlp.biases))
+        return _forward(x, weights, biases).squeeze(-1)

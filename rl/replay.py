@@ -1,0 +1,71 @@
+"""Replay of complete plans, for N independent seeds.
+
+A row is (s, z, i, R, factor, s'): the window from step i of a plan to its end, with its rewards already summed
+(`rl.dyne_td3.plan_returns`). Rows are written once their window is complete, so a window never reaches into the next
+episode or past the ring's head, and a raw action is a plan of one step.
+"""
+
+import numpy as np
+import torch
+
+from embedding.flags import UsageError, available_memory
+from rl.td3 import Batch
+
+FIRST_CAPACITY = 16_384
+
+
+class Replay:
+    """A ring of rows for each of N seeds, on one device, that grows up to `capacity` rows.
+
+    Args:
+        num_seeds: N.
+        state_dim, action_dim: S and D.
+        capacity: the most rows that are kept a seed.
+        device: torch device.
+    """
+
+    def __init__(self, num_seeds, state_dim, action_dim, capacity, device):
+        self.widths = [state_dim, action_dim, 1, 1, 1, state_dim]
+        self.capacity, self.device = capacity, device
+        self.rows = torch.zeros(num_seeds, min(capacity, FIRST_CAPACITY), sum(self.widths), device=device)
+        self.written = np.zeros(num_seeds, dtype=np.int64)  # rows ever written, a seed
+
+    @property
+    def sizes(self):
+        """(N,) int: how many rows of each seed can be sampled."""
+        return np.minimum(self.written, self.capacity)
+
+    def append(self, n, rows):
+        """Writes rows (M, S + D + 3 + S), float32 numpy, of seed `n` behind its last, over its oldest when full."""
+        rows = torch.from_numpy(rows[-self.capacity :]).to(self.device)
+        skipped = max(0, len(rows) - self.capacity)
+        while self.written[n] + len(rows) > self.rows.shape[1] and self.rows.shape[1] < self.capacity:
+            self._grow()
+        places = (self.written[n] + skipped + torch.arange(len(rows), device=self.device)) % self.capacity
+        self.rows[n, places] = rows
+        self.written[n] += skipped + len(rows)
+
+    def _grow(self):
+        seeds, old, width = self.rows.shape
+        rows = torch.zeros(seeds, min(self.capacity, 2 * old), width, device=self.device)
+        rows[:, :old] = self.rows
+        self.rows = rows
+
+    def sample(self, indices):
+        """Rows at `indices` (U, N, B), as U batches."""
+        seeds = torch.arange(self.rows.shape[0], device=self.device)[:, None]
+        rows = self.rows[seeds, torch.from_numpy(indices).to(self.device)]
+        return [Batch(*row.split(self.widths, dim=-1)) for row in rows]
+
+
+def check_memory(num_seeds, state_dim, action_dim, rows, device):
+    """Prints what the replay of a run of `rows` rows will take; raises `UsageError` if it is not there."""
+    needed = num_seeds * rows * (2 * state_dim + action_dim + 3) * 4
+    growing = needed * 3 // 2  # while the last growth copies the rows
+    free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
+    if growing > free:
+        raise UsageError(
+            f"--replay_size {rows}: the replay of {num_seeds} seeds takes {needed / 1e9:.1f} GB, {growing / 1e9:.1f} GB "
+            f"while it grows, and {free / 1e9:.1f} GB are free on {device}: use fewer rows, or --num_seeds {num_seeds // 2}"
+        )
+    print(f"replay: {needed / 1e9:.2f} GB on {device} once {rows:,} rows of {num_seeds} seeds are full")

@@ -1,0 +1,170 @@
+"""TD3 (Fujimoto et al., 2018) for N independent seeds at once."""
+
+from typing import NamedTuple
+
+import torch
+
+from rl.networks import Actor, TwinCritic
+
+
+class Batch(NamedTuple):
+    """B sampled rows of each of N seeds.
+
+    Attributes:
+        state: (N, B, S).
+        action: (N, B, D), a raw action, or z.
+        plan_step: (N, B, 1), i, the place of the raw action within its plan; 0 for raw actions.
+        reward: (N, B, 1), the discounted sum of rewards until `next_state`.
+        discount: (N, B, 1), what the value of `next_state` counts for: gamma^h, or 0 after termination.
+        next_state: (N, B, S).
+    """
+
+    state: torch.Tensor
+    action: torch.Tensor
+    plan_step: torch.Tensor
+    reward: torch.Tensor
+    discount: torch.Tensor
+    next_state: torch.Tensor
+
+
+class TD3:
+    """Twin delayed deep deterministic policy gradients.
+
+    Args:
+        state_dim: S.
+        actions: the action space of the policy (`rl.action_spaces`).
+        seeds: the N seeds.
+        device: torch device.
+        lr: Adam's step size, actor and critics.
+        tau: share of the networks that moves into the targets at each actor update.
+        policy_noise: standard deviation of the target policy's noise, in units of the action.
+        noise_clip: bound of that noise, likewise.
+        policy_freq: actor and targets are updated at every `policy_freq`-th update.
+    """
+
+    sees_plan_step = False
+
+    def __init__(self, state_dim, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):
+        self.state_dim, self.actions, self.num_seeds, self.device = state_dim, actions, len(seeds), device
+        self.tau, self.policy_noise, self.noise_clip, self.policy_freq = tau, policy_noise, noise_clip, policy_freq
+        # Repeated, lest a wide state drown the action.
+        action_inputs = actions.dim + self.sees_plan_step
+        self.repeats = max(1, int(0.5 * state_dim / action_inputs))
+        critic_inputs = state_dim + self.repeats * action_inputs
+
+        def actor():
+            return Actor(state_dim, actions.dim, actions.center, actions.scale, seeds).to(device)
+
+        def critic():
+            return TwinCritic(critic_inputs, seeds).to(device)
+
+        self.actor, self.target_actor, self.critic, self.target_critic = actor(), actor(), critic(), critic()
+        self.acting_actor = self.actor if device.type == "cpu" else actor().cpu()
+        for frozen in (self.target_actor, self.target_critic, self.acting_actor if device.type != "cpu" else None):
+            if frozen is not None:
+                frozen.requires_grad_(False)
+        self.actor_optimizer = self.actor.mlp.optimizer(lr)
+        self.critic_optimizer = self.critic.mlp.optimizer(lr)
+        self.low = torch.as_tensor(actions.policy_low, device=device)
+        self.high = torch.as_tensor(actions.policy_high, device=device)
+        self.updates = 0
+        self.clear_diagnostics()
+
+    @torch.no_grad()
+    def act(self, states):
+        """The policy without noise: states (N, S) to actions (N, D), numpy float32 both."""
+        return self.acting_actor(torch.from_numpy(states).unsqueeze(1)).squeeze(1).numpy()
+
+    def sync_acting(self):
+        """Makes `act` follow the trained actor; on the CPU it always does."""
+        if self.acting_actor is not self.actor:
+            self.acting_actor.load_state_dict(self.actor.state_dict())
+
+    def critic_input(self, state, action, plan_step):
+        """What Q is a function of: (s, a), the action repeated. All (N, B, ·)."""
+        return torch.cat([state, *[action] * self.repeats], dim=-1)
+
+    @torch.no_grad()
+    def target_value(self, batch, noise):
+        """y = reward + discount * min_j Q'_j(s', clip(mu'(s') + clipped noise), 0): (N, B, 1).
+
+        Args:
+            noise: (N, B, D) standard normal.
+        """
+        noise = (noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
+        action = (self.target_actor(batch.next_state) + noise).clamp_(self.low, self.high)
+        value = self.target_critic(self.critic_input(batch.next_state, action, torch.zeros_like(batch.plan_step)))
+        return batch.reward + batch.discount * value.amin(1).unsqueeze(-1)
+
+    def update(self, batch, noise):
+        """One update of every seed: a function of the networks, a `Batch` and `noise` (N, B, D) alone."""
+        self.updates += 1
+        target = self.target_value(batch, noise).squeeze(-1).unsqueeze(1)
+        values = self.critic(self.critic_input(batch.state, batch.action, batch.plan_step))
+        squares = (values - target).square()
+        _descend(squares.sum() / squares.shape[-1], self.critic, self.critic_optimizer)
+        self._critic_losses += squares.detach()
+        if self.updates % self.policy_freq == 0:
+            self._update_actor(batch)
+            for target_net, net in ((self.target_actor, self.actor), (self.target_critic, self.critic)):
+                torch._foreach_lerp_(list(target_net.parameters()), [p.detach() for p in net.parameters()], self.tau)
+
+    def _update_actor(self, batch):
+        # Deterministic policy gradient; a DynE action begins at i = 0 (paper, section 3.2).
+        action = self.actor(batch.state)
+        values = self.critic.first(self.critic_input(batch.state, action, torch.zeros_like(batch.plan_step)))
+        _descend(-values.sum() / values.shape[-1], self.actor, self.actor_optimizer)
+        self._values += values.detach()
+        self._value_updates += 1
+
+    # ---- diagnostics ----
+
+    def clear_diagnostics(self):
+        """Forgets the sums that `diagnostics` reports."""
+        self._critic_losses, self._values, self._from, self._value_updates = 0.0, 0.0, self.updates, 0
+
+    def diagnostics(self):
+        """Means since `clear_diagnostics`: for each seed its critic loss (both critics) and its value Q_1(s, mu(s))."""
+        updates = self.updates - self._from
+        nothing = [float("nan")] * self.num_seeds
+        losses, values = nothing, nothing
+        if updates:
+            losses = [squares.mean().item() * 2 / updates for squares in self._critic_losses.cpu()]
+        if self._value_updates:
+            values = [value.mean().item() / self._value_updates for value in self._values.cpu()]
+        return [{"critic_loss": loss, "value": value} for loss, value in zip(losses, values, strict=True)]
+
+    # ---- checkpoints ----
+
+    def _parts(self):
+        """Every network and optimiser, with the number of stacked networks that each seed has in it."""
+        return {
+            "actor": (self.actor, 1),
+            "target_actor": (self.target_actor, 1),
+            "critic": (self.critic, 2),
+            "target_critic": (self.target_critic, 2),
+        }, {"actor": (self.actor_optimizer, 1), "critic": (self.critic_optimizer, 2)}
+
+    def state_dict(self, n):
+        """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
+        networks, optimizers = self._parts()
+        state = {"updates": self.updates}
+        for name, (network, width) in networks.items():
+            state[name] = [p.detach()[n * width : (n + 1) * width].cpu().clone() for p in network.parameters()]
+        for name, (optimizer, width) in optimizers.items():
+            moments = [optimizer.state[p] for group in optimizer.param_groups for p in group["params"]]
+            state[f"{name}_optimizer"] = [
+                {
+                    key: value.cpu().clone() if value.dim() == 0 else value[n * width : (n + 1) * width].cpu().clone()
+                    for key, value in moment.items()
+                }
+                for moment in moments
+            ]
+        return state
+
+
+def _descend(loss, network, optimizer):
+    parameters = list(network.parameters())
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.grad = gradient
+    optimizer.step()

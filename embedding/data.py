@@ -8,6 +8,8 @@ import hashlib
 import inspect
 import json
 import sys
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,7 +159,7 @@ def load_random_play(env, steps, seed, results_dir):
                 if str(file["key"]) == key:
                     print(f"random play: read from {path}")
                     return RandomPlay(file["states"], file["actions"], file["lengths"])
-        except Exception as error:  # whatever a damaged zip file raises, the answer is to play again
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
     _check_finite(env, play)

@@ -11,8 +11,8 @@ class Collector:
     """Runs N environments and writes complete windows to the replay.
 
     What it holds between blocks is all that a run's data depends on, besides the replay and the networks: each seed's
-    episode (its number, return, length, last observation), its plan under way with the steps already taken, and the
-    streams "exploration" (noise of the policy, random actions) and "resets" (by episode number).
+    episode (its number, return, actions taken, last observation), its plan under way with the steps already taken,
+    and the streams "exploration" (noise of the policy, random actions) and "resets" (by episode number).
 
     Args:
         envs: N environments.
@@ -32,7 +32,8 @@ class Collector:
         self.pending = [[] for _ in envs]  # (state, reward) of the steps of the plan under way
         self.steps = 0  # environment steps, the same for every seed
         self.episodes = np.zeros(len(envs), dtype=np.int64)  # ended ones
-        self.returns, self.lengths = np.zeros(len(envs)), np.zeros(len(envs), dtype=np.int64)
+        self.returns = np.zeros(len(envs))
+        self.taken = [[] for _ in envs]  # raw actions of the episode under way
         self.states = np.stack([self._reset(n) for n in range(len(envs))])
 
     def _reset(self, n):
@@ -52,15 +53,16 @@ class Collector:
             self._begin_plans(act)
             self.steps += 1
             for n, env in enumerate(self.envs):
-                observation, reward, terminated, truncated, _ = env.step(self.plans.next(n))
+                action = self.plans.next(n).copy()
+                observation, reward, terminated, truncated, _ = env.step(action)
+                self.taken[n].append(action)
                 self.pending[n].append((self.states[n].copy(), float(reward)))
                 self.states[n] = observation
                 self.returns[n] += float(reward)
-                self.lengths[n] += 1
                 if self.plans.due()[n] or terminated or truncated:
                     rows[n].append(self._windows(n, terminated))
                 if terminated or truncated:
-                    ended[n].append((self.steps, float(self.returns[n]), int(self.lengths[n])))
+                    ended[n].append((self.steps, float(self.returns[n]), len(self.taken[n])))
                     self._next_episode(n)
         for n, parts in enumerate(rows):
             if parts:
@@ -100,13 +102,26 @@ class Collector:
     def _next_episode(self, n):
         self.plans.drop(n)
         self.episodes[n] += 1
-        self.returns[n], self.lengths[n] = 0.0, 0
+        self.returns[n], self.taken[n] = 0.0, []
         self.states[n] = self._reset(n)
 
     def state_dict(self, n):
         """Everything of seed index `n` that the next steps depend on, as plain values and tensors.
 
-        The episode under way is kept as its number, from which its reset seed follows, and its actions would restore
-        the simulator; here are the plan and the pending window.
+        The simulator follows from the episode's number, which gives its reset seed, and the actions taken since.
         """
-        return {}
+        states, rewards = zip(*self.pending[n], strict=True) if self.pending[n] else ((), ())
+        return {
+            "steps": self.steps,
+            "episodes": int(self.episodes[n]),
+            "return": float(self.returns[n]),
+            "taken": [action.tolist() for action in self.taken[n]],
+            "plan": {
+                "z": self.plans.z[n].tolist(),
+                "raw": self.plans.raw[n].tolist(),
+                "step": int(self.plans.step[n]),
+                "states": [state.tolist() for state in states],
+                "rewards": list(rewards),
+            },
+            "exploration": self.exploration[n].bit_generator.state,
+        }

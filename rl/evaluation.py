@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from embedding.flags import UsageError
 from embedding.streams import reset_seed
+from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl.action_spaces import Plans
 
 
@@ -45,37 +47,52 @@ def evaluate(policies, envs, seeds, evaluation, episodes):
     return returns
 
 
+def rendering_backend(flag):
+    """Prepares OpenGL for videos; raises `UsageError` naming `flag` where this machine cannot draw."""
+    try:
+        select_gl_backend()
+    except RenderingUnavailable as error:
+        raise UsageError(f"{flag}: {error}") from error
+
+
+def play(policy, env, seed, frames=None):
+    """Plays one episode of `env`, reset with `seed`, and returns its return.
+
+    Args:
+        policy: an object with `reset()` and `select_action(observation)`.
+        frames: a list that the images of the states acted in are appended to; none are drawn without it.
+    """
+    observation, _ = env.reset(seed=seed)
+    policy.reset()
+    total, over = 0.0, False
+    while not over:
+        if frames is not None:
+            frames.append(env.render())
+        observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
+        total += float(reward)
+        over = terminated or truncated
+    return total
+
+
 def record_video(policy, env, path, seeds):
-    """Plays one episode for every reset seed in `seeds`, into one video.
+    """Plays one episode for every reset seed in `seeds` and writes them as one mp4; returns their returns.
 
     Args:
         policy: an object with `reset()` and `select_action(observation)`.
         env: an environment made with `render_mode="rgb_array"`.
-        path: the file, an mp4.
-    Returns:
-        a list of the episodes' returns.
+        path: the file.
     """
     import imageio_ffmpeg
 
-    returns, writer = [], None
-    try:
-        for seed in seeds:
-            observation, _ = env.reset(seed=seed)
-            policy.reset()
-            total, over = 0.0, False
-            while not over:
-                if writer is None:
-                    frame = env.render()
-                    height, width = frame.shape[:2]
-                    fps = env.metadata.get("render_fps", 30)
-                    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=2)
-                    writer.send(None)
-                writer.send(np.ascontiguousarray(env.render()))
-                observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
-                total += float(reward)
-                over = terminated or truncated
-            returns.append(total)
-    finally:
-        if writer is not None:
-            writer.close()
+    frames, returns = [], []
+    for seed in seeds:
+        returns.append(play(policy, env, seed, frames))
+    height, width = frames[0].shape[:2]
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (width, height), fps=env.metadata.get("render_fps", 30), macro_block_size=2
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(frame))
+    writer.close()
     return returns

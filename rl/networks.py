@@ -4,6 +4,7 @@ Every weight has a leading axis of seeds, so N agents train in one process as `t
 numbers are bit for bit those that it would have alone.
 """
 
+import itertools
 import math
 
 import torch
@@ -27,7 +28,7 @@ class StackedMLP(nn.Module):
         super().__init__()
         widths = [inputs, *HIDDEN, outputs]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+        for fan_in, fan_out in itertools.pairwise(widths):
             bound = 1 / math.sqrt(fan_in)
             weight = [torch.empty(fan_in, fan_out).uniform_(-bound, bound, generator=g) for g in generators]
             bias = [torch.empty(1, fan_out).uniform_(-bound, bound, generator=g) for g in generators]

@@ -53,10 +53,12 @@ class Policy:
         env_id: the environment it was trained on.
         method: TD3, DynE-TD3, random or random-DynE.
         seed: the seed it was trained with.
+        sizes: (S, A), the widths of its observations and of its raw actions; S is None for a random policy.
     """
 
-    def __init__(self, env_id, method, seed, actions, act):
+    def __init__(self, env_id, method, seed, actions, act, state_dim=None):
         self.env_id, self.method, self.seed = env_id, method, seed
+        self.sizes = state_dim, len(actions.low)
         self._actions, self._act = actions, act
         self.reset()
 
@@ -118,4 +120,9 @@ def load_policy(run):
     actor = Actor(saved["state_dim"], actions.dim, actions.center, actions.scale, seeds=[0])
     actor.load_state_dict(saved["actor"])
     actor.requires_grad_(False)
-    return Policy(*names, actions, lambda observation: actor(torch.from_numpy(observation)[None])[0, 0].numpy())
+    return Policy(
+        *names,
+        actions,
+        lambda observation: actor(torch.from_numpy(observation)[None])[0, 0].numpy(),
+        saved["state_dim"],
+    )

@@ -6,6 +6,7 @@ wherever the seeds' episodes stand. Evaluations, checkpoints and videos fall bet
 
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -22,7 +23,7 @@ from embedding.flags import (
 )
 from embedding.streams import reset_seed, stream
 from rl.collection import Collector
-from rl.evaluation import evaluate, record_video
+from rl.evaluation import evaluate, record_video, rendering_backend
 from rl.policies import ActorPolicies, Policy, RandomPolicies, policy_content
 from rl.replay import Replay, check_memory
 from rl.results import SeedResults
@@ -39,8 +40,7 @@ class Experiment:
 
     def __init__(self, args, make_actions, agent_class):
         self.args = args
-        if args.render_freq:
-            _need_rendering()
+        self.video_env = _video_env(args.env_name) if args.render_freq else None
         self.device = choose_device(args.device, args.threads)
         self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         env = make_env(args.env_name)
@@ -102,6 +102,9 @@ class Experiment:
         self._save_checkpoints()
         for results in self.results:
             results.close()
+        for env in (*self.envs, *self.eval_envs, self.video_env):
+            if env is not None:
+                env.close()
 
     def _block(self):
         episodes = self.collector.episodes.copy()
@@ -158,14 +161,10 @@ class Experiment:
         return returns.mean(axis=1)
 
     def _record_videos(self):
-        env = make_env(self.args.env_name, render_mode="rgb_array")
-        try:
-            for n, seed in enumerate(self.seeds):
-                (self.folders[n] / "videos").mkdir(exist_ok=True)
-                path = self.folders[n] / "videos" / f"{self.collector.steps}.mp4"
-                record_video(self._policy(n), env, path, [reset_seed(seed, "video", self.collector.steps)])
-        finally:
-            env.close()
+        for n, seed in enumerate(self.seeds):
+            (self.folders[n] / "videos").mkdir(exist_ok=True)
+            path = self.folders[n] / "videos" / f"{self.collector.steps}.mp4"
+            record_video(self._policy(n), self.video_env, path, [reset_seed(seed, "video", self.collector.steps)])
 
     def _policy(self, n):
         """The policy of seed index `n` as it stands, for one environment."""
@@ -199,10 +198,13 @@ class Experiment:
             checkpoint.save(self.folders[n] / "checkpoint.pt", "run", content)
 
 
-def _need_rendering():
-    from envs.rendering import RenderingUnavailable, select_gl_backend
-
+def _video_env(env_name):
+    """An environment that can draw: a first image is drawn now, so that what is missing is missed before the run."""
+    rendering_backend("--render_freq")
     try:
-        select_gl_backend()
-    except RenderingUnavailable as error:
-        raise UsageError(f"--render_freq: {error}") from error
+        env = make_env(env_name, render_mode="rgb_array")
+        env.reset(seed=0)
+        env.render()
+    except (gymnasium.error.Error, ImportError) as error:
+        raise UsageError(f"--render_freq: {env_name} cannot be drawn here: {error}") from error
+    return env

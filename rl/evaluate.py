@@ -1,0 +1,60 @@
+"""Evaluates the trained policies of a run, and records them.
+
+    python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
+
+takes a run's folder (every seed in it) or the folder of one seed. Prints the mean and standard deviation of the
+returns; the video shows the episodes of the first seed.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from embedding.checkpoint import CheckpointError
+from embedding.flags import Parser, UsageError, make_env, non_negative_int, positive_int, run
+from embedding.streams import reset_seed
+from rl.evaluation import play, record_video, rendering_backend
+from rl.policies import load_policy, seed_folders
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("run", help="folder of a run or of one of its seeds")
+    parser.add_argument("--env_name", "--env", default=None, help="environment to play; none: the run's own")
+    parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
+    parser.add_argument("--video", default=None, help="file for a video (mp4)")
+    parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
+    args = parser.parse_args()
+    if args.video:
+        video = Path(args.video)
+        if video.suffix != ".mp4" or not video.absolute().parent.is_dir():
+            raise UsageError(f"--video {args.video}: name an .mp4 file in a folder that exists")
+        rendering_backend("--video")
+    try:
+        policies = [load_policy(folder) for folder in seed_folders(args.run)]
+    except CheckpointError as error:
+        raise UsageError(f"{args.run}: {error}: give the folder of a run that rl/main_*.py wrote") from error
+
+    env_id = args.env_name or policies[0].env_id
+    env = make_env(env_id)
+    state_dim, action_dim = policies[0].sizes
+    if env.action_space.shape[0] != action_dim or state_dim not in (None, env.observation_space.shape[0]):
+        raise UsageError(
+            f"--env_name {env_id}: its observations and actions have {env.observation_space.shape[0]} and "
+            f"{env.action_space.shape[0]} numbers, the policy's {state_dim} and {action_dim}: use an environment like it"
+        )
+    seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
+    print(f"{env_id}: {args.episodes} episodes a seed")
+    for policy in policies:
+        returns = [play(policy, env, seed) for seed in seeds]
+        print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
+    if args.video:
+        env = make_env(env_id, render_mode="rgb_array")
+        returns = record_video(policies[0], env, args.video, seeds[: args.video_episodes])
+        env.close()
+        print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -65,7 +65,7 @@ def check_memory(num_seeds, state_dim, action_dim, rows, device):
     free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
     if growing > free:
         raise UsageError(
-            f"--replay_size {rows}: the replay of {num_seeds} seeds takes {needed / 1e9:.1f} GB, {growing / 1e9:.1f} GB "
-            f"while it grows, and {free / 1e9:.1f} GB are free on {device}: use fewer rows, or --num_seeds {num_seeds // 2}"
+            f"--replay_size: {rows:,} rows of {num_seeds} seeds take {needed / 1e9:.1f} GB, {growing / 1e9:.1f} GB while "
+            f"they grow, and {free / 1e9:.1f} GB are free on {device}: use fewer rows, or a smaller --num_seeds"
         )
     print(f"replay: {needed / 1e9:.2f} GB on {device} once {rows:,} rows of {num_seeds} seeds are full")

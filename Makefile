@@ -1,0 +1,37 @@
+# Two commands: `make demo` trains and shows DynE on ReacherVertical, `make test` runs linter and tests.
+# Both first make .venv with the pinned requirements. A CPU-only torch: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := --results_dir results/demo --overwrite
+DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2
+
+.PHONY: demo demo-embedding demo-rl demo-td3 demo-dyne test
+
+demo: demo-embedding
+	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
+	$(BIN)/python rl/plot_runs.py results/demo --out results/demo/curves.png
+	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
+	$(BIN)/python rl/evaluate.py results/demo/rl/ReacherVertical-v2/DynE-TD3/default --video results/demo/DynE-TD3.mp4 || [ $$? -eq 2 ]
+
+demo-embedding: .venv/installed
+	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO)
+
+demo-td3:
+	$(BIN)/python rl/main_td3.py $(DEMO_RL)
+
+demo-dyne:
+	TQDM_POSITION=1 $(BIN)/python rl/main_dyne.py $(DEMO_RL)
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+.venv/installed: requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: name a newer one with make PYTHON=python3.11 ..."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) has no venv module (Debian: apt-get install python3-venv)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	@touch $@

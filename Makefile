@@ -3,19 +3,21 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-DEMO := --results_dir results/demo --overwrite
-DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2
+INSTALLED := .venv/installed
+DEMO_DIR := results/demo
+DEMO := --results_dir $(DEMO_DIR) --overwrite
+DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
 .PHONY: demo demo-embedding demo-rl demo-td3 demo-dyne test
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
-	$(BIN)/python rl/plot_runs.py results/demo --out results/demo/curves.png
+	$(BIN)/python rl/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
-	$(BIN)/python rl/evaluate.py results/demo/rl/ReacherVertical-v2/DynE-TD3/default --video results/demo/DynE-TD3.mp4 || [ $$? -eq 2 ]
+	$(BIN)/python rl/evaluate.py $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default --video $(DEMO_DIR)/DynE-TD3.mp4 || [ $$? -eq 2 ]
 
-demo-embedding: .venv/installed
-	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO)
+demo-embedding: $(INSTALLED)
+	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO) $(EMBEDDING_FLAGS)
 
 demo-td3:
 	$(BIN)/python rl/main_td3.py $(DEMO_RL)
@@ -23,7 +25,7 @@ demo-td3:
 demo-dyne:
 	TQDM_POSITION=1 $(BIN)/python rl/main_dyne.py $(DEMO_RL)
 
-test: .venv/installed
+test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest

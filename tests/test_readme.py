@@ -1,0 +1,103 @@
+"""Every command and every piece of Python in the README runs, in its order, with small settings."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+EMBEDDING = "--steps 600 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 3"
+RL = "--max_timesteps 200 --eval_freq 100 --eval_episodes 1"
+SMALL = {
+    "embedding/main.py": EMBEDDING,
+    "rl/main_td3.py": f"{RL} --num_seeds 2",
+    "rl/main_dyne.py": f"{RL} --num_seeds 2",
+    "rl/evaluate.py": "--episodes 1 --video_episodes 1",
+    "rl/plot_runs.py": "",
+    "benchmarks/run_all.py": "",
+}
+NOT_RUN = ("pip install", "apt-get install", "jupyter notebook", "make test", "make demo")  # see the tests below
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def commands():
+    return [line for block in blocks("bash") for line in block.splitlines() if line and not line.startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder that looks like the repository, so that the commands run word for word and write nothing into it."""
+    folder = tmp_path_factory.mktemp("readme")
+    for name in ("embedding", "rl", "envs", "benchmarks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def run(folder, command):
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_every_script_of_a_command_is_known():
+    for command in commands():
+        words = shlex.split(command)
+        assert command.startswith(NOT_RUN) or (words[0] == "python" and words[1] in SMALL), command
+
+
+def test_commands_run(folder):
+    ran = 0
+    for command in commands():
+        words = shlex.split(command)
+        if words[0] != "python" or words[1].startswith("benchmarks/"):
+            continue
+        small = shlex.split(SMALL[words[1]])
+        results = ["--results_dir", str(folder / "results")] if "/main" in words[1] else []
+        done = run(folder, [sys.executable, *words[1:], *small, *results])
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        ran += 1
+    assert ran >= 10
+    assert (folder / "out.mp4").stat().st_size > 1000
+    assert (folder / "results" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    for block in blocks("python"):
+        done = run(folder, [sys.executable, "-c", block])
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
+def test_demo_runs_twice(tmp_path):
+    make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
+    small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL} --max_timesteps 1000"]
+    for _ in range(2):
+        done = run(ROOT, [*make, *small])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "DynE-TD3.mp4").stat().st_size > 1000
+        assert "DynE-TD3" in done.stdout and "TD3" in done.stdout
+
+
+def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
+    make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
+    small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL} --max_timesteps 1000", "MUJOCO_GL=nothing"]
+    done = run(ROOT, [*make, *small])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "curves.png").exists() and not (tmp_path / "DynE-TD3.mp4").exists()
+    assert "MUJOCO_GL" in done.stderr
+
+
+def test_installation_lines_name_the_pinned_versions():
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), flags=re.M))
+    assert f"torch {pinned['torch']}" in README
+    for package in ("gymnasium", "mujoco"):
+        assert f"`{package}` {pinned[package].rsplit('.', 1)[0]}" in README
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_make_targets_exist(target):
+    done = run(ROOT, ["make", "-n", target])
+    assert done.returncode == 0, done.stderr

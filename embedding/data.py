@@ -163,8 +163,11 @@ def load_random_play(env, steps, seed, results_dir):
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
     _check_finite(env, play)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))
+    except OSError as error:
+        raise UsageError(f"--results_dir: {path} cannot be written ({error.strerror}): choose another") from error
     return play
 
 

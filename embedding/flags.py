@@ -106,13 +106,13 @@ def folder_name(text):
     return text
 
 
-def add_common_flags(parser, threads):
-    """Adds the flags that every training script has; `threads` is the default of that flag."""
+def add_common_flags(parser):
+    """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
     parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
-    parser.add_argument("--threads", type=positive_int, default=threads, help="torch threads of this process")
+    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
 
 
 # ---- environments ----
@@ -133,9 +133,11 @@ def make_env(env_id, flag="--env_name", **kwargs):
     Raises:
         UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
     """
+    if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
+        raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
     try:
         env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)

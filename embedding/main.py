@@ -55,7 +55,7 @@ def parse(args=None):
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
-    add_common_flags(parser, threads=2)
+    add_common_flags(parser)
     return parser.parse_args(args)
 
 

@@ -47,7 +47,7 @@ def training_parser(description, policy_names):
         "--policy_noise", type=non_negative_float, default=0.2, help="target noise: raw units; DynE: max_embedding / k"
     )
     parser.add_argument("--noise_clip", type=non_negative_float, default=0.5, help="bound of the target noise")
-    add_common_flags(parser, threads=1)
+    add_common_flags(parser)
     return parser
 
 

@@ -1,0 +1,345 @@
+"""Learning curves: reading them, averaging them over seeds with an interval, printing and drawing them.
+
+The notebook rl_plots.ipynb and the scripts plot_runs.py and publish.py share these functions. Curves are long-form
+frames of one evaluation a row, with the columns of `CURVES`: environment id, method, name of the run or variant, seed,
+environment steps of the policy, mean return of the evaluation's episodes.
+"""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from embedding.flags import REPOSITORY, UsageError
+from rl.results import EVAL_COLUMNS
+
+CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
+PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
+ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
+NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return": "float64"}
+
+# A method has one colour in all figures, and its place in legends and tables.
+COLORS = {
+    "TD3": "#1f77b4",
+    "DynE-TD3": "#d62728",
+    "S-DynE-TD3": "#ff7f0e",
+    "SA-DynE-TD3": "#9467bd",
+    "Pixel-TD3": "#17becf",
+    "VAE-TD3": "#2ca02c",
+    "SAC": "#8c564b",
+    "PPO": "#bcbd22",
+    "SAC-LSP": "#e377c2",
+    "random": "#7f7f7f",
+    "random-DynE": "#b58f8f",
+}
+# Where a method has several names, the further ones take these.
+NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
+
+# Returns read off the authors' released plots (2 seeds), after so many steps.
+AUTHORS = {"ReacherVertical-v2": {"TD3": {50_000: -9}, "DynE-TD3": {50_000: -8}}}
+# The returns that the authors' plots of methods from states span.
+AUTHORS_RANGE = {
+    "ReacherVertical-v2": (-20, -5),
+    "ReacherTurn-v2": (-210, -75),
+    "ReacherPush-v2": (-200, -60),
+    "Pusher-v2": (-60, -20),
+    "Striker-v2": (-350, -130),
+    "Thrower-v2": (-800, -40),
+}
+
+alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
+
+
+# ---- reading ----
+
+
+def results_dir():
+    """The folder that the notebook reads: the repository's results/, or what the variable DYNE_RESULTS names."""
+    folder = Path(os.environ.get("DYNE_RESULTS") or REPOSITORY / "results")
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def load_published(results):
+    """The curves in `results`/published/**/*.csv, named `published`; raises `UsageError` if there are none."""
+    return _load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES]
+
+
+def load_ablations(results):
+    """The curves in `results`/ablations/**/*.csv, named by their variant; raises `UsageError` if there are none."""
+    return _load_long_form(Path(results) / "ablations", ABLATION).rename(columns={"variant": "name"})
+
+
+def _load_long_form(folder, columns):
+    frames = [read_csv(file, columns) for file in sorted(folder.glob("**/*.csv"))]
+    if not sum(map(len, frames)):
+        raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
+    curves = pd.concat(frames, ignore_index=True)
+    again = curves[curves.duplicated(columns[:-1])]
+    if len(again):
+        where = ", ".join(str(again.iloc[0][column]) for column in columns[:-1])
+        raise UsageError(f"{folder}: two rows are of one evaluation ({where}): remove one of the files")
+    return curves
+
+
+def load_runs(results):
+    """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none."""
+    folders = sorted({file.parent.parent for file in Path(results).glob("rl/*/*/*/seed_*/eval.csv")})
+    runs = [run for run in map(load_run, folders) if len(run)]
+    if not runs:
+        raise UsageError(f"{results}: no evaluations in it: rl/<env>/<method>/<name>/seed_<n>/eval.csv are looked for")
+    return pd.concat(runs, ignore_index=True)
+
+
+def load_run(run):
+    """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet."""
+    env, method, name = Path(run).absolute().parts[-3:]
+    files = seed_files(run).items()
+    seeds = [read_csv(file, EVAL_COLUMNS, growing=True).assign(seed=seed) for seed, file in files]
+    return pd.concat(seeds, ignore_index=True).assign(env=env, method=method, name=name)[CURVES]
+
+
+def seed_files(run):
+    """{seed: its eval.csv} of a run's folder, in the order of the seeds; raises `UsageError` if there are none."""
+    files = {file.parent.name.removeprefix("seed_"): file for file in Path(run).glob("seed_*/eval.csv")}
+    files = {int(seed): file for seed, file in files.items() if seed.isdecimal()}
+    if not files:
+        raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
+    return dict(sorted(files.items()))
+
+
+def read_csv(path, columns, growing=False):
+    """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
+
+    Raises:
+        UsageError: no such file, other columns, or an entry that is empty or not a finite number.
+    """
+    try:
+        text = Path(path).read_text()
+        text = text[: text.rfind("\n") + 1] if growing else text
+        header, *rows = [*csv.reader(text.splitlines())] or [[]]
+        if header != columns:
+            raise ValueError(f"its first line is {','.join(header)}")
+        for line, row in enumerate(rows, start=2):
+            if len(row) != len(columns) or "" in row:
+                raise ValueError(f"line {line} is {','.join(row)}")
+        table = pd.DataFrame(rows, columns=columns).astype({c: NUMBERS.get(c, "str") for c in columns})
+        if not np.isfinite(table.mean_return).all():
+            raise ValueError(f"line {np.isfinite(table.mean_return).argmin() + 2} has no finite return")
+    except (OSError, ValueError, OverflowError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: not a table of {','.join(columns)}: {reason}") from error
+    return table
+
+
+def select(curves, envs, methods):
+    """The rows of these environments and methods; raises `UsageError` if there are none."""
+    chosen = curves[curves.env.isin(envs) & curves.method.isin(methods)]
+    if not len(chosen):
+        raise UsageError(f"no curves yet of {' or '.join(methods)} on {' or '.join(envs)}")
+    return chosen
+
+
+# ---- averaging ----
+
+
+def bin_width_of(last_step):
+    """The default width of bins, in steps: the least of 1, 2, 5, 10, 20, 25, 50, 100 … that makes at most 20 of them."""
+    widths = (factor * 10**exponent // 2 for exponent in range(20) for factor in (2, 4, 5, 10))
+    return next(width for width in widths if 20 * width >= last_step)
+
+
+def bootstrap(values, resamples=10_000):
+    """The mean of one value a seed (N,) and its bootstrapped 95 % interval: (mean, low, high).
+
+    Whole seeds are resampled, every time with the same random stream. One seed has no interval: low and high are NaN.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) == 1:
+        return values[0], np.nan, np.nan
+    drawn = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    return values.mean(), low, high
+
+
+def summarize(curves, bin_width=None):
+    """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and interval over seeds.
+
+    A bin holds the evaluations after its left edge up to its right edge, and stands at its right edge (the last one
+    at the last evaluation), so that no curve is ahead of its data. The untrained policy, at step 0, has its own bin.
+
+    Args:
+        curves: a frame of `CURVES`.
+        bin_width: in steps; None: `bin_width_of` the last step of each environment.
+    Returns:
+        A frame of env, method, series (what legends say), steps, mean, low, high, seeds (how many are in the bin).
+    """
+    rows = []
+    for env, of_env in curves.groupby("env", sort=False):
+        width = bin_width or bin_width_of(of_env.steps.max())
+        for (method, name), label in series_of(curves).items():
+            one = of_env[(of_env.method == method) & (of_env.name == name)]
+            edges = np.minimum(-(-one.steps // width) * width, one.steps.max())
+            per_seed = one.groupby([edges.rename("edge"), "seed"]).mean_return.mean()
+            for edge, values in per_seed.groupby(level="edge"):
+                rows.append((env, method, label, edge, *bootstrap(values), len(values)))
+    return pd.DataFrame(rows, columns=["env", "method", "series", "steps", "mean", "low", "high", "seeds"])
+
+
+def table(curves, steps=None, bin_width=None):
+    """Returns at given steps, as text: mean ± half the width of the interval (number of seeds).
+
+    An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do. Where the
+    authors' plots tell a return, a row of theirs follows.
+
+    Args:
+        curves: a frame of `CURVES`, of one environment.
+        steps: counts of environment steps, the columns; None: quarters of the last step.
+        bin_width: in steps; None: `bin_width_of` the last step.
+    Returns:
+        A frame of str, a row a series; `-` where a series has no evaluation.
+    """
+    last, rows = int(curves.steps.max()), {}
+    steps = steps or sorted({last * quarter // 4 for quarter in range(5)})
+    width = bin_width or bin_width_of(last)
+    for (method, name), label in series_of(curves).items():
+        one = curves[(curves.method == method) & (curves.name == name)]
+        windows = [one[(step - width < one.steps) & (one.steps <= step)] for step in steps]
+        rows[label] = [_entry(window.groupby("seed").mean_return.mean()) for window in windows]
+    for method, returns in AUTHORS.get(curves.env.iloc[0], {}).items():
+        if method in set(curves.method) and set(steps) & set(returns):
+            rows[f"{method}, authors' plot"] = [f"{returns[step]}" if step in returns else "-" for step in steps]
+    columns = pd.Index([f"{step:,}".replace(",", " ") for step in steps], name="steps")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _entry(values):
+    if not len(values):
+        return "-"
+    mean, low, high = bootstrap(values)
+    return f"{mean:.1f} ± {(high - low) / 2:.1f} ({len(values)} seeds)" if len(values) > 1 else f"{mean:.1f} (1 seed)"
+
+
+def series_of(curves):
+    """{(method, name): label} in the order of legends; the label is the method, and the name where it has several."""
+    order = list(COLORS)
+
+    def place(pair):
+        method, name = pair
+        known = order.index(method) if method in order else len(order)
+        return known, method, not name.startswith("published"), not name.startswith("default"), name
+
+    pairs = sorted(set(zip(curves.method, curves.name, strict=True)), key=place)
+    methods = [method for method, _ in pairs]
+    return {(method, name): method if methods.count(method) == 1 else f"{method}, {name}" for method, name in pairs}
+
+
+# ---- drawing ----
+
+
+def figure(curves, bin_width=None):
+    """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
+
+    Args:
+        curves: a frame of `CURVES`.
+        bin_width: see `summarize`.
+    """
+    colors, further = {}, 0
+    for (method, _), label in series_of(curves).items():
+        if method in COLORS and COLORS[method] not in colors.values():
+            colors[label] = COLORS[method]
+        else:
+            colors[label] = NAME_COLORS[further % len(NAME_COLORS)]
+            further += 1
+    summaries = summarize(curves, bin_width).groupby("env", sort=False)
+    panels = [_panel(number, summary, colors) for number, (_, summary) in enumerate(summaries)]
+    chart = alt.concat(*panels, columns=3)
+    # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
+    views = [view for param in chart.params if param.name.startswith("near") for view in param.views]
+    by_series = alt.PointSelectionConfig(type="point", fields=["series"])
+    legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
+    chart.params = [*chart.params, legend]
+    return (
+        chart.configure(font="Helvetica, Arial, sans-serif", background="white")
+        .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#ececec")
+        .configure_legend(labelFontSize=12, labelLimit=320, symbolStrokeWidth=3, symbolSize=110)
+        .configure_title(fontSize=15, fontWeight="normal")
+    )
+
+
+def _panel(number, summary, colors):
+    """One environment's layers: bands, lines, points that tell their numbers, and the authors' diamonds."""
+    env, last = summary.env.iloc[0], summary.steps.max()
+    steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
+    returns = alt.Scale(domain=_returns_shown(summary), nice=False)
+    ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
+    colors = alt.Scale(domain=[*colors], range=[*colors.values()])
+    axes = {
+        "x": alt.X("steps:Q", title="environment steps", scale=steps, axis=ticks),
+        "y": alt.Y("mean:Q", title="return", scale=returns),
+        "color": alt.Color(
+            "series:N", title=None, scale=colors, legend=alt.Legend(symbolType="stroke", symbolOpacity=1)
+        ),
+    }
+    base = alt.Chart(summary).encode(**axes)
+    low = alt.Y("low:Q", title="return", scale=returns)
+    chosen = {"param": "chosen"}
+    near = alt.selection_point(name=f"near_{number}", on="pointerover", nearest=True, empty=False)
+    told = [alt.Tooltip("series:N", title="method"), alt.Tooltip("steps:Q", format=",")]
+    told += [alt.Tooltip(f"{column}:Q", format=".2f") for column in ("mean", "low", "high")]
+    layers = [
+        base.mark_area(clip=True).encode(
+            y=low, y2="high:Q", opacity=alt.condition(chosen, alt.value(0.2), alt.value(0.03))
+        ),
+        base.mark_line(clip=True).encode(opacity=alt.condition(chosen, alt.value(1), alt.value(0.15))),
+        base.mark_point(clip=True, filled=True, size=70)
+        .encode(opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=[*told, "seeds:Q"])
+        .add_params(near, alt.selection_interval(name=f"zoom_{number}", bind="scales")),
+    ]
+    first = summary.drop_duplicates("method").set_index("method").series
+    read_off = [
+        {"series": first[method], "steps": step, "mean": value, "source": "authors' plot"}
+        for method, values in AUTHORS.get(env, {}).items()
+        for step, value in values.items()
+        if method in first and step <= last
+    ]
+    if read_off:
+        shape = alt.Shape("source:N", title=None, scale=alt.Scale(range=["diamond"]))
+        diamonds = alt.Chart(pd.DataFrame(read_off)).mark_point(
+            clip=True, filled=True, size=130, stroke="white", opacity=1
+        )
+        layers.append(diamonds.encode(**axes, shape=shape, tooltip=["source:N", *told[:2], "mean:Q"]))
+    return alt.layer(*layers).properties(width=400, height=270, title=env)
+
+
+def _returns_shown(summary):
+    """The range of the returns' axis: the authors' if all curves end in it, else what follows the first tenth."""
+    later = summary[summary.steps >= summary.steps.max() / 10]
+    low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
+    authors = AUTHORS_RANGE.get(summary.env.iloc[0])
+    if authors:
+        if summary.groupby("series")["mean"].last().between(*authors).all():
+            return list(authors)
+        low, high = min(low, authors[0]), max(high, authors[1])
+    margin = 0.05 * (high - low) or 1
+    return [low - margin, high + margin]
+
+
+def save(chart, path):
+    """Draws a chart into a .png file, 2 pixels a point, or an .svg file; raises `UsageError` if it cannot."""
+    try:
+        chart.save(str(path), scale_factor=2)
+    except OSError as error:
+        raise UsageError(f"{path}: it cannot be written ({error.strerror})") from error
+
+
+def show(chart):
+    """In a notebook: the interactive chart and, for where nothing interactive runs, an image of it."""
+    from IPython.display import Image, display
+
+    image = io.BytesIO()
+    chart.save(image, format="png", scale_factor=2)
+    display(chart, Image(image.getvalue(), retina=True))

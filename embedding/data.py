@@ -187,6 +187,7 @@ def _key(env, steps, seed):
     if simulator_state(env):
         import mujoco
 
+        env.reset(seed=0)  # a start may be written into the model: always the same one here
         model = np.zeros(mujoco.mj_sizeModel(simulator.model), np.uint8)
         mujoco.mj_saveModel(simulator.model, None, model)
         key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}

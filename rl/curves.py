@@ -321,7 +321,7 @@ def _returns_shown(summary):
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
     if authors:
-        if summary.groupby("series")["mean"].last().between(*authors).all():
+        if later.groupby("series")["mean"].last().between(*authors).all():
             return list(authors)
         low, high = min(low, authors[0]), max(high, authors[1])
     margin = 0.05 * (high - low) or 1

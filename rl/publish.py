@@ -24,8 +24,6 @@ from embedding.main import parse
 from rl.curves import ABLATION, PUBLISHED, load_run, seed_files
 from rl.flags import training_parser
 
-PACKAGES = ["torch", "mujoco", "gymnasium", "numpy"]
-
 
 def main():
     parser = Parser(__doc__.splitlines()[0])
@@ -83,10 +81,9 @@ def check(curves, flags):
     kinds = curves[["env", "method"]].drop_duplicates()
     if len(kinds) > 1:
         raise UsageError(f"runs: they are {' and '.join(kinds.method + ' on ' + kinds.env)}: publish them one by one")
-    seeds = [seed for _, seed in flags]
-    twice = [seed for seed in seeds if seeds.count(seed) > 1]
-    if twice:
-        raise UsageError(f"runs: seed {twice[0]} is in two of them: publish runs of different seeds")
+    twice = curves[curves.duplicated(["seed", "steps"])]
+    if len(twice):
+        raise UsageError(f"runs: seed {twice.seed.iloc[0]} is in two of them: publish runs of different seeds")
     reached = curves.groupby("seed").steps.max()
     for (folder, seed), of_seed in flags.items():
         if reached.get(seed, -1) < last_evaluation(of_seed):
@@ -135,9 +132,8 @@ def decoder_command(flags):
     """The command that trained a run's decoder, or a remark that its opt.json is gone."""
     decoder = Path(flags["decoder"])
     if decoder.suffix != ".pt":
-        decoder = (
-            Path(flags["results_dir"]) / folder_of(flags["source_env"] or flags["env_name"]) / decoder / "decoder.pt"
-        )
+        env = folder_of(flags["source_env"] or flags["env_name"])
+        decoder = Path(flags["results_dir"]) / env / decoder / "decoder.pt"
     try:
         return command("embedding/main.py", json.loads(decoder.with_name("opt.json").read_text()), vars(parse([])))
     except (OSError, ValueError):
@@ -157,18 +153,16 @@ def command(script, flags, defaults):
 def describe(curves, of_seeds, variant, commands, commit):
     """The text beside a published curve: what it is, and what made it."""
     seeds = sorted(flags["seed"] for flags in of_seeds)
-    evaluations = sorted(set(curves.groupby("seed").size()))
+    packages = [f"{name} {version(name)}" for name in ("torch", "mujoco", "gymnasium", "numpy")]
     lines = {
         "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
         "seeds": f"{len(seeds)}: {' '.join(map(str, seeds))}",
         "steps": f"{max(flags['max_timesteps'] for flags in of_seeds)} a seed",
-        "evaluations": f"{evaluations[-1]} a seed, of {of_seeds[0]['eval_episodes']} episodes",
+        "evaluations": f"{len(curves) // len(seeds)} a seed, of {of_seeds[0]['eval_episodes']} episodes",
         "command": "\n             ".join(commands),
         "commit": commit,
         "machine": machine(of_seeds[0].get("device", "auto")),
-        "versions": ", ".join(
-            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
-        ),
+        "versions": ", ".join([f"python {platform.python_version()}", *packages]),
     }
     return "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
 

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from embedding.linear import Linear
+
 HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
 SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors
 LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
@@ -11,9 +13,7 @@ LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
 
 def mlp(inputs, outputs):
     """inputs -> 400 -> 400 -> outputs with SELU."""
-    return nn.Sequential(
-        nn.Linear(inputs, HIDDEN), nn.SELU(), nn.Linear(HIDDEN, HIDDEN), nn.SELU(), nn.Linear(HIDDEN, outputs)
-    )
+    return nn.Sequential(Linear(inputs, HIDDEN), nn.SELU(), Linear(HIDDEN, HIDDEN), nn.SELU(), Linear(HIDDEN, outputs))
 
 
 class ActionEncoder(nn.Module):

@@ -53,11 +53,12 @@ def training_parser(description, policy_names):
 
 def load_decoder(args, env):
     """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment."""
-    source = args.source_env or env.spec.id
+    source = args.source_env or args.env_name
+    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
     if args.decoder.endswith(".pt"):
         path = Path(args.decoder)
     else:
-        path = Path(args.results_dir).absolute() / folder_of(source) / args.decoder / "decoder.pt"
+        path = Path(args.results_dir).absolute() / folder_of(source_id) / args.decoder / "decoder.pt"
     if not path.is_file():
         train = "" if args.decoder.endswith(".pt") else f": train it with python embedding/main.py --env {source}"
         named = (

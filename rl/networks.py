@@ -1,7 +1,7 @@
-"""Actor and twin critics of N independent seeds, as batched matrix products.
+"""Actor and twin critics of N independent seeds, stacked.
 
-Every weight has a leading axis of seeds, so N agents train in one process as `torch.baddbmm`. On the CPU each seed's
-numbers are bit for bit those that it would have alone.
+Every weight has a leading axis of seeds, so N agents train in one process. On the CPU each seed's numbers are bit for
+bit those that it would have alone.
 """
 
 import itertools
@@ -10,6 +10,7 @@ import math
 import torch
 from torch import nn
 
+from embedding.linear import stacked_linear
 from embedding.streams import torch_stream
 
 HIDDEN = (400, 300)
@@ -39,25 +40,40 @@ class StackedMLP(nn.Module):
         """(M, B, inputs) to (M, B, outputs)."""
         return _forward(x, self.weights, self.biases)
 
-    def optimizer(self, lr):
-        """Adam for these networks, by which a seed's numbers do not depend on the seeds beside it.
+    def slices(self):
+        """Every tensor of every network by itself, as views: parameter by parameter, network by network.
 
-        The fused kernel rounds the last elements of a tensor, those beyond a multiple of its vector, differently;
-        tensors whose slices do not fill whole vectors take the slower way.
+        Elementwise arithmetic is done on these: the last elements of a tensor, beyond a multiple of the vector's
+        length, are rounded differently, and here each network has its own last elements.
         """
-        whole = [p for p in self.parameters() if p[0].numel() % 16 == 0]
-        rest = [p for p in self.parameters() if p[0].numel() % 16]
-        groups = [{"params": whole, "fused": True}, {"params": rest, "fused": False, "foreach": True}]
-        return torch.optim.Adam(groups, lr=lr)
+        return [matrix for parameter in self.parameters() for matrix in parameter.detach()]
+
+
+class Descent:
+    """Adam on a stack of networks, slice by slice.
+
+    Args:
+        mlp: the `StackedMLP`, on its device.
+        lr: Adam's step size.
+    """
+
+    def __init__(self, mlp, lr):
+        self.parameters, self.slices = list(mlp.parameters()), mlp.slices()
+        self.adam = torch.optim.Adam(self.slices, lr=lr, fused=True)
+
+    def step(self, loss):
+        """One step down the gradient of `loss`, the sum of the networks' losses."""
+        gradients = torch.autograd.grad(loss, self.parameters)
+        for matrix, gradient in zip(self.slices, (g for stacked in gradients for g in stacked), strict=True):
+            matrix.grad = gradient
+        self.adam.step()
 
 
 def _forward(x, weights, biases):
     *hidden, (weight, bias) = zip(weights, biases, strict=True)
     for w, b in hidden:
-        x = torch.baddbmm(b, x, w).relu_()
-    if weight.shape[2] == 1:  # a one-wide matrix product is rounded differently when it is the only one of its batch
-        return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
-    return torch.baddbmm(bias, x, weight)
+        x = stacked_linear(x, w, b, relu=True)
+    return stacked_linear(x, weight, bias)
 
 
 class Actor(nn.Module):

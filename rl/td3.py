@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from rl.networks import Actor, TwinCritic
+from rl.networks import Actor, Descent, TwinCritic
 
 
 class Batch(NamedTuple):
@@ -63,8 +63,10 @@ class TD3:
         for frozen in (self.target_actor, self.target_critic, self.acting_actor if device.type != "cpu" else None):
             if frozen is not None:
                 frozen.requires_grad_(False)
-        self.actor_optimizer = self.actor.mlp.optimizer(lr)
-        self.critic_optimizer = self.critic.mlp.optimizer(lr)
+        self.actor_descent = Descent(self.actor.mlp, lr)
+        self.critic_descent = Descent(self.critic.mlp, lr)
+        self.followed = self.actor.mlp.slices() + self.critic.mlp.slices()
+        self.following = self.target_actor.mlp.slices() + self.target_critic.mlp.slices()
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
         self.updates = 0
@@ -102,18 +104,17 @@ class TD3:
         target = self.target_value(batch, noise).squeeze(-1).unsqueeze(1)
         values = self.critic(self.critic_input(batch.state, batch.action, batch.plan_step))
         squares = (values - target).square()
-        _descend(squares.sum() / squares.shape[-1], self.critic, self.critic_optimizer)
+        self.critic_descent.step(squares.sum() / squares.shape[-1])
         self._critic_losses += squares.detach()
         if self.updates % self.policy_freq == 0:
             self._update_actor(batch)
-            for target_net, net in ((self.target_actor, self.actor), (self.target_critic, self.critic)):
-                torch._foreach_lerp_(list(target_net.parameters()), [p.detach() for p in net.parameters()], self.tau)
+            torch._foreach_lerp_(self.following, self.followed, self.tau)
 
     def _update_actor(self, batch):
         # Deterministic policy gradient; a DynE action begins at i = 0 (paper, section 3.2).
         action = self.actor(batch.state)
         values = self.critic.first(self.critic_input(batch.state, action, torch.zeros_like(batch.plan_step)))
-        _descend(-values.sum() / values.shape[-1], self.actor, self.actor_optimizer)
+        self.actor_descent.step(-values.sum() / values.shape[-1])
         self._values += values.detach()
         self._value_updates += 1
 
@@ -137,34 +138,45 @@ class TD3:
     # ---- checkpoints ----
 
     def _parts(self):
-        """Every network and optimiser, with the number of stacked networks that each seed has in it."""
-        return {
-            "actor": (self.actor, 1),
-            "target_actor": (self.target_actor, 1),
-            "critic": (self.critic, 2),
-            "target_critic": (self.target_critic, 2),
-        }, {"actor": (self.actor_optimizer, 1), "critic": (self.critic_optimizer, 2)}
+        """The stacks with the number of networks that each seed has in them, and their optimisers."""
+        stacks = {
+            "actor": (self.actor.mlp, 1),
+            "target_actor": (self.target_actor.mlp, 1),
+            "critic": (self.critic.mlp, 2),
+            "target_critic": (self.target_critic.mlp, 2),
+        }
+        return stacks, {"actor": self.actor_descent.adam, "critic": self.critic_descent.adam}
 
     def state_dict(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
-        networks, optimizers = self._parts()
+        stacks, optimizers = self._parts()
         state = {"updates": self.updates}
-        for name, (network, width) in networks.items():
-            state[name] = [p.detach()[n * width : (n + 1) * width].cpu().clone() for p in network.parameters()]
-        for name, (optimizer, width) in optimizers.items():
-            moments = [optimizer.state[p] for group in optimizer.param_groups for p in group["params"]]
-            state[f"{name}_optimizer"] = [
-                {
-                    key: value.cpu().clone() if value.dim() == 0 else value[n * width : (n + 1) * width].cpu().clone()
-                    for key, value in moment.items()
-                }
-                for moment in moments
-            ]
+        for name, (mlp, width) in stacks.items():
+            slices = mlp.slices()
+            own = _own(slices, n, width, self.num_seeds)
+            state[name] = [slices[i].cpu().clone() for i in own]
+            if name in optimizers:
+                moments = [optimizers[name].state[optimizers[name].param_groups[0]["params"][i]] for i in own]
+                state[f"{name}_moments"] = [{key: value.cpu().clone() for key, value in m.items()} for m in moments]
         return state
 
+    def load_state_dict(self, n, state):
+        """Goes back, for seed index `n`, to where `state_dict` was taken."""
+        stacks, optimizers = self._parts()
+        self.updates = state["updates"]
+        for name, (mlp, width) in stacks.items():
+            slices = mlp.slices()
+            own = _own(slices, n, width, self.num_seeds)
+            for i, saved in zip(own, state[name], strict=True):
+                slices[i].copy_(saved)
+            if name in optimizers:
+                adam = optimizers[name]
+                for i, moments in zip(own, state[f"{name}_moments"], strict=True):
+                    matrix = adam.param_groups[0]["params"][i]
+                    adam.state[matrix] = {key: value.to(self.device) for key, value in moments.items()}
 
-def _descend(loss, network, optimizer):
-    parameters = list(network.parameters())
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-        parameter.grad = gradient
-    optimizer.step()
+
+def _own(slices, n, width, num_seeds):
+    """Which of a stack's slices belong to seed index `n`, which has `width` networks in it."""
+    stacked = width * num_seeds
+    return [i for i in range(len(slices)) if n * width <= i % stacked < (n + 1) * width]

@@ -25,7 +25,7 @@ NOT_RUN = ("pip install", "apt-get install", "jupyter notebook", "make test", "m
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
 def commands():
@@ -91,7 +91,7 @@ def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
 
 
 def test_installation_lines_name_the_pinned_versions():
-    pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), flags=re.M))
+    pinned = dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
     assert f"torch {pinned['torch']}" in README
     for package in ("gymnasium", "mujoco"):
         assert f"`{package}` {pinned[package].rsplit('.', 1)[0]}" in README

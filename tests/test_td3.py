@@ -1,0 +1,285 @@
+"""TD3 and DynE-TD3: their targets, gradients and schedules, and that they learn."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+import toy_envs
+
+import embedding.main
+import rl.main_dyne
+import rl.main_td3
+from embedding.decoder import ActionDecoder
+from rl.action_spaces import DynEActions, RawActions
+from rl.dyne_td3 import DynETD3
+from rl.evaluation import play
+from rl.policies import load_policy, seed_folders
+from rl.td3 import TD3, Batch
+
+S, A, SEEDS, B = 7, 2, (3, 0), 6
+LOW, HIGH = np.array([-1, -2], np.float32), np.array([3, 2], np.float32)
+
+
+def raw_actions():
+    return RawActions(LOW, HIGH)
+
+
+def dyne_actions():
+    return DynEActions(ActionDecoder(LOW, HIGH, k=4, max_embedding=2.5), LOW, HIGH)
+
+
+SPACES = {TD3: raw_actions, DynETD3: dyne_actions}
+both = pytest.mark.parametrize("agent_class", SPACES)
+
+
+def make(agent_class, *, state_dim=S, lr=1e-3, tau=0.1, policy_noise=0.5, noise_clip=0.4, policy_freq=2):
+    """An agent whose targets are not its networks, as if it had trained for long."""
+    flags = {"lr": lr, "tau": tau, "policy_noise": policy_noise, "noise_clip": noise_clip, "policy_freq": policy_freq}
+    agent = agent_class(state_dim, SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
+    with torch.no_grad():
+        for parameter in (*agent.target_actor.parameters(), *agent.target_critic.parameters()):
+            parameter += 0.05 * torch.randn_like(parameter)
+    return agent
+
+
+def batch_of():
+    rng = np.random.default_rng(0)
+    columns = [rng.standard_normal((len(SEEDS), B, width)) for width in (S, A, 1, 1, 1, S)]
+    columns[2] = rng.integers(0, 4, columns[2].shape)
+    columns[4] = rng.choice([0.0, 0.99, 0.99**3], columns[4].shape)
+    return Batch(*(torch.tensor(column, dtype=torch.float32) for column in columns))
+
+
+def noise_of():
+    return torch.randn(len(SEEDS), B, A, generator=torch.Generator().manual_seed(1))
+
+
+def network(mlp, m, x):
+    """Network `m` of a `StackedMLP` for one sample, in float64: a list of numbers to a list of numbers."""
+    x = np.array(x, dtype=np.float64)
+    for layer, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
+        x = x @ weight[m].detach().double().numpy() + bias[m, 0].detach().double().numpy()
+        x = np.maximum(x, 0) if layer < 2 else x
+    return x.tolist()
+
+
+def literal_critic(agent, critic, n, twin, state, action, step):
+    """Q(s, a) with the action repeated, or Q(s, z, i) with z and i repeated; floats."""
+    end = [*action, step] if isinstance(agent, DynETD3) else action
+    repeats = max(1, int(0.5 * len(state) // len(end)))
+    return network(critic.mlp, 2 * n + twin, [*state, *(end * repeats)])[0]
+
+
+def literal_action(agent, actor, n, state):
+    outputs = network(actor.mlp, n, state)
+    space = agent.actions
+    return [c + s * np.tanh(x) for c, s, x in zip(space.center.tolist(), space.scale.tolist(), outputs, strict=True)]
+
+
+# ---- targets ----
+
+
+@both
+def test_targets_are_those_of_a_loop_over_samples(agent_class):
+    agent, batch, noise = make(agent_class), batch_of(), noise_of()
+    low, high = agent.actions.policy_low.tolist(), agent.actions.policy_high.tolist()
+    found = agent.target_value(batch, noise)
+    assert found.shape == (len(SEEDS), B, 1)
+    clipped = []
+    for n in range(len(SEEDS)):
+        for row in range(B):
+            state = batch.next_state[n, row].tolist()
+            action = literal_action(agent, agent.target_actor, n, state)
+            for d in range(A):
+                epsilon = min(max(noise[n, row, d].item() * 0.5, -0.4), 0.4)
+                action[d] = min(max(action[d] + epsilon, low[d]), high[d])
+                clipped.append(abs(epsilon) == 0.4)
+            q1, q2 = (literal_critic(agent, agent.target_critic, n, twin, state, action, 0) for twin in (0, 1))
+            y = batch.reward[n, row].item() + batch.discount[n, row].item() * min(q1, q2)
+            assert found[n, row, 0].item() == pytest.approx(y, rel=1e-4, abs=1e-5)
+    assert any(clipped) and not all(clipped)
+
+
+@both
+def test_nothing_is_expected_after_termination(agent_class):
+    agent, batch = make(agent_class), batch_of()
+    terminated = batch._replace(discount=torch.zeros_like(batch.discount))
+    assert torch.equal(agent.target_value(terminated, noise_of()), batch.reward)
+
+
+@both
+def test_target_actions_are_clipped_to_the_policys_bounds(agent_class):
+    agent = make(agent_class, policy_noise=1e6, noise_clip=1e6)
+    seen = []
+    agent.target_critic.forward = lambda x: seen.append(x) or torch.zeros(len(SEEDS), 2, B)
+    agent.target_value(batch_of(), noise_of())
+    actions = seen[0][..., S : S + A]
+    low, high = (torch.as_tensor(bound) for bound in (agent.actions.policy_low, agent.actions.policy_high))
+    assert ((actions == low) | (actions == high)).all()
+
+
+def test_the_bounds_of_the_policy_are_those_of_its_actions():
+    space = dyne_actions()
+    assert (space.policy_low == -2.5).all() and (space.policy_high == 2.5).all()
+    assert (space.noise_unit, space.target_noise_unit) == (2.5, 2.5 / 4)
+    skewed, wide = raw_actions(), RawActions([-10, -1], [10, 1])
+    assert (skewed.policy_low == LOW).all() and (skewed.policy_high == HIGH).all()
+    assert wide.scale.tolist() == [10, 10] and wide.policy_high.tolist() == [10, 1]
+    assert (skewed.noise_unit, wide.target_noise_unit) == (1, 1)
+
+
+# ---- inputs of the critic ----
+
+
+@pytest.mark.parametrize("state_dim", [1, 2, 4, 7, 11, 14, 23, 100])
+@both
+def test_actions_are_repeated_to_about_half_the_width_of_the_state(agent_class, state_dim):
+    agent = make(agent_class, state_dim=state_dim)
+    width = A + 1 if agent_class is DynETD3 else A
+    repeats = max(1, int(np.floor(0.5 * state_dim / width)))
+    assert agent.critic.mlp.weights[0].shape[1] == state_dim + repeats * width
+    state, action, step = torch.ones(2, 3, state_dim), torch.full((2, 3, A), 2.0), torch.full((2, 3, 1), 3.0)
+    end = [2.0] * A + [3.0] * (width - A)
+    assert agent.critic_input(state, action, step)[1, 2].tolist() == [1.0] * state_dim + end * repeats
+
+
+# ---- updates ----
+
+
+def taken_gradients(descent):
+    """The gradients of the last step, stacked as the parameters are."""
+    slices = iter(descent.slices)
+    return [torch.stack([next(slices).grad for _ in parameter]) for parameter in descent.parameters]
+
+
+def literal_gradients(network, loss):
+    """Gradients for `network` of the sum of `loss(n)` over seed indices n."""
+    return torch.autograd.grad(sum(loss(n) for n in range(len(SEEDS))), list(network.parameters()))
+
+
+@both
+def test_the_critic_descends_the_squared_errors_of_both_networks(agent_class):
+    agent, batch, noise = make(agent_class, lr=0.0), batch_of(), noise_of()
+
+    def loss(n):
+        target = agent.target_value(batch, noise)[n, :, 0]
+        values = agent.critic(agent.critic_input(batch.state, batch.action, batch.plan_step))
+        return sum(torch.nn.functional.mse_loss(values[n, twin], target) for twin in (0, 1))
+
+    expected = literal_gradients(agent.critic, loss)
+    agent.update(batch, noise)
+    for found, gradient in zip(taken_gradients(agent.critic_descent), expected, strict=True):
+        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+
+
+@both
+def test_the_actor_climbs_the_first_critic_at_the_beginning_of_a_plan(agent_class):
+    agent, batch = make(agent_class, lr=0.0, policy_freq=1), batch_of()
+    assert (batch.plan_step > 0).any()
+
+    def loss(n):
+        action = agent.actor(batch.state)
+        values = agent.critic(agent.critic_input(batch.state, action, torch.zeros(len(SEEDS), B, 1)))
+        return -values[n, 0].mean()
+
+    expected = literal_gradients(agent.actor, loss)
+    agent.update(batch, noise_of())
+    for found, gradient in zip(taken_gradients(agent.actor_descent), expected, strict=True):
+        assert gradient.abs().max() > 0
+        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+
+
+def copy(network):
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def equal(network, tensors):
+    return all(torch.equal(p, t) for p, t in zip(network.parameters(), tensors, strict=True))
+
+
+@pytest.mark.parametrize("freq", [1, 2, 3])
+@both
+def test_actor_and_targets_move_at_every_policy_freqth_update(agent_class, freq):
+    agent, batch, noise = make(agent_class, policy_freq=freq), batch_of(), noise_of()
+    for update in range(1, 7):
+        networks = agent.actor, agent.target_actor, agent.critic, agent.target_critic
+        before = [copy(network) for network in networks]
+        agent.update(batch, noise)
+        moved = [not equal(network, tensors) for network, tensors in zip(networks, before, strict=True)]
+        assert moved == ([True] * 4 if update % freq == 0 else [False, False, True, False])
+        if update % freq:
+            continue
+        for target, old, online in (
+            (agent.target_actor, before[1], agent.actor),
+            (agent.target_critic, before[3], agent.critic),
+        ):
+            for parameter, was, now in zip(target.parameters(), old, online.parameters(), strict=True):
+                torch.testing.assert_close(parameter, was + 0.1 * (now - was))
+
+
+@both
+def test_targets_begin_as_copies(agent_class):
+    flags = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.5, "noise_clip": 0.4, "policy_freq": 2}
+    agent = agent_class(S, SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
+    assert equal(agent.target_actor, copy(agent.actor)) and equal(agent.target_critic, copy(agent.critic))
+
+
+@both
+def test_diagnostics_are_means_over_the_updates_of_a_block(agent_class):
+    agent, batch, noise = make(agent_class, lr=0.0), batch_of(), noise_of()
+    with torch.no_grad():
+        values = agent.critic(agent.critic_input(batch.state, batch.action, batch.plan_step))
+        losses = (values - agent.target_value(batch, noise)[..., 0].unsqueeze(1)).square().mean(2).sum(1)
+        inputs = agent.critic_input(batch.state, agent.actor(batch.state), torch.zeros(len(SEEDS), B, 1))
+        first = agent.critic(inputs)[:, 0].mean(1)
+    assert all(np.isnan(value) for row in agent.diagnostics() for value in row.values())
+    agent.update(batch, noise)
+    agent.clear_diagnostics()
+    agent.tau = 0.0  # with the step size 0, every update is the same
+    for _ in range(4):
+        agent.update(batch, noise)
+    for n, row in enumerate(agent.diagnostics()):
+        assert row["critic_loss"] == pytest.approx(losses[n].item(), rel=1e-4)
+        assert row["value"] == pytest.approx(first[n].item(), rel=1e-4)
+
+
+# ---- acting and learning ----
+
+
+@both
+def test_acting_is_the_actor_without_noise(agent_class):
+    agent = make(agent_class)
+    states = np.random.default_rng(0).standard_normal((len(SEEDS), S)).astype(np.float32) * 100
+    actions = agent.act(states)
+    assert actions.dtype == np.float32 and np.array_equal(actions, agent.act(states))
+    for n in range(len(SEEDS)):
+        np.testing.assert_allclose(actions[n], literal_action(agent, agent.actor, n, states[n].tolist()), atol=1e-4)
+
+
+def best_return(seed):
+    """Of an episode of Walk: straight to the origin."""
+    env = gymnasium.make("toy_envs:Walk-v0")
+    position, total = env.reset(seed=seed)[0], 0.0
+    for _ in range(6):
+        position = position + toy_envs.STEP * np.clip(-position / toy_envs.STEP, -1, 1)
+        total -= np.square(position).sum()
+    return total
+
+
+@pytest.mark.parametrize("method", ["TD3", "DynE-TD3"])
+def test_walking_to_the_origin_is_learned(tmp_path, call, method):
+    main, flags = rl.main_td3.main, {"env_name": "toy_envs:Walk-v0", "results_dir": tmp_path}
+    if method == "DynE-TD3":
+        main, size = rl.main_dyne.main, {"steps": 3000, "epochs": 2, "epoch_size": 5000}
+        decoder = {"lr": 1e-3, "decoder_epochs": 1, "decoder_batches": 300}
+        assert call(embedding.main.main, traj_len=2, **size, **decoder, **flags).code == 0
+    training = {"max_timesteps": 700, "start_timesteps": 100, "update_every": 6, "batch_size": 64}
+    ran = call(main, num_seeds=2, eval_episodes=1, **training, **flags)
+    assert ran.code == 0, ran.err
+
+    env, starts = gymnasium.make("toy_envs:Walk-v0"), range(30)
+    best = np.mean([best_return(seed) for seed in starts])
+    assert -0.6 < best < -0.2  # standing still: -4
+    for folder in seed_folders(tmp_path / "rl" / "Walk-v0" / method / "default"):
+        learned = np.mean([play(load_policy(folder), env, seed) for seed in starts])
+        assert best - 0.5 < learned <= best

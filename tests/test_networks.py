@@ -5,8 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from embedding.streams import torch_stream
-from rl.networks import Actor, Descent, StackedMLP, TwinCritic
+import embedding.linear
+from rl.action_spaces import RawActions
+from rl.networks import Actor, TwinCritic
+from rl.td3 import TD3, Batch
 
 SIZES = [(11, 2), (23, 7), (3, 1)]  # (S, A): ReacherVertical, Pusher and its kin, Pendulum
 SEEDS = [5, 0, 3, 7, 1, 2, 9, 4]
@@ -76,19 +78,26 @@ def test_the_gradients_are_those_of_linear_layers():
             torch.testing.assert_close(bias.grad[m, 0], layer.bias.grad, atol=1e-4, rtol=1e-4)
 
 
-def test_steps_of_the_optimiser_are_those_of_adam_on_linear_layers():
-    stacked, inputs = StackedMLP(11, 2, [torch_stream(seed, "x") for seed in (0, 1)]), normal(2, 100, 11)
-    networks = [linear_network(stacked, m) for m in (0, 1)]
-    descent = Descent(stacked, 1e-3)
-    optimizers = [torch.optim.Adam(network.parameters(), lr=1e-3) for network in networks]
-    for _ in range(5):
-        descent.step(stacked(inputs).square().sum())
-        for network, optimizer, x in zip(networks, optimizers, inputs, strict=True):
-            optimizer.zero_grad()
-            network(x).square().sum().backward()
-            optimizer.step()
-    for network, found, x in zip(networks, stacked(inputs), inputs, strict=True):
-        torch.testing.assert_close(found, network(x), atol=1e-4, rtol=1e-3)
+@pytest.mark.parametrize("onednn", [True, False], ids=["oneDNN", "ordinary"])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(
+    "size", [(100, 15, 400), (128, 400, 400), (100, 400, 300), (9, 400, 300), (100, 300, 1), (1, 300, 7)]
+)
+def test_stacked_layers_are_layers_by_either_library(monkeypatch, size, relu, onednn):
+    """Products and gradients of every size, whether or not they are large enough for oneDNN."""
+    if not onednn:
+        monkeypatch.setattr(embedding.linear, "ONEDNN", None)
+    rows, inputs, outputs = size
+    x, weight, bias = normal(3, rows, inputs), normal(3, inputs, outputs, seed=1), normal(3, 1, outputs, seed=2)
+    leaves = [x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_()]
+    literal = torch.stack([x[m] @ weight[m] + bias[m] for m in range(3)])
+    literal = literal.relu() if relu else literal
+    found = embedding.linear.stacked_linear(x, weight, bias, relu)
+    tolerance = {"atol": 1e-3, "rtol": 1e-4}
+    torch.testing.assert_close(found, literal, **tolerance)
+    upstream = normal(*found.shape, seed=3)
+    for gradient, wanted in zip(*(torch.autograd.grad(y, leaves, upstream) for y in (found, literal)), strict=True):
+        torch.testing.assert_close(gradient, wanted, **tolerance)
 
 
 # ---- initial weights ----
@@ -123,36 +132,52 @@ def test_no_two_networks_begin_alike():
 # ---- bit for bit ----
 
 
-def trained(size, seeds, inputs, updates=6):
-    """Actors and critics after updates on `inputs` (seed, updates, B, S + A): outputs, gradients and weights a seed."""
-    networks = actor(size, seeds), critic(size, seeds)
-    descents = [Descent(network.mlp, 1e-3) for network in networks]
+def trained(size, seeds, batches):
+    """What TD3 does to its networks in updates on `batches` (by seed, one `Batch` and noise an update).
+
+    Returns:
+        by seed, a list of all its tensors: actions, values, gradients and weights after every update.
+    """
+    actions = RawActions(np.full(size[1], -2), np.full(size[1], 2))
+    flags = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
+    agent = TD3(size[0], actions, seeds, torch.device("cpu"), **flags)
+    stacks = (agent.actor, 1), (agent.critic, 2), (agent.target_actor, 1), (agent.target_critic, 2)
     history = {seed: [] for seed in seeds}
-    for step in range(updates):
-        x = torch.stack([inputs[seed][step] for seed in seeds])
-        actions = networks[0](x[..., : size[0]])
-        values = networks[1](x)
-        first = networks[1].first(torch.cat([x[..., : size[0]], actions], dim=-1))
-        losses = -first.sum() / x.shape[1] + actions.square().sum(), values.square().sum() / x.shape[1]
-        for descent, loss in zip(descents, losses, strict=True):
-            descent.step(loss)
-        acting = networks[0](x[:, :1, : size[0]])
+    for step in range(len(batches[seeds[0]])):
+        *columns, noise = (torch.stack(column) for column in zip(*(batches[seed][step] for seed in seeds), strict=True))
+        batch = Batch(*columns)
+        agent.update(batch, noise)
+        chosen, acting = agent.actor(batch.state), agent.act(batch.state[:, 0].numpy())
+        values = agent.critic(agent.critic_input(batch.state, batch.action, batch.plan_step))
+        first = agent.critic.first(agent.critic_input(batch.state, chosen, batch.plan_step))
+        climb = torch.autograd.grad(first.sum(), list(agent.actor.parameters()))
+        descent = torch.autograd.grad(values.square().sum(), list(agent.critic.parameters()))
         for n, seed in enumerate(seeds):
-            history[seed] += [actions[n].detach(), values[n].detach(), first[n].detach(), acting[n].detach()]
-            for network, width in zip(networks, (1, 2), strict=True):
-                for parameter in network.parameters():
-                    history[seed].append(parameter.detach()[n * width : (n + 1) * width].clone())
+            history[seed] += [chosen[n], torch.from_numpy(acting[n]), values[n], first[n]]
+            history[seed] += [gradient[n] for gradient in climb] + [gradient[2 * n : 2 * n + 2] for gradient in descent]
+            for network, width in stacks:
+                rows = slice(n * width, (n + 1) * width)
+                history[seed] += [parameter.detach()[rows].clone() for parameter in network.parameters()]
     return history
 
 
-@pytest.mark.parametrize("batch", [100, 32])
+def batches_of(size, rows, seed, updates=5):
+    """A `Batch` and noise for every update, drawn for a seed."""
+    rng = np.random.default_rng(seed)
+    widths = size[0], size[1], 1, 1, 1, size[0], size[1]
+    return [
+        [torch.from_numpy(rng.standard_normal((rows, w), dtype=np.float32)) for w in widths] for _ in range(updates)
+    ]
+
+
+@pytest.mark.parametrize("rows", [100, 32])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_seed_is_bit_for_bit_the_same_whichever_stand_beside_it(size, batch):
+def test_a_seed_is_bit_for_bit_the_same_whichever_stand_beside_it(size, rows):
     """Beside 0, 1, 2 and 7 others, and in another place among them: memory is aligned differently there."""
-    inputs = {seed: normal(6, batch, sum(size), seed=seed) for seed in SEEDS}
-    together = trained(size, SEEDS, inputs)
+    batches = {seed: batches_of(size, rows, seed) for seed in SEEDS}
+    together = trained(size, SEEDS, batches)
     for seeds in (SEEDS[:1], SEEDS[:2], SEEDS[:3], SEEDS[5:6], SEEDS[7:], SEEDS[3:6], SEEDS[:2:-1]):
-        for seed, tensors in trained(size, seeds, inputs).items():
+        for seed, tensors in trained(size, seeds, batches).items():
             for found, wanted in zip(tensors, together[seed], strict=True):
                 assert torch.equal(found, wanted), f"seed {seed} of {seeds}"
 

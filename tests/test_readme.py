@@ -19,6 +19,7 @@ SMALL = {
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "rl/plot_runs.py": "",
+    "rl/publish.py": "",
     "benchmarks/run_all.py": "",
 }
 NOT_RUN = ("pip install", "apt-get install", "jupyter notebook", "make test", "make demo")  # see the tests below

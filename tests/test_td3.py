@@ -16,7 +16,7 @@ from rl.evaluation import play
 from rl.policies import load_policy, seed_folders
 from rl.td3 import TD3, Batch
 
-S, A, SEEDS, B = 7, 2, (3, 0), 6
+S, A, SEEDS, B = 7, 2, (3, 0), 10
 LOW, HIGH = np.array([-1, -2], np.float32), np.array([3, 2], np.float32)
 
 
@@ -42,16 +42,16 @@ def make(agent_class, *, state_dim=S, lr=1e-3, tau=0.1, policy_noise=0.5, noise_
     return agent
 
 
-def batch_of():
-    rng = np.random.default_rng(0)
+def batch_of(seed=0):
+    rng = np.random.default_rng(seed)
     columns = [rng.standard_normal((len(SEEDS), B, width)) for width in (S, A, 1, 1, 1, S)]
     columns[2] = rng.integers(0, 4, columns[2].shape)
     columns[4] = rng.choice([0.0, 0.99, 0.99**3], columns[4].shape)
     return Batch(*(torch.tensor(column, dtype=torch.float32) for column in columns))
 
 
-def noise_of():
-    return torch.randn(len(SEEDS), B, A, generator=torch.Generator().manual_seed(1))
+def noise_of(seed=0):
+    return torch.randn(len(SEEDS), B, A, generator=torch.Generator().manual_seed(seed))
 
 
 def network(mlp, m, x):
@@ -152,41 +152,74 @@ def taken_gradients(descent):
     return [torch.stack([next(slices).grad for _ in parameter]) for parameter in descent.parameters]
 
 
-def literal_gradients(network, loss):
-    """Gradients for `network` of the sum of `loss(n)` over seed indices n."""
-    return torch.autograd.grad(sum(loss(n) for n in range(len(SEEDS))), list(network.parameters()))
+def linear_networks(mlp):
+    """The networks of a `StackedMLP` as ordinary layers with copies of its weights."""
+    networks = []
+    for m in range(len(mlp.weights[0])):
+        layers = []
+        for weight, bias in zip(mlp.weights, mlp.biases, strict=True):
+            layer = torch.nn.Linear(*weight.shape[1:])
+            layer.load_state_dict({"weight": weight[m].detach().T, "bias": bias[m, 0].detach()})
+            layers += [layer, torch.nn.ReLU()]
+        networks.append(torch.nn.Sequential(*layers[:-1]))
+    return networks
+
+
+def literal_updates(agent, batches, n, lr=1e-3, tau=0.1):
+    """TD3 as in the paper, for seed index n, on ordinary layers: its actor and its two critics after `batches`."""
+    (actor,), *critics = (
+        linear_networks(agent.actor.mlp)[n : n + 1],
+        *linear_networks(agent.critic.mlp)[2 * n : 2 * n + 2],
+    )
+    (old_actor,), *old_critics = (
+        linear_networks(agent.target_actor.mlp)[n : n + 1],
+        *linear_networks(agent.target_critic.mlp)[2 * n : 2 * n + 2],
+    )
+    center, scale = torch.as_tensor(agent.actions.center), torch.as_tensor(agent.actions.scale)
+    low, high = torch.as_tensor(agent.actions.policy_low), torch.as_tensor(agent.actions.policy_high)
+    actor_adam = torch.optim.Adam(actor.parameters(), lr)
+    critic_adam = torch.optim.Adam([p for critic in critics for p in critic.parameters()], lr)
+
+    def q(critic, state, action, step):
+        return critic(agent.critic_input(state, action, step))
+
+    for update, (batch, noise) in enumerate(batches, start=1):
+        state, action, step, reward, discount, after = (column[n] for column in batch)
+        begin = torch.zeros_like(step)
+        with torch.no_grad():
+            epsilon = (noise[n] * 0.5).clamp(-0.4, 0.4)
+            chosen = torch.minimum(torch.maximum(center + scale * old_actor(after).tanh() + epsilon, low), high)
+            y = reward + discount * torch.minimum(*(q(critic, after, chosen, begin) for critic in old_critics))
+        critic_adam.zero_grad()
+        sum(torch.nn.functional.mse_loss(q(critic, state, action, step), y) for critic in critics).backward()
+        critic_adam.step()
+        if update % 2 == 0:
+            actor_adam.zero_grad()
+            (-q(critics[0], state, center + scale * actor(state).tanh(), begin).mean()).backward()
+            actor_adam.step()
+            for old, new in ((old_actor, actor), *zip(old_critics, critics, strict=True)):
+                for target, parameter in zip(old.parameters(), new.parameters(), strict=True):
+                    target.data += tau * (parameter.data - target.data)
+    return actor, critics
 
 
 @both
-def test_the_critic_descends_the_squared_errors_of_both_networks(agent_class):
-    agent, batch, noise = make(agent_class, lr=0.0), batch_of(), noise_of()
-
-    def loss(n):
-        target = agent.target_value(batch, noise)[n, :, 0]
-        values = agent.critic(agent.critic_input(batch.state, batch.action, batch.plan_step))
-        return sum(torch.nn.functional.mse_loss(values[n, twin], target) for twin in (0, 1))
-
-    expected = literal_gradients(agent.critic, loss)
-    agent.update(batch, noise)
-    for found, gradient in zip(taken_gradients(agent.critic_descent), expected, strict=True):
-        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
-
-
-@both
-def test_the_actor_climbs_the_first_critic_at_the_beginning_of_a_plan(agent_class):
-    agent, batch = make(agent_class, lr=0.0, policy_freq=1), batch_of()
-    assert (batch.plan_step > 0).any()
-
-    def loss(n):
-        action = agent.actor(batch.state)
-        values = agent.critic(agent.critic_input(batch.state, action, torch.zeros(len(SEEDS), B, 1)))
-        return -values[n, 0].mean()
-
-    expected = literal_gradients(agent.actor, loss)
-    agent.update(batch, noise_of())
-    for found, gradient in zip(taken_gradients(agent.actor_descent), expected, strict=True):
-        assert gradient.abs().max() > 0
-        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+def test_updates_are_those_of_ordinary_layers(agent_class):
+    """The critics descend the errors of both; the actor climbs the first, at i = 0 of every sampled state."""
+    agent, before = make(agent_class), make(agent_class)
+    batches = [(batch_of(seed), noise_of(seed)) for seed in range(8)]
+    assert all((batch.plan_step > 0).any() for batch, _ in batches)
+    literal = [literal_updates(agent, batches, n) for n in range(len(SEEDS))]
+    for batch, noise in batches:
+        agent.update(batch, noise)
+    states, inputs = torch.randn(len(SEEDS), 50, S), torch.randn(len(SEEDS), 50, agent.critic.mlp.weights[0].shape[1])
+    outputs, values = agent.actor.mlp(states), agent.critic(inputs)
+    for n, (actor, critics) in enumerate(literal):
+        torch.testing.assert_close(outputs[n], actor(states[n]), atol=1e-3, rtol=1e-3)
+        assert (outputs[n] - before.actor.mlp(states)[n]).abs().mean() > 0.01
+        for twin, critic in enumerate(critics):
+            torch.testing.assert_close(values[n, twin], critic(inputs[n])[:, 0], atol=1e-3, rtol=1e-3)
+            assert (values[n, twin] - before.critic(inputs)[n, twin]).abs().mean() > 0.05
 
 
 def copy(network):

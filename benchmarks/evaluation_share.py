@@ -1,0 +1,100 @@
+"""Where the time of a training run goes: evaluation, environments, replay, gradient updates, checkpoints.
+
+    python benchmarks/evaluation_share.py
+
+runs an experiment at default settings (an evaluation of 10 episodes every 1000 steps) and times its parts. A run
+evaluates and saves at its very start and saves again at its very end, so these shares are a little larger here than
+in a long run.
+"""
+
+from collections import defaultdict
+
+from experiments import AGENTS, make_experiment
+from measure import Report, add_report_flags, now, temporary_folder
+
+from embedding.flags import Parser, choose_device, positive_int, run
+
+EVALUATION, REST = "evaluation", "the rest"
+
+
+def parse():
+    """Returns the flags of this script."""
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--policy_name", choices=list(AGENTS), default="TD3", help="what acts")
+    parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")
+    parser.add_argument("--steps", type=positive_int, default=5000, help="steps a seed")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
+    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads of this process")
+    add_report_flags(parser)
+    return parser.parse_args()
+
+
+class Stopwatch:
+    """Adds up the time spent in methods that it wraps.
+
+    A wrapped method that is called from another one counts for itself and not for its caller.
+
+    Attributes:
+        seconds: {label: seconds}.
+    """
+
+    def __init__(self, device):
+        self.seconds, self.device = defaultdict(float), device
+        self._inner = [0.0]  # of every call under way, the time spent in wrapped methods called from it
+
+    def wrap(self, owner, method, label):
+        """Times `owner.method` under `label` from now on."""
+        original = getattr(owner, method)
+
+        def timed(*args, **kwargs):
+            start = now(self.device)
+            self._inner.append(0.0)
+            result = original(*args, **kwargs)
+            elapsed = now(self.device) - start
+            self.seconds[label] += elapsed - self._inner.pop()
+            self._inner[-1] += elapsed
+            return result
+
+        setattr(owner, method, timed)
+
+
+def shares(num_seeds, args, device):
+    """Runs an experiment; returns its seconds and {part: share of them}."""
+    with temporary_folder(args.results_dir) as folder:
+        flags = {name: getattr(args, name) for name in ("batch_size", "device", "threads")}
+        experiment = make_experiment(
+            args.policy_name, args.env_name, num_seeds, folder, max_timesteps=args.steps, **flags
+        )
+        stopwatch = Stopwatch(device)
+        stopwatch.wrap(experiment, "_evaluate", EVALUATION)
+        stopwatch.wrap(experiment.collector, "collect", "acting and environments")
+        stopwatch.wrap(experiment, "_update", "sampling from replay, noise")
+        stopwatch.wrap(experiment.agent, "update", "gradient updates")
+        stopwatch.wrap(experiment, "_save_checkpoints", "checkpoints")
+        start = now(device)
+        experiment.run()
+        total = now(device) - start
+    parts = {label: seconds / total for label, seconds in stopwatch.seconds.items()}
+    return total, parts | {REST: 1 - sum(parts.values())}
+
+
+def main():
+    args = parse()
+    device = choose_device(args.device, args.threads)
+    report = Report("Share of evaluation", args.out, device)
+    measured = {n: shares(n, args, device) for n in sorted(set(args.num_seeds))}
+    labels = [label for label in next(iter(measured.values()))[1] if label != REST]
+    report.table(
+        f"{args.policy_name}, {args.steps} steps, --threads {args.threads}, on {device}: time of the run, and percent of it",
+        ["--num_seeds", "seconds", *labels, REST],
+        [[n, total, *[100 * parts[label] for label in (*labels, REST)]] for n, (total, parts) in measured.items()],
+    )
+    for n, (_, parts) in measured.items():
+        report.claim(f"percent of the time spent on {EVALUATION}, --num_seeds {n}", 100 * parts[EVALUATION], most=10)
+    report.write()
+
+
+if __name__ == "__main__":
+    run(main)

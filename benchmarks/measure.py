@@ -1,0 +1,200 @@
+"""What the benchmarks share: timing in alternating rounds, and a report of tables and claims.
+
+Contestants take turns, round after round, so that what slows the machine down for a while slows all of them down.
+Ratios are taken within each round; what is reported are medians over the rounds.
+"""
+
+import gc
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from embedding.flags import REPOSITORY, UsageError
+
+PACKAGES = ["torch", "numpy", "gymnasium", "mujoco", "stable-baselines3"]
+
+
+# ---- timing ----
+
+
+def now(device=None):
+    """Seconds on a clock, once everything that was asked of `device` is done."""
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def alternate(contestants, rounds, device=None):
+    """Runs every contestant once untimed, then all of them in turn, `rounds` times.
+
+    Args:
+        contestants: {name: (units, function)}; a call of the function does so many units of work.
+    Returns:
+        {name: (rounds,) units per second}.
+    """
+    for _, function in contestants.values():
+        function()
+    rates = {name: np.zeros(rounds) for name in contestants}
+    for turn in range(rounds):
+        for name, (units, function) in contestants.items():
+            gc.collect()
+            start = now(device)
+            function()
+            rates[name][turn] = units / (now(device) - start)
+    return rates
+
+
+def ratio(rates, peer):
+    """The median over rounds of rates (rounds,) relative to those of a peer, round by round."""
+    return float(np.median(rates / peer))
+
+
+# ---- reports ----
+
+
+def add_report_flags(parser):
+    """Adds the flags that every benchmark has."""
+    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder for temporary files")
+    parser.add_argument("--out", default=None, help="file to write the result to, .json or .md; none: print it only")
+
+
+def temporary_folder(results_dir):
+    """A context with a folder for the runs that are measured: on the disk that runs are written to."""
+    try:
+        Path(results_dir).mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(dir=results_dir, prefix="benchmark-")
+    except OSError as error:
+        raise UsageError(f"--results_dir {results_dir}: {error.strerror}: choose another folder") from error
+
+
+class Report:
+    """The result of one benchmark: tables and claims, printed as they come.
+
+    Args:
+        title: what is measured.
+        out: None, or a .json or .md file that `write` writes.
+        device: torch device that is described along with the machine.
+    """
+
+    def __init__(self, title, out, device=None):
+        self.out = out and Path(out)
+        if self.out and (self.out.suffix not in (".json", ".md") or not self.out.absolute().parent.is_dir()):
+            raise UsageError(f"--out {out}: name a .json or .md file in a folder that exists")
+        self.content = {"title": title, "command": command(), "machine": machine(device), "tables": [], "claims": []}
+        print(header_text(self.content), flush=True)
+
+    def table(self, title, columns, rows):
+        """Adds a table; rows hold text, numbers, and None where there is nothing to say."""
+        self.content["tables"].append({"title": title, "columns": columns, "rows": rows})
+        print(table_text(self.content["tables"][-1]), flush=True)
+
+    def claim(self, text, measured, *, least=None, most=None):
+        """Adds a claim: that `measured` is at least `least`, or at most `most`."""
+        reached = bool(measured >= least if most is None else measured <= most)
+        bound = {"least": least} if most is None else {"most": most}
+        self.content["claims"].append({"claim": text, "measured": measured, "reached": reached, **bound})
+        print(claim_text(self.content["claims"][-1]), flush=True)
+
+    def write(self):
+        """Writes `--out`, if it was given."""
+        if self.out:
+            asked_for_json = self.out.suffix == ".json"
+            self.out.write_text(json.dumps(self.content, indent=2) + "\n" if asked_for_json else markdown(self.content))
+
+
+def command():
+    """The command line of this process."""
+    script = Path(sys.argv[0]).resolve()
+    name = script.relative_to(REPOSITORY) if script.is_relative_to(REPOSITORY) else script
+    return shlex.join(["python", str(name), *sys.argv[1:]])
+
+
+def machine(device=None):
+    """What the numbers depend on besides the code: {name: value}, in the order to be read."""
+    described = {"processor": _processor(), "system": f"{platform.system()} {platform.release()} {platform.machine()}"}
+    if device is not None and device.type == "cuda":
+        described["accelerator"] = torch.cuda.get_device_name(device)
+    described["python"] = platform.python_version()
+    described |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    busy = _busy_cores()
+    if busy is not None:
+        described["cores busy beforehand"] = f"{busy:.1f}"
+    return described
+
+
+def _processor():
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    model = platform.processor() or "unknown"
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _busy_cores(seconds=0.5):
+    """How many cores others keep busy, from a look at the system's clocks; None where it has no such clocks."""
+    clocks = Path("/proc/stat")
+    if not clocks.is_file():
+        return None
+
+    def busy():
+        user, nice, system, _, _, irq, softirq = map(int, clocks.read_text().splitlines()[0].split()[1:8])
+        return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+    before, start = busy(), time.perf_counter()
+    time.sleep(seconds)
+    return (busy() - before) / (time.perf_counter() - start)
+
+
+# ---- text ----
+
+
+def markdown(content):
+    """A report's content as markdown."""
+    claims = "\n".join(map(claim_text, content["claims"]))
+    return "\n".join([header_text(content), *map(table_text, content["tables"]), claims]) + "\n"
+
+
+def header_text(content):
+    """Title, command and machine."""
+    described = "; ".join(f"{name} {value}" for name, value in content["machine"].items())
+    return f"## {content['title']}\n\n    {content['command']}\n\n{described}"
+
+
+def table_text(content):
+    """One table, as markdown that is also aligned."""
+    cells = [content["columns"], *[[number(value) for value in row] for row in content["rows"]]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    rule = "| " + " | ".join("-" * width for width in widths) + " |"
+    return "\n".join(["", content["title"], "", lines[0], rule, *lines[1:], ""])
+
+
+def claim_text(content):
+    """One claim, and whether it was reached."""
+    bound = f"at least {content['least']:g}" if "least" in content else f"at most {content['most']:g}"
+    verdict = "reached" if content["reached"] else "NOT REACHED"
+    return f"- {verdict}: {content['claim']}: {number(content['measured'])} ({bound})"
+
+
+def number(value):
+    """A value of a table as text, to three digits or so."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

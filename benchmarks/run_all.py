@@ -1,0 +1,52 @@
+"""Runs every benchmark and writes benchmarks/RESULTS.md. Leave the machine to it meanwhile.
+
+    python benchmarks/run_all.py
+
+`--quick` only shows that they run: its numbers mean nothing.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from measure import markdown
+
+from embedding.flags import Parser, UsageError, run
+
+FOLDER = Path(__file__).resolve().parent
+QUICK = {
+    "updates": "--num_seeds 1 2 --batch_size 8 --rows 200 --updates 4 --rounds 2",
+    "evaluation_share": "--num_seeds 1 2 --batch_size 8 --steps 200",
+    "embedding_stages": "--steps 1000 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 2 "
+    "--peer_steps 300 --products 2 --rounds 2 --runs 1",
+}
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes")
+    parser.add_argument("--out", default=str(FOLDER / "RESULTS.md"), help="file to write")
+    parser.add_argument("--json_dir", default=None, help="folder that also gets each benchmark's result as .json")
+    parser.add_argument("--results_dir", default=None, help="folder for temporary files; none: results/")
+    args = parser.parse_args()
+    for flag, folder in (("--out", Path(args.out).absolute().parent), ("--json_dir", Path(args.json_dir or "."))):
+        if not folder.is_dir():
+            raise UsageError(f"{flag}: there is no folder {folder}: make it first")
+    parts = ["# Benchmarks\n\n`python benchmarks/run_all.py` runs these and writes this file.\n"]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, quick in QUICK.items():
+            flags = shlex.split(quick) if args.quick else []
+            flags += ["--results_dir", args.results_dir] if args.results_dir else []
+            path = Path(args.json_dir or temporary).absolute() / f"{name}.json"
+            subprocess.run([sys.executable, FOLDER / f"{name}.py", *flags, "--out", path], check=True)
+            content = json.loads(path.read_text())
+            parts.append(markdown(content | {"command": shlex.join(["python", f"benchmarks/{name}.py", *flags])}))
+    Path(args.out).write_text("\n".join(parts))
+    print(f"\nwritten: {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,200 @@
+"""The benchmarks run, say what they claim, and count the matrix products of an update as torch counts them."""
+
+import importlib
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from embedding import main as embedding_main
+from embedding.data import Windows
+from embedding.decoder import ActionDecoder
+from embedding.models import ActionEncoder, Predictor
+from rl.action_spaces import DynEActions, RawActions
+from rl.dyne_td3 import DynETD3
+from rl.td3 import TD3, Batch
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+CPU = torch.device("cpu")
+LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
+CLAIMS = {"updates": 5, "evaluation_share": 2, "embedding_stages": 2}
+
+
+@pytest.fixture
+def benchmark_module(monkeypatch):
+    """Imports a module of benchmarks/, which is no package: its scripts have their own folder on the path."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+# ---- the scripts ----
+
+
+@pytest.fixture(scope="module")
+def quick_run(tmp_path_factory):
+    """All scripts at tiny sizes, from a folder outside the repository: what was printed, and where results are."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    command = [sys.executable, BENCHMARKS / "run_all.py", "--quick", "--out", "RESULTS.md"]
+    command += ["--json_dir", ".", "--results_dir", "."]
+    done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, folder
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_script_says_what_it_claims(quick_run, name):
+    printed, folder = quick_run
+    content = json.loads((folder / f"{name}.json").read_text())
+    results = (folder / "RESULTS.md").read_text()
+    assert len(content["claims"]) == CLAIMS[name]
+    for claim in content["claims"]:
+        bound = claim["measured"] >= claim["least"] if "least" in claim else claim["measured"] <= claim["most"]
+        assert claim["reached"] == bound
+        line = f"- {'reached' if bound else 'NOT REACHED'}: {claim['claim']}: "
+        assert line in printed and line in results
+    assert f"python benchmarks/{name}.py" in results
+    assert content["machine"].keys() >= {"processor", "python", "torch", "mujoco", "stable-baselines3"}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_numbers_are_finite_and_positive(quick_run, name):
+    content = json.loads((quick_run[1] / f"{name}.json").read_text())
+
+    def numbers(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            return [number for part in value for number in numbers(part)]
+        return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+    measured = numbers([content["tables"], [claim["measured"] for claim in content["claims"]]])
+    assert len(measured) >= 10
+    assert all(math.isfinite(number) and number > 0 for number in measured)
+
+
+def test_every_script_is_run(benchmark_module):
+    helpers = {"measure", "matrix_products", "experiments", "run_all"}
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - helpers
+    assert scripts == set(CLAIMS) == set(benchmark_module("run_all").QUICK)
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [("--out", "result.txt"), ("--out", "missing/result.json"), ("--results_dir", "file"), ("--num_seeds", "0")],
+)
+def test_wrong_flags_are_refused_in_one_line(tmp_path, flag, value):
+    (tmp_path / "file").touch()
+    command = [sys.executable, BENCHMARKS / "evaluation_share.py", flag, value]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert flag in done.stderr and value in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+# ---- the floor ----
+
+
+def flops(function):
+    """The floating-point operations of the matrix products that a call makes."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("num_seeds", [1, 3])
+@pytest.mark.parametrize("agent_class", [TD3, DynETD3])
+@pytest.mark.parametrize("state_dim", [4, 11])
+def test_floor_of_an_update_is_what_an_update_multiplies(benchmark_module, agent_class, num_seeds, state_dim):
+    batch, dyne = 7, agent_class is DynETD3
+    actions = DynEActions(ActionDecoder(LOW, HIGH, k=4), LOW, HIGH) if dyne else RawActions(LOW, HIGH)
+    settings = {"lr": 1e-3, "tau": 0.005, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
+    agent = agent_class(state_dim, actions, range(num_seeds), CPU, **settings)
+    widths = [state_dim, 2, 1, 1, 1, state_dim]
+    rows = Batch(*torch.randn(num_seeds, batch, sum(widths)).split(widths, dim=-1))
+
+    floor = benchmark_module("updates").floor(agent, batch, CPU)
+    of_two = flops(lambda: [agent.update(rows, torch.randn(num_seeds, batch, 2)) for _ in range(2)])
+    assert of_two == flops(lambda: floor.run(2)) == 2 * num_seeds * floor.flops
+
+
+def test_floor_of_an_update_by_hand(benchmark_module):
+    # ReacherVertical: 11 states, 2 actions, which the critic sees twice.
+    actor, critic = 11 * 400 + 400 * 300 + 300 * 2, 15 * 400 + 400 * 300
+    hidden = 400 * 300
+    of_critics = actor + 2 * critic + 2 * critic + 2 * (critic + hidden)
+    of_actor = actor + critic + critic + actor + hidden + 300 * 2
+    floor = benchmark_module("matrix_products").TD3Floor((11, 2, 15), 1, 100, 2, CPU)
+    assert floor.flops == 2 * 100 * (of_critics + of_actor / 2) == 286_460_000
+
+
+def test_floors_of_the_embedding_are_what_its_batches_multiply(benchmark_module):
+    products, k, state_dim, batch = benchmark_module("matrix_products"), 4, 5, 16
+    args = embedding_main.parse(
+        ["--prior", "--batch_size", "16", "--epoch_size", "16", "--epochs", "1"]
+        + ["--decoder_batches", "1", "--decoder_epochs", "1"]
+    )
+    encoder, decoder = ActionEncoder(LOW, HIGH, k), ActionDecoder(LOW, HIGH, k)
+    predictor = Predictor(state_dim, encoder.action_dim)
+    data = Windows(torch.randn(50, state_dim), torch.rand(50, k, 2), torch.randn(50, state_dim))
+
+    def log(*row):
+        pass
+
+    floor = products.embedding_floor(state_dim, 2, k, batch, CPU)
+    trained = flops(lambda: embedding_main.train_embedding(data, encoder, predictor, args, CPU, log))
+    assert trained == flops(floor.run) == floor.flops
+
+    floor = products.decoder_floor(2, k, batch, CPU)
+    trained = flops(lambda: embedding_main.train_decoder(data, encoder, decoder, args, CPU, log))
+    assert trained == flops(floor.run) == floor.flops
+
+
+# ---- timing ----
+
+
+def test_contestants_take_turns(benchmark_module, monkeypatch):
+    measure, clock, calls = benchmark_module("measure"), [0.0], []
+    monkeypatch.setattr(measure, "now", lambda device=None: clock[0])
+
+    def contestant(name, durations):
+        durations = iter(durations)
+
+        def run():
+            calls.append(name)
+            clock[0] += next(durations)
+
+        return run
+
+    contestants = {"a": (10, contestant("a", [9, 1, 2, 4])), "b": (30, contestant("b", [9, 6, 3, 3]))}
+    rates = measure.alternate(contestants, rounds=3)
+    assert calls == ["a", "b"] * 4
+    assert rates["a"].tolist() == [10, 5, 2.5] and rates["b"].tolist() == [5, 10, 10]
+    assert measure.ratio(rates["a"], rates["b"]) == 0.5
+
+
+def test_stopwatch_counts_time_once(benchmark_module, monkeypatch):
+    share, clock = benchmark_module("evaluation_share"), [0.0]
+    monkeypatch.setattr(share, "now", lambda device=None: clock[0])
+
+    class Work:
+        def outer(self):
+            clock[0] += 1
+            self.inner()
+            self.inner()
+            clock[0] += 2
+            return "done"
+
+        def inner(self):
+            clock[0] += 10
+
+    work, stopwatch = Work(), share.Stopwatch(CPU)
+    stopwatch.wrap(work, "outer", "around")
+    stopwatch.wrap(work, "inner", "within")
+    assert work.outer() == "done"
+    work.inner()
+    assert stopwatch.seconds == {"around": 3, "within": 30}

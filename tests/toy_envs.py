@@ -1,0 +1,78 @@
+"""Small environments whose right answers are known: `gymnasium.make("toy_envs:Walk-v0")` after `import toy_envs`."""
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import register
+from gymnasium.spaces import Box
+
+STEP = 0.25
+
+
+class Walk(gymnasium.Env):
+    """A point in the plane: position += STEP * action, reward -|position|^2 afterwards.
+
+    Args:
+        low, high: bounds of the actions.
+        breaks: whether positions become NaN from the sixth step on.
+    """
+
+    def __init__(self, low=(-1, -1), high=(1, 1), breaks=False):
+        self.observation_space = Box(-np.inf, np.inf, (2,), np.float64)
+        self.action_space = Box(np.array(low, np.float32), np.array(high, np.float32))
+        self.breaks = breaks
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.position, self.taken = self.np_random.uniform(-1, 1, 2), 0
+        return self.position.copy(), {}
+
+    def step(self, action):
+        self.taken += 1
+        self.position += STEP * np.asarray(action)
+        if self.breaks and self.taken > 5:
+            self.position[:] = np.nan
+        return self.position.copy(), -float(np.square(self.position).sum()), False, False, {}
+
+
+class Scripted(gymnasium.Env):
+    """Episodes of given lengths and ends, of random observations and rewards, each of which is kept.
+
+    Args:
+        schedule: (length, end) of the episodes, in a cycle; end is "terminated", "truncated" or "both".
+        number: observations and rewards are this environment's own.
+        action_dim: A.
+    Attributes:
+        episodes: for each begun episode its `states`, `actions`, `rewards`, `end` (None while under way) and `seed`.
+    """
+
+    def __init__(self, schedule, number=0, action_dim=2):
+        self.observation_space = Box(-np.inf, np.inf, (3,), np.float64)
+        self.action_space = Box(-1, 1, (action_dim,), np.float32)
+        self.schedule, self.rng, self.episodes = schedule, np.random.default_rng(number), []
+
+    def _observe(self):
+        self.episodes[-1]["states"].append(self.rng.standard_normal(3))
+        return self.episodes[-1]["states"][-1].copy()
+
+    def reset(self, *, seed=None, options=None):
+        self.episodes.append({"states": [], "actions": [], "rewards": [], "end": None, "seed": seed})
+        return self._observe(), {}
+
+    def step(self, action):
+        episode = self.episodes[-1]
+        assert episode["end"] is None, "a step after the end of an episode"
+        length, end = self.schedule[(len(self.episodes) - 1) % len(self.schedule)]
+        episode["actions"].append(np.array(action))
+        episode["rewards"].append(float(self.rng.standard_normal()))
+        if len(episode["actions"]) == length:
+            episode["end"] = end
+        terminated, truncated = episode["end"] in ("terminated", "both"), episode["end"] in ("truncated", "both")
+        return self._observe(), episode["rewards"][-1], terminated, truncated, {}
+
+
+register("Walk-v0", Walk, max_episode_steps=6)
+register("WalkShort-v0", Walk, max_episode_steps=3)
+register("WalkEndless-v0", Walk)
+register("WalkSkewed-v0", Walk, max_episode_steps=6, kwargs={"low": (-1, -2), "high": (3, 2)})
+register("WalkUnbounded-v0", Walk, max_episode_steps=6, kwargs={"high": (1, np.inf)})
+register("WalkBreaks-v0", Walk, max_episode_steps=9, kwargs={"breaks": True})

@@ -222,7 +222,7 @@ def test_results_where_nobody_can_write(call, main, decoder):
 
 @training
 def test_an_existing_run_is_replaced_only_with_overwrite(call, refuse, main, tmp_path, decoder):
-    flags = {"decoder": decoder} if main is DYNE else {}
+    flags = SHORT[main] | ({"decoder": decoder} if main is DYNE else {})
     assert call(main, results_dir=tmp_path, **flags).code == 0
     (run,) = {path.parent for path in tmp_path.rglob("opt.json")}
     (run / "stray").touch()

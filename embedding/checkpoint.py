@@ -6,6 +6,7 @@ refused instead of loaded wrongly. Writing is atomic: a temporary file in the sa
 """
 
 import hashlib
+import io
 import os
 import struct
 from collections import OrderedDict
@@ -26,7 +27,9 @@ def save(path, kind, content):
     """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
     versions = {"torch": torch.__version__, "numpy": numpy.__version__, "gymnasium": gymnasium.__version__}
     body = {"format": FORMAT, "kind": kind, "versions": {k: str(v) for k, v in versions.items()}, "content": content}
-    write_atomically(path, lambda file: torch.save({**body, "digest": _digest(body)}, file))
+    buffer = io.BytesIO()
+    torch.save({**body, "digest": _digest(body)}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path, kind):

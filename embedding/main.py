@@ -54,7 +54,9 @@ def parse(args=None):
     parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
-    add_common_flags(parser, )
+    add_common_flags(
+        parser,
+    )
     return parser.parse_args(args)
 
 

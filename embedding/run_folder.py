@@ -133,6 +133,15 @@ class RunFolder:
                     print(f"{error}; the next older checkpoint is tried", file=sys.stderr)
         return contents
 
+    def roll_back(self, steps):
+        """Makes the checkpoint of so many `steps`, one of `checkpoints()`, the newest; a newer one is dropped."""
+        try:
+            newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
+        except checkpoint.CheckpointError:
+            newest = None
+        if newest != steps:
+            os.replace(self.older, self.newest)
+
     # ---- failure ----
 
     @property

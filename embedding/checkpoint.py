@@ -49,9 +49,9 @@ def load(path, kind):
         raise CheckpointError(f"{path} is a torch file, but not one of this project's")
     if body["format"] != FORMAT or body.get("kind") != kind:
         raise CheckpointError(f"{path} is a {body.get('kind')} in format {body['format']}, not a {kind} in {FORMAT}")
-    digest = body.pop("digest")
+    noted = body.pop("digest")
     try:
-        intact = digest == digest(body)
+        intact = noted == digest(body)
     except TypeError:
         intact = False
     if not intact:

@@ -5,6 +5,9 @@ import numpy as np
 from embedding.checkpoint import write_atomically
 from embedding.run_folder import CsvLog
 
+EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
+TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+
 
 class SeedResults:
     """Writes the curves of one seed into its folder.
@@ -16,9 +19,8 @@ class SeedResults:
 
     def __init__(self, folder, tensorboard=False):
         self.folder, self.tensorboard, self.writer = folder, tensorboard, None
-        self.eval = CsvLog(folder / "eval.csv", ["episodes", "steps", "mean_return"])
-        columns = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
-        self.train = CsvLog(folder / "train.csv", columns)
+        self.eval = CsvLog(folder / "eval.csv", EVAL_COLUMNS)
+        self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
 
     def begin(self):
         """Starts empty files."""

@@ -30,7 +30,12 @@ START, PLAY, WINDOWS, EMBEDDING, DECODER = (
     "decoder",
 )
 END, ONE_BY_ONE = "Python's end", "environment stepped one by one"
-BEGINS = {"load_random_play": PLAY, "windows": WINDOWS, "train_embedding": EMBEDDING, "train_decoder": DECODER}
+BEGINS = [
+    (embedding.main, "load_random_play", PLAY),
+    (embedding.main, "windows", WINDOWS),
+    (embedding.main.EmbeddingTraining, "begin", EMBEDDING),
+    (embedding.main.DecoderTraining, "begin", DECODER),
+]
 SIZES = ("steps", "epochs", "epoch_size", "decoder_epochs", "decoder_batches", "threads")
 
 
@@ -101,8 +106,8 @@ def child(flags, began, connection):
 
         return staged
 
-    for name, label in BEGINS.items():
-        setattr(embedding.main, name, beginning(getattr(embedding.main, name), label))
+    for owner, name, label in BEGINS:
+        setattr(owner, name, beginning(getattr(owner, name), label))
     sys.argv = ["embedding/main.py", *flags]
     run(embedding.main.main)
     stages.begin(None)

@@ -72,7 +72,7 @@ def shares(num_seeds, args, device):
         stopwatch.wrap(experiment.collector, "collect", "acting and environments")
         stopwatch.wrap(experiment, "_update", "sampling from replay, noise")
         stopwatch.wrap(experiment.agent, "update", "gradient updates")
-        stopwatch.wrap(experiment, "_save_checkpoints", "checkpoints")
+        stopwatch.wrap(experiment, "_save", "checkpoints")
         start = now(device)
         experiment.run()
         total = now(device) - start

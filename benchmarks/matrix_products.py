@@ -1,9 +1,10 @@
-"""The matrix products of an update and nothing else: the least time that it can take with `torch.bmm` or `torch.mm`.
+"""The matrix products of an update and nothing else: the time that they take as `torch.bmm` or `torch.mm`.
 
 A network of widths w_0, .., w_L takes one product a layer forwards, (B, w_l) @ (w_l, w_{l+1}), and backwards one for
 the gradient of each weight that is trained, (w_l, B) @ (B, w_{l+1}), and one for the gradient of each input that
-something trained lies behind, (B, w_{l+1}) @ (w_{l+1}, w_l). Products with a one-wide output layer are matrix-vector
-products and are left out, as are biases, activations, losses, optimisers and targets: the floor errs on the low side.
+something trained lies behind, (B, w_{l+1}) @ (w_{l+1}, w_l). Biases, activations, losses, optimisers and targets are
+left out. On the CPU torch hands these products to MKL; the networks take oneDNN for large ones (`embedding/linear.py`),
+where it is faster, so they may come close to this floor or below it.
 """
 
 import itertools
@@ -74,9 +75,8 @@ class Products:
     def _multiply(self, left, right):
         rows, inner, columns = left.shape[-2], left.shape[-1], right.shape[-1]
         out = self._matrix(rows, columns)
-        if 1 not in (inner, columns):
-            self.flops += 2 * (self.stack or 1) * rows * inner * columns
-            self.operations.append(partial(torch.mm if self.stack is None else torch.bmm, left, right, out=out))
+        self.flops += 2 * (self.stack or 1) * rows * inner * columns
+        self.operations.append(partial(torch.mm if self.stack is None else torch.bmm, left, right, out=out))
         return out
 
 

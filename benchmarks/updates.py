@@ -41,6 +41,7 @@ def ours(policy_name, num_seeds, args, folder):
     flags = {name: getattr(args, name) for name in ("batch_size", "device", "threads")}
     flags |= {"update_every": args.updates, "start_timesteps": args.rows, "max_timesteps": args.rows}
     experiment = make_experiment(policy_name, args.env_name, num_seeds, folder, **flags)
+    experiment.start()
     experiment.collector.collect(experiment.agent.act, args.rows)
     return experiment
 

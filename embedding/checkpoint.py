@@ -6,6 +6,7 @@ refused instead of loaded wrongly. Writing is atomic: a temporary file in the sa
 """
 
 import hashlib
+import io
 import os
 import struct
 from collections import OrderedDict
@@ -26,7 +27,9 @@ def save(path, kind, content):
     """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
     versions = {"torch": torch.__version__, "numpy": numpy.__version__, "gymnasium": gymnasium.__version__}
     body = {"format": FORMAT, "kind": kind, "versions": {k: str(v) for k, v in versions.items()}, "content": content}
-    write_atomically(path, lambda file: torch.save({**body, "digest": _digest(body)}, file))
+    buffer = io.BytesIO()
+    torch.save({**body, "digest": digest(body)}, buffer)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path, kind):
@@ -46,9 +49,9 @@ def load(path, kind):
         raise CheckpointError(f"{path} is a torch file, but not one of this project's")
     if body["format"] != FORMAT or body.get("kind") != kind:
         raise CheckpointError(f"{path} is a {body.get('kind')} in format {body['format']}, not a {kind} in {FORMAT}")
-    digest = body.pop("digest")
+    noted = body.pop("digest")
     try:
-        intact = digest == _digest(body)
+        intact = noted == digest(body)
     except TypeError:
         intact = False
     if not intact:
@@ -70,7 +73,8 @@ def write_atomically(path, write):
         temporary.unlink(missing_ok=True)
 
 
-def _digest(value):
+def digest(value):
+    """A checksum of tensors and plain values, whatever file or device they are on."""
     sha = hashlib.sha256()
     _feed(sha, value)
     return sha.hexdigest()
@@ -89,7 +93,7 @@ def _feed(sha, value):
     elif isinstance(value, torch.Tensor):
         array = value.detach().cpu().contiguous()
         sha.update(f"t{array.dtype}{tuple(array.shape)}".encode())
-        sha.update(array.reshape(-1).view(torch.uint8).numpy())
+        sha.update(array.numpy().tobytes())
     elif value is None or type(value) in (bool, int, float, str):
         sha.update(f"{type(value).__name__}:{value!r};".encode())
     else:

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from embedding import checkpoint
 from embedding.models import Whitening, mlp
+from embedding.streams import torch_stream
 
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
 
@@ -86,3 +87,71 @@ def decoder_loss(decoder, encoder, z, form, weight):
     reconstruction = reconstruction_loss(decoder, encoder, z, actions)
     norm = action_norm(encoder, actions, form)
     return reconstruction + weight * norm, reconstruction.detach(), norm.detach()
+
+
+def embed_all(encoder, actions, batch=10_000):
+    """mu_a of every sequence: actions (W, k, A) to (W, A)."""
+    with torch.no_grad():
+        return torch.cat([encoder(part)[0] for part in actions.split(batch)])
+
+
+class DecoderTraining:
+    """Trains d_a against a frozen encoder (section 3.1); a part of `embedding.training.Training`.
+
+    Args:
+        actions: (W, k, A) action sequences of random play, whose embeddings are to be decoded.
+        args: the script's flags: decoder_epochs, decoder_batches, batch_size, lr, amsgrad, norm, norm_weight, prior.
+        path: where the decoder is written.
+    """
+
+    name = "decoder"
+
+    def __init__(self, actions, encoder, decoder, args, path):
+        self.actions, self.encoder, self.decoder, self.args, self.path = actions, encoder, decoder, args, path
+        self.epochs = args.decoder_epochs
+        self.optimizer = torch.optim.Adam(decoder.parameters(), lr=args.lr, amsgrad=args.amsgrad, fused=True)
+        self.draws = torch_stream(args.seed, "decoder: embeddings")
+
+    def begin(self):
+        """Freezes the encoder and, unless z is drawn from the prior, embeds all of random play and whitens it."""
+        self.encoder.requires_grad_(False).eval()
+        if not self.args.prior:
+            embeddings = embed_all(self.encoder, self.actions)
+            self.decoder.whitening.fit(embeddings)
+            self.embeddings = self.decoder.whitening(embeddings)
+            self.decoder.max_embedding = self.embeddings.abs().max().item()
+
+    def run_epoch(self):
+        """One epoch; returns the mean loss, reconstruction error and action norm."""
+        args, device = self.args, self.actions.device
+        shape = (args.decoder_batches, args.batch_size)
+        if args.prior:
+            batches = torch.randn(*shape, self.decoder.action_dim, generator=self.draws).to(device)
+        else:
+            batches = self.embeddings[torch.randint(len(self.embeddings), shape, generator=self.draws).to(device)]
+        sums = torch.zeros(3, device=device)
+        for z in batches:
+            loss, reconstruction, norm = decoder_loss(self.decoder, self.encoder, z, args.norm, args.norm_weight)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            sums += torch.stack([loss.detach(), reconstruction, norm])
+        return (sums / args.decoder_batches).tolist()
+
+    def finish(self):
+        """Writes decoder.pt."""
+        self.decoder.save(self.path)
+
+    def state_dict(self):
+        """Everything the next epoch depends on."""
+        return {
+            "decoder": self.decoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.get_state(),
+        }
+
+    def load_state_dict(self, state):
+        """Goes back to where `state_dict` was taken."""
+        self.decoder.load_state_dict(state["decoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.draws.set_state(state["draws"])

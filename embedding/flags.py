@@ -6,11 +6,10 @@ turns it into exit code 2. Every check here happens before anything is written.
 
 import argparse
 import difflib
-import json
+import errno
 import math
 import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +24,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 class UsageError(Exception):
     """Bad input, said in one line that names the flag, the value and the way out."""
+
+
+class Diverged(Exception):
+    """A loss, gradient, action or observation is not finite; says which, of which seed, and when."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,12 +54,28 @@ def _underscored(arg):
 
 
 def run(main):
-    """Calls `main()` as a script: a `UsageError` is printed as one line and exits with code 2."""
+    """Calls `main()` as a script; what stops it becomes one line and an exit code.
+
+    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one before the run began.
+    """
+    script = Path(sys.argv[0]).name
     try:
         main()
     except UsageError as error:
-        print(f"{Path(sys.argv[0]).name}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{script}: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except Diverged as error:
+        print(f"{script}: error: {error}; the last good checkpoint is kept", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        print(f"{script}: stopped", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO):
+            raise
+        what = f"{error.filename}: " if error.filename else ""
+        print(f"{script}: error: {what}{error.strerror}: make room, then continue with --resume", file=sys.stderr)
+        sys.exit(1)
 
 
 # ---- types of flags ----
@@ -110,7 +129,9 @@ def add_common_flags(parser):
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
     parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    existing.add_argument("--resume", action="store_true", help="continue the run of this name, if there is one")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
     parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
 
@@ -184,30 +205,7 @@ def choose_device(name, threads):
     return device
 
 
-# ---- result folders ----
-
-
-def check_run_folders(folders, overwrite):
-    """Raises `UsageError` if a folder exists and may not be replaced, or could not be written."""
-    for folder in folders:
-        if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-            raise UsageError(f"--name: the run {folder} exists: choose another --name, or replace it with --overwrite")
-        parent = folder
-        while not parent.exists() and not parent.is_symlink():
-            parent = parent.parent
-        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-            raise UsageError(f"--results_dir: {parent} is not a folder that can be written: choose another")
-
-
-def make_run_folder(folder, flags):
-    """Makes (or, having been checked, empties) a run's folder and writes its `opt.json`."""
-    try:
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(f"--results_dir: {folder} cannot be written ({error.strerror}): choose another") from error
-    (folder / "opt.json").write_text(json.dumps(flags, indent=2, sort_keys=True) + "\n")
+# ---- memory ----
 
 
 def available_memory():

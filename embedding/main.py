@@ -6,25 +6,21 @@ plays 100 000 random steps, trains the encoder e_a with the predictor f, then th
 results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 """
 
-import csv
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from embedding import checkpoint
 from embedding.data import load_random_play, windows
-from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, decoder_loss
+from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, DecoderTraining
 from embedding.flags import (
     Parser,
     UsageError,
     add_common_flags,
-    check_run_folders,
     choose_device,
     folder_name,
     folder_of,
     make_env,
-    make_run_folder,
     non_negative_float,
     non_negative_int,
     positive_float,
@@ -33,7 +29,9 @@ from embedding.flags import (
     time_limit,
 )
 from embedding.models import ActionEncoder, Predictor, dyne_loss, sample_embedding
+from embedding.run_folder import RunFolder
 from embedding.streams import torch_stream
+from embedding.training import Training
 
 
 def parse(args=None):
@@ -55,62 +53,72 @@ def parse(args=None):
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
-    add_common_flags(parser)
+    parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
+    add_common_flags(
+        parser,
+    )
     return parser.parse_args(args)
 
 
-def train_embedding(data, encoder, predictor, args, device, log):
-    """Stage one, first half: e_a and f on windows of random play (section 2.2)."""
-    states, targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
-    parameters = [*encoder.parameters(), *predictor.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=args.lr, amsgrad=args.amsgrad, fused=True)
-    draws = torch_stream(args.seed, "embedding: batches and noise")
-    batches = -(-args.epoch_size // args.batch_size)
-    for epoch in tqdm(range(1, args.epochs + 1), desc="embedding", unit="epoch"):
-        rows = torch.randint(len(states), (batches, args.batch_size), generator=draws).to(device)
-        noise = torch.randn(batches, args.batch_size, encoder.action_dim, generator=draws).to(device)
+class EmbeddingTraining:
+    """Trains e_a and f on windows of random play (section 2.2); a part of `embedding.training.Training`.
+
+    Args:
+        data: `embedding.data.Windows`.
+        env_id: what it was played in.
+        args: the script's flags.
+        path: where the encoder is written.
+    """
+
+    name = "embedding"
+
+    def __init__(self, data, encoder, predictor, env_id, args, path):
+        self.encoder, self.predictor, self.env_id, self.args, self.path = encoder, predictor, env_id, args, path
+        self.actions, self.epochs = data.actions, args.epochs
+        self.states, self.targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
+        parameters = [*encoder.parameters(), *predictor.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=args.lr, amsgrad=args.amsgrad, fused=True)
+        self.draws = torch_stream(args.seed, "embedding: batches and noise")
+
+    def begin(self):
+        """Nothing comes before it."""
+
+    def run_epoch(self):
+        """One epoch; returns the mean loss, prediction error and KL divergence."""
+        args, device = self.args, self.states.device
+        batches = -(-args.epoch_size // args.batch_size)
+        rows = torch.randint(len(self.states), (batches, args.batch_size), generator=self.draws).to(device)
+        noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
         sums = torch.zeros(3, device=device)
         for row, epsilon in zip(rows, noise, strict=True):
-            mu, log_variance = encoder(data.actions[row])
-            prediction = predictor(states[row], sample_embedding(mu, log_variance, epsilon))
-            loss, error, kl = dyne_loss(prediction, targets[row], mu, log_variance, args.gamma)
-            optimizer.zero_grad()
+            mu, log_variance = self.encoder(self.actions[row])
+            prediction = self.predictor(self.states[row], sample_embedding(mu, log_variance, epsilon))
+            loss, error, kl = dyne_loss(prediction, self.targets[row], mu, log_variance, args.gamma)
+            self.optimizer.zero_grad()
             loss.backward()
-            optimizer.step()
+            self.optimizer.step()
             sums += torch.stack([loss.detach(), error, kl])
-        log("embedding", epoch, *(sums / batches).tolist())
+        return (sums / batches).tolist()
 
+    def finish(self):
+        """Writes encoder.pt."""
+        save_encoder(self.path, self.encoder, self.predictor, self.env_id)
 
-def embed_all(encoder, actions, batch=10_000):
-    """mu_a of every window: actions (W, k, A) to (W, A)."""
-    with torch.no_grad():
-        return torch.cat([encoder(part)[0] for part in actions.split(batch)])
+    def state_dict(self):
+        """Everything the next epoch depends on."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "predictor": self.predictor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.get_state(),
+        }
 
-
-def train_decoder(data, encoder, decoder, args, device, log):
-    """Stage one, second half: d_a against the frozen encoder (section 3.1)."""
-    encoder.requires_grad_(False).eval()
-    if not args.prior:
-        embeddings = embed_all(encoder, data.actions)
-        decoder.whitening.fit(embeddings)
-        embeddings = decoder.whitening(embeddings)
-        decoder.max_embedding = embeddings.abs().max().item()
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=args.lr, amsgrad=args.amsgrad, fused=True)
-    draws = torch_stream(args.seed, "decoder: embeddings")
-    shape = (args.decoder_batches, args.batch_size)
-    for epoch in tqdm(range(1, args.decoder_epochs + 1), desc="decoder", unit="epoch"):
-        if args.prior:
-            batches = torch.randn(*shape, decoder.action_dim, generator=draws).to(device)
-        else:
-            batches = embeddings[torch.randint(len(embeddings), shape, generator=draws).to(device)]
-        sums = torch.zeros(3, device=device)
-        for z in batches:
-            loss, reconstruction, norm = decoder_loss(decoder, encoder, z, args.norm, args.norm_weight)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            sums += torch.stack([loss.detach(), reconstruction, norm])
-        log("decoder", epoch, *(sums / args.decoder_batches).tolist())
+    def load_state_dict(self, state):
+        """Goes back to where `state_dict` was taken."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.predictor.load_state_dict(state["predictor"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.draws.set_state(state["draws"])
 
 
 def save_encoder(path, encoder, predictor, env_id):
@@ -135,13 +143,13 @@ def main():
             f"--traj_len {args.traj_len}: an episode of {args.env_name} has {limit or 'no more than --steps'} steps "
             f"(--steps {args.steps}): a sequence must fit into an episode"
         )
-    folder = Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name
-    check_run_folders([folder], args.overwrite)
-    print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder}")
+    folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
+    folder.check(args.resume, args.overwrite)
+    print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
     play = load_random_play(env, args.steps, args.seed, args.results_dir)
     data = windows(play, args.traj_len)
-    make_run_folder(folder, vars(args))
+    folder.lock()
     low, high = env.action_space.low, env.action_space.high
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -155,18 +163,15 @@ def main():
         module.to(device)
     data.states, data.actions, data.deltas = (x.to(device) for x in (data.states, data.actions, data.deltas))
 
-    with open(folder / "log.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["stage", "epoch", "loss", "error", "regulariser"])
-
-        def log(*row):
-            writer.writerow(row)
-            file.flush()
-
-        train_embedding(data, encoder, predictor, args, device, log)
-        save_encoder(folder / "encoder.pt", encoder, predictor, env.spec.id)
-        train_decoder(data, encoder, decoder, args, device, log)
-        decoder.save(folder / "decoder.pt")
+    parts = [
+        EmbeddingTraining(data, encoder, predictor, env.spec.id, args, folder.path / "encoder.pt"),
+        DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
+    ]
+    training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"])
+    if training.start():
+        print(f"{folder.path} is finished: nothing is left to do")
+        return
+    training.run(args.checkpoint_freq)
     with torch.no_grad():
         rest = encoder.normalise(decoder(torch.zeros(1, decoder.action_dim, device=device))).abs().max().item()
     print(f"decoder: max_embedding {decoder.max_embedding:.2f}, largest |d(0)| {rest:.3f} of the bounds; see log.csv")

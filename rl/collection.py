@@ -1,7 +1,11 @@
 """Collecting experience: N environments, one a seed, stepped in turn with a fixed policy."""
 
-import numpy as np
+import math
 
+import numpy as np
+import torch
+
+from embedding.flags import UsageError
 from embedding.streams import reset_seed, stream
 from rl.action_spaces import Plans
 from rl.dyne_td3 import plan_returns
@@ -21,12 +25,13 @@ class Collector:
         replay: where windows go.
         discount: gamma.
         noise: standard deviation of the exploration noise, in units of the policy's action.
-        random_steps: for so many first steps actions are drawn uniformly instead.
+        random_steps: for so many first steps actions are drawn uniformly instead; None: for all.
     """
 
     def __init__(self, envs, actions, seeds, replay, *, discount, noise, random_steps):
         self.envs, self.actions, self.seeds, self.replay = envs, actions, seeds, replay
-        self.discount, self.noise, self.random_steps = discount, noise, random_steps
+        self.discount, self.noise = discount, noise
+        self.random_steps = math.inf if random_steps is None else random_steps
         self.exploration = [stream(seed, "exploration") for seed in seeds]
         self.plans = Plans(actions, len(envs))
         self.pending = [[] for _ in envs]  # (state, reward) of the steps of the plan under way
@@ -34,6 +39,7 @@ class Collector:
         self.episodes = np.zeros(len(envs), dtype=np.int64)  # ended ones
         self.returns = np.zeros(len(envs))
         self.taken = [[] for _ in envs]  # raw actions of the episode under way
+        self.faults = {}  # seed index -> what was not finite; such a seed is not stepped any more
         self.states = np.stack([self._reset(n) for n in range(len(envs))])
 
     def _reset(self, n):
@@ -52,9 +58,12 @@ class Collector:
         for _ in range(steps):
             self._begin_plans(act)
             self.steps += 1
-            for n, env in enumerate(self.envs):
+            for n in self.active():
                 action = self.plans.next(n).copy()
-                observation, reward, terminated, truncated, _ = env.step(action)
+                observation, reward, terminated, truncated, _ = self.envs[n].step(action)
+                if not (np.isfinite(observation).all() and math.isfinite(reward)):
+                    self.faults[n] = f"step {self.steps}: observation {observation}, reward {reward}"
+                    continue
                 self.taken[n].append(action)
                 self.pending[n].append((self.states[n].copy(), float(reward)))
                 self.states[n] = observation
@@ -69,8 +78,13 @@ class Collector:
                 self.replay.append(n, np.concatenate(parts))
         return ended
 
+    def active(self):
+        """The indices of the seeds that are still stepped."""
+        return [n for n in range(len(self.envs)) if n not in self.faults]
+
     def _begin_plans(self, act):
         due = self.plans.due()
+        due[list(self.faults)] = False
         if not due.any():
             return
         if self.steps >= self.random_steps:
@@ -82,6 +96,8 @@ class Collector:
                 noise = self.exploration[n].standard_normal(self.actions.dim, dtype=np.float32) * np.float32(self.noise)
                 action = np.clip(chosen[n] + noise, self.actions.policy_low, self.actions.policy_high)
             self.plans.start(n, action)
+            if not np.isfinite(self.plans.raw[n]).all():
+                self.faults[n] = f"step {self.steps + 1}: action {action}"
 
     def _windows(self, n, terminated):
         """The replay rows of the plan that has just ended in environment `n`."""
@@ -115,13 +131,33 @@ class Collector:
             "steps": self.steps,
             "episodes": int(self.episodes[n]),
             "return": float(self.returns[n]),
-            "taken": [action.tolist() for action in self.taken[n]],
-            "plan": {
-                "z": self.plans.z[n].tolist(),
-                "raw": self.plans.raw[n].tolist(),
-                "step": int(self.plans.step[n]),
-                "states": [state.tolist() for state in states],
-                "rewards": list(rewards),
-            },
+            "state": torch.from_numpy(self.states[n].copy()),
+            "taken": torch.from_numpy(np.array(self.taken[n], dtype=np.float32)),
+            "z": torch.from_numpy(self.plans.z[n].copy()),
+            "raw": torch.from_numpy(self.plans.raw[n].copy()),
+            "plan_step": int(self.plans.step[n]),
+            "pending_states": torch.from_numpy(np.array(states, dtype=np.float32)),
+            "pending_rewards": list(rewards),
             "exploration": self.exploration[n].bit_generator.state,
         }
+
+    def load_state_dict(self, n, state):
+        """Goes back, for seed index `n`, to where `state_dict` was taken.
+
+        Raises:
+            UsageError: the environment does not come to the same state again.
+        """
+        self.steps, self.episodes[n] = state["steps"], state["episodes"]
+        self.returns[n], self.taken[n] = state["return"], list(state["taken"].numpy())
+        self.states[n] = self._reset(n)
+        for action in self.taken[n]:
+            self.states[n] = self.envs[n].step(action)[0]
+        if not np.array_equal(self.states[n], state["state"].numpy()):
+            raise UsageError(
+                f"--resume: seed {self.seeds[n]}: the same actions led the environment to another state than before: "
+                "it is not deterministic, or its version has changed: start over with --overwrite"
+            )
+        self.plans.z[n], self.plans.raw[n] = state["z"].numpy(), state["raw"].numpy()
+        self.plans.step[n] = state["plan_step"]
+        self.pending[n] = list(zip(state["pending_states"].numpy(), state["pending_rewards"], strict=True))
+        self.exploration[n].bit_generator.state = state["exploration"]

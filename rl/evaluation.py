@@ -8,7 +8,7 @@ from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl.action_spaces import Plans
 
 
-def evaluate(policies, envs, seeds, evaluation, episodes):
+def evaluate(policies, envs, seeds, evaluation, episodes, active=None):
     """Plays `episodes` episodes a seed, each seed in its own environment, all seeds side by side.
 
     Start states depend on the seed, the number of the evaluation and the number of the episode only.
@@ -18,11 +18,14 @@ def evaluate(policies, envs, seeds, evaluation, episodes):
         envs: N environments that nothing else uses.
         seeds: the N seeds.
         evaluation: the number of this evaluation within the run.
+        active: the indices of the seeds to play, all by default; the others' returns are NaN.
     Returns:
         (N, episodes) float64 returns.
     """
     count = len(envs)
     returns, episode = np.zeros((count, episodes)), np.zeros(count, dtype=np.int64)
+    for n in set(range(count)) - set(range(count) if active is None else active):
+        returns[n], episode[n] = np.nan, episodes
     plans = Plans(policies.actions, count)
 
     def reset(n):

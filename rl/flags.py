@@ -31,6 +31,9 @@ def training_parser(description, policy_names):
     parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
     parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
     parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument(
+        "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
+    )
     parser.add_argument("--render_freq", type=non_negative_int, default=0, help="steps between videos; 0: none")
     parser.add_argument("--tensorboard", action="store_true", help="also write tensorboard events")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

@@ -29,6 +29,12 @@ class Replay:
         self.capacity, self.device = capacity, device
         self.rows = torch.zeros(num_seeds, min(capacity, FIRST_CAPACITY), sum(self.widths), device=device)
         self.written = np.zeros(num_seeds, dtype=np.int64)  # rows ever written, a seed
+        self.unsaved = [[] for _ in range(num_seeds)]  # rows since `take_unsaved`
+
+    @staticmethod
+    def row_width(state_dim, action_dim):
+        """Floats a row."""
+        return 2 * state_dim + action_dim + 3
 
     @property
     def sizes(self):
@@ -37,8 +43,22 @@ class Replay:
 
     def append(self, n, rows):
         """Writes rows (M, S + D + 3 + S), float32 numpy, of seed `n` behind its last, over its oldest when full."""
-        rows = torch.from_numpy(rows[-self.capacity :]).to(self.device)
+        self.unsaved[n].append(rows)
+        self._write(n, rows)
+
+    def take_unsaved(self, n):
+        """The rows (M, width) of seed `n` since this was last called."""
+        rows, self.unsaved[n] = self.unsaved[n], []
+        return np.concatenate(rows) if rows else np.empty((0, sum(self.widths)), np.float32)
+
+    def restore(self, n, rows, written):
+        """Puts the last rows (M, width) of `written` ever written back in their places."""
+        self.written[n] = written - len(rows)
+        self._write(n, rows)
+
+    def _write(self, n, rows):
         skipped = max(0, len(rows) - self.capacity)
+        rows = torch.tensor(rows[skipped:], device=self.device)
         while self.written[n] + len(rows) > self.rows.shape[1] and self.rows.shape[1] < self.capacity:
             self._grow()
         places = (self.written[n] + skipped + torch.arange(len(rows), device=self.device)) % self.capacity
@@ -60,7 +80,7 @@ class Replay:
 
 def check_memory(num_seeds, state_dim, action_dim, rows, device):
     """Prints what the replay of a run of `rows` rows will take; raises `UsageError` if it is not there."""
-    needed = num_seeds * rows * (2 * state_dim + action_dim + 3) * 4
+    needed = num_seeds * rows * Replay.row_width(state_dim, action_dim) * 4
     growing = needed * 3 // 2  # while the last growth copies the rows
     free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
     if growing > free:

@@ -1,11 +1,9 @@
 """The result files of one seed: eval.csv, eval.npy, train.csv, and tensorboard events if asked for."""
 
-import csv
-import io
-
 import numpy as np
 
 from embedding.checkpoint import write_atomically
+from embedding.run_folder import CsvLog
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
@@ -20,38 +18,52 @@ class SeedResults:
     """
 
     def __init__(self, folder, tensorboard=False):
-        self.folder, self.evaluations, self.writer = folder, [], None
-        self._append("eval.csv", [EVAL_COLUMNS])
-        self._append("train.csv", [TRAIN_COLUMNS])
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
+        self.folder, self.tensorboard, self.writer = folder, tensorboard, None
+        self.eval = CsvLog(folder / "eval.csv", EVAL_COLUMNS)
+        self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
 
-            self.writer = SummaryWriter(folder / "tensorboard")
+    def begin(self):
+        """Starts empty files."""
+        self.eval.begin()
+        self.train.begin()
+        self.evaluations = []
+
+    def sync(self):
+        """Brings the files to the disk and returns what `restore` takes."""
+        return {"eval": self.eval.sync(), "train": self.train.sync()}
+
+    def restore(self, state):
+        """Cuts the files back to where `sync` was called."""
+        self.eval.cut(state["eval"])
+        self.train.cut(state["train"])
+        self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
+        self._write_npy()
 
     def add_evaluation(self, episodes, steps, mean_return):
         """One evaluation, after so many episodes and steps of training."""
         self.evaluations.append((episodes, steps, mean_return))
-        self._append("eval.csv", [self.evaluations[-1]])
-        table = np.array(self.evaluations, dtype=np.float64)
-        write_atomically(self.folder / "eval.npy", lambda file: np.save(file, table))
+        self.eval.append([self.evaluations[-1]])
+        self._write_npy()
         self._scalars("evaluation", steps, {"mean_return": mean_return})
+
+    def _write_npy(self):
+        table = np.array(self.evaluations, dtype=np.float64).reshape(-1, 3)
+        write_atomically(self.folder / "eval.npy", lambda file: np.save(file, table))
 
     def add_episodes(self, first, ended, diagnostics):
         """Training episodes that ended: `ended` is (steps, return, length) of each, numbered from `first` on."""
         rows = [
             [first + i, *episode, diagnostics["critic_loss"], diagnostics["value"]] for i, episode in enumerate(ended)
         ]
-        self._append("train.csv", rows)
+        self.train.append(rows)
         for _, steps, episode_return, *_ in rows:
             self._scalars("training", steps, {"episode_return": episode_return, **diagnostics})
 
-    def _append(self, name, rows):
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        with open(self.folder / name, "a", newline="") as file:
-            file.write(text.getvalue())
-
     def _scalars(self, group, steps, values):
+        if self.tensorboard and self.writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=steps)
         if self.writer is not None:
             for name, value in values.items():
                 self.writer.add_scalar(f"{group}/{name}", value, steps)

@@ -135,6 +135,18 @@ class TD3:
             values = [value.mean().item() / self._value_updates for value in self._values.cpu()]
         return [{"critic_loss": loss, "value": value} for loss, value in zip(losses, values, strict=True)]
 
+    def first_not_finite(self):
+        """For each seed, the name of the first tensor of its losses, critics and actor that is not finite, or None."""
+        tensors = [("critic loss", self._critic_losses), ("value", self._values)]
+        for name, network in (("critic", self.critic), ("actor", self.actor)):
+            tensors += [(f"{name} parameter {i}", p.detach()) for i, p in enumerate(network.parameters())]
+        found = [None] * self.num_seeds
+        for name, tensor in tensors:
+            if torch.is_tensor(tensor):
+                finite = torch.isfinite(tensor).view(self.num_seeds, -1).all(1).tolist()
+                found = [old or (None if fine else name) for old, fine in zip(found, finite, strict=True)]
+        return found
+
     # ---- checkpoints ----
 
     def _parts(self):

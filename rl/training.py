@@ -1,7 +1,7 @@
 """The training loop that all agents share.
 
 One clock for all seeds: collect `--update_every` steps in every seed's environment, then do as many batched updates,
-wherever the seeds' episodes stand. Evaluations, checkpoints and videos fall between blocks.
+wherever the seeds' episodes stand. Evaluations, videos and checkpoints fall between blocks.
 """
 
 from pathlib import Path
@@ -11,22 +11,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding import checkpoint
-from embedding.flags import (
-    UsageError,
-    check_run_folders,
-    choose_device,
-    folder_of,
-    make_env,
-    make_run_folder,
-    time_limit,
-)
+from embedding.flags import Diverged, UsageError, choose_device, folder_of, make_env, time_limit
+from embedding.interruption import Interruption
 from embedding.streams import reset_seed, stream
 from rl.collection import Collector
 from rl.evaluation import evaluate, record_video, rendering_backend
 from rl.policies import ActorPolicies, Policy, RandomPolicies, policy_content
 from rl.replay import Replay, check_memory
-from rl.results import SeedResults
+from rl.seed_store import SeedStore, find_common
+
+NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}
 
 
 class Experiment:
@@ -52,9 +46,11 @@ class Experiment:
         self.actions = make_actions(env)
         results = Path(args.results_dir).absolute()
         self.folder = results / "rl" / folder_of(self.env_id) / args.policy_name / args.name
-        self.folders = [self.folder / f"seed_{seed}" for seed in self.seeds]
-        check_run_folders(self.folders, args.overwrite)
         state_dim = env.observation_space.shape[0]
+        row_width = Replay.row_width(state_dim, self.actions.dim)
+        self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
+        for store in self.stores:
+            store.check()
         rows = min(args.replay_size, args.max_timesteps)
         check_memory(args.num_seeds, state_dim, self.actions.dim, rows, self.device)
 
@@ -79,44 +75,97 @@ class Experiment:
             self.replay,
             discount=args.discount,
             noise=args.expl_noise * self.actions.noise_unit,
-            random_steps=args.start_timesteps if self.agent else args.max_timesteps + args.update_every,
+            random_steps=args.start_timesteps if self.agent else None,
         )
         self.index_streams = [stream(seed, "replay indices") for seed in self.seeds]
         self.noise_streams = [stream(seed, "target noise") for seed in self.seeds]
         self.evaluations = 0
-        for folder, seed in zip(self.folders, self.seeds, strict=True):
-            make_run_folder(folder, {**vars(args), "seed": seed, "num_seeds": 1})
-        self.results = [SeedResults(folder, args.tensorboard) for folder in self.folders]
+        self.saved_steps = -1
+
+    # ---- starting ----
+
+    def start(self):
+        """Takes the folders; with `--resume` goes back to the newest checkpoint that all seeds have.
+
+        Returns:
+            whether a run was resumed.
+        """
+        for store in self.stores:
+            store.folder.lock()
+        for n, store in enumerate(self.stores):
+            if self.args.resume and store.folder.failure:
+                self.collector.faults[n] = store.folder.failure
+        going = [n for n in range(len(self.seeds)) if n not in self.collector.faults]
+        contents = find_common([self.stores[n] for n in going], self.actions) if self.args.resume else None
+        if contents is None:
+            for n in going:
+                self.stores[n].begin()
+            return False
+        for n, content in zip(going, contents, strict=True):
+            rows = self.stores[n].restore(content)
+            self.replay.restore(n, rows, content["replay"]["rows"])
+            self.collector.load_state_dict(n, content["collector"])
+            if self.agent:
+                self.agent.load_state_dict(n, content["agent"])
+            self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
+            self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
+            self.evaluations = content["evaluations"]
+        self.saved_steps = self.collector.steps
+        return True
+
+    # ---- the loop ----
 
     def run(self):
-        """Trains to `--max_timesteps`, rounded up to whole blocks."""
+        """Trains to `--max_timesteps`, rounded up to whole blocks.
+
+        Raises:
+            Diverged: at the end, if seeds were given up on the way.
+        """
         args, collector = self.args, self.collector
+        resumed = self.start()
+        if resumed and collector.steps >= args.max_timesteps:
+            print(f"{self.folder} is finished: nothing is left to do")
+            return
         print(f"{self.env_id}: {args.policy_name}, {args.num_seeds} seeds, on {self.device}, into {self.folder}")
         label = f"{args.policy_name} {self.env_id}"
-        with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
-            self._between_blocks(bar)
-            while collector.steps < args.max_timesteps:
+        bar = tqdm(
+            total=args.max_timesteps, initial=collector.steps, desc=label, unit="step", mininterval=1, smoothing=0.05
+        )
+        with bar, Interruption() as interruption:
+            if not resumed:
+                self._between_blocks(bar)
+            while collector.steps < args.max_timesteps and collector.active():
                 self._block()
                 bar.update(min(args.update_every, args.max_timesteps - bar.n))
                 self._between_blocks(bar)
-        self._save_checkpoints()
-        for results in self.results:
-            results.close()
-        for env in (*self.envs, *self.eval_envs, self.video_env):
-            if env is not None:
-                env.close()
+                if interruption.received:
+                    break
+            self._save()
+        self._close()
+        if interruption.received:
+            interruption.leave()
+        if collector.faults:
+            lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(collector.faults.items()))
+            raise Diverged(f"{lost}: not finite")
 
     def _block(self):
-        episodes = self.collector.episodes.copy()
+        episodes, faults = self.collector.episodes.copy(), set(self.collector.faults)
         if self.agent:
             self.agent.sync_acting()
         ended = self.collector.collect(self.agent and self.agent.act, self.args.update_every)
-        diagnostics = [{"critic_loss": float("nan"), "value": float("nan")}] * len(self.seeds)
+        diagnostics = [NOT_MEASURED] * len(self.seeds)
         if self.agent:
             self._update(self.args.update_every)
             diagnostics = self.agent.diagnostics()
-        for n, results in enumerate(self.results):
-            results.add_episodes(int(episodes[n]) + 1, ended[n], diagnostics[n])
+            for n, name in enumerate(self.agent.first_not_finite()):
+                if name and n not in self.collector.faults:
+                    self.collector.faults[n] = f"step {self.collector.steps}: {name}"
+        for n in sorted(set(self.collector.faults) - faults):
+            reason = self.collector.faults[n]
+            self.stores[n].folder.fail(reason)
+            tqdm.write(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
+        for n in self.collector.active():
+            self.stores[n].results.add_episodes(int(episodes[n]) + 1, ended[n], diagnostics[n])
 
     def _update(self, updates):
         self.agent.clear_diagnostics()
@@ -124,7 +173,7 @@ class Experiment:
             return  # a seed may still be within its first plan
         batch = self.args.batch_size
         # All randomness of the block is drawn here, each seed's from its own streams.
-        sizes = self.replay.sizes
+        sizes = np.maximum(self.replay.sizes, 1)  # a seed that was given up may have no row: it samples zeros
         indices = [rng.integers(0, sizes[n], (updates, batch)) for n, rng in enumerate(self.index_streams)]
         shape = (updates, batch, self.actions.dim)
         noise = [rng.standard_normal(shape, dtype=np.float32) for rng in self.noise_streams]
@@ -134,17 +183,19 @@ class Experiment:
 
     def _between_blocks(self, bar):
         args, steps = self.args, self.collector.steps
-        if self._crossed(args.eval_freq):
-            means = self._evaluate()
-            bar.set_postfix_str(f"return {means.mean():.1f}")
-            self._save_checkpoints()
+        if evaluated := self._crossed(args.eval_freq):
+            bar.set_postfix_str(f"return {self._evaluate():.1f}")
         if args.render_freq and steps and self._crossed(args.render_freq):
             self._record_videos()
+        if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:
+            self._save()
 
     def _crossed(self, freq):
         """Whether a multiple of `freq` lies in the last block; 0 does, before the first."""
         steps = self.collector.steps
         return steps // freq > (steps - self.args.update_every) // freq
+
+    # ---- between blocks ----
 
     def _policies(self):
         if self.agent:
@@ -153,18 +204,21 @@ class Experiment:
         return RandomPolicies(self.actions, [stream(s, "evaluation: actions", self.evaluations) for s in self.seeds])
 
     def _evaluate(self):
-        args = self.args
-        returns = evaluate(self._policies(), self.eval_envs, self.seeds, self.evaluations, args.eval_episodes)
+        active, collector = self.collector.active(), self.collector
+        means = evaluate(
+            self._policies(), self.eval_envs, self.seeds, self.evaluations, self.args.eval_episodes, active
+        ).mean(axis=1)
         self.evaluations += 1
-        for n, results in enumerate(self.results):
-            results.add_evaluation(int(self.collector.episodes[n]), self.collector.steps, float(returns[n].mean()))
-        return returns.mean(axis=1)
+        for n in active:
+            self.stores[n].results.add_evaluation(int(collector.episodes[n]), collector.steps, float(means[n]))
+        return means[active].mean() if active else float("nan")
 
     def _record_videos(self):
-        for n, seed in enumerate(self.seeds):
-            (self.folders[n] / "videos").mkdir(exist_ok=True)
-            path = self.folders[n] / "videos" / f"{self.collector.steps}.mp4"
-            record_video(self._policy(n), self.video_env, path, [reset_seed(seed, "video", self.collector.steps)])
+        for n in self.collector.active():
+            folder = self.stores[n].folder.path / "videos"
+            folder.mkdir(exist_ok=True)
+            seeds = [reset_seed(self.seeds[n], "video", self.collector.steps)]
+            record_video(self._policy(n), self.video_env, folder / f"{self.collector.steps}.mp4", seeds)
 
     def _policy(self, n):
         """The policy of seed index `n` as it stands, for one environment."""
@@ -178,24 +232,36 @@ class Experiment:
 
         return Policy(*names, self.actions, act)
 
-    def _save_checkpoints(self):
-        for n, seed in enumerate(self.seeds):
-            content = {
-                "env_id": self.env_id,
-                "method": self.args.policy_name,
-                "seed": seed,
-                "flags": vars(self.args),
-                "actions": self.actions.content(),
-                "policy": policy_content(self.agent, n),
-                "agent": self.agent.state_dict(n) if self.agent else None,
-                "collector": self.collector.state_dict(n),
-                "streams": {
-                    "replay indices": self.index_streams[n].bit_generator.state,
-                    "target noise": self.noise_streams[n].bit_generator.state,
+    def _save(self):
+        if self.saved_steps == self.collector.steps:
+            return
+        for n in self.collector.active():
+            self.stores[n].save(
+                {
+                    "env_id": self.env_id,
+                    "method": self.args.policy_name,
+                    "seed": self.seeds[n],
+                    "actions": self.actions.content(),
+                    "policy": policy_content(self.agent, n),
+                    "agent": self.agent.state_dict(n) if self.agent else None,
+                    "collector": self.collector.state_dict(n),
+                    "streams": {
+                        "replay indices": self.index_streams[n].bit_generator.state,
+                        "target noise": self.noise_streams[n].bit_generator.state,
+                    },
+                    "steps": self.collector.steps,
+                    "evaluations": self.evaluations,
                 },
-                "evaluations": self.evaluations,
-            }
-            checkpoint.save(self.folders[n] / "checkpoint.pt", "run", content)
+                self.replay.take_unsaved(n),
+            )
+        self.saved_steps = self.collector.steps
+
+    def _close(self):
+        for store in self.stores:
+            store.close()
+        for env in (*self.envs, *self.eval_envs, self.video_env):
+            if env is not None:
+                env.close()
 
 
 def _video_env(env_name):

@@ -139,9 +139,9 @@ def test_what_a_checkpoint_holds_of_the_plan_under_way():
     for n, env in enumerate(envs):
         state, episode = collect.state_dict(n), env.episodes[-1]
         assert (state["steps"], state["episodes"]) == (39, len(env.episodes) - 1)
-        assert np.array_equal(np.array(state["taken"]).reshape(-1, A), np.array(episode["actions"]).reshape(-1, A))
+        assert np.array_equal(state["taken"].numpy().reshape(-1, A), np.array(episode["actions"]).reshape(-1, A))
         under_way = len(episode["actions"]) % 4
-        assert state["plan"]["rewards"] == episode["rewards"][len(episode["rewards"]) - under_way :]
+        assert state["pending_rewards"] == episode["rewards"][len(episode["rewards"]) - under_way :]
     assert under_way == 3
 
 

@@ -1,0 +1,217 @@
+"""The folder of one run: its lock, its flags, its CSV files and its two newest checkpoints.
+
+What a run writes is kept so that it may stop at any moment and go on from its newest checkpoint as if it had not:
+checkpoints replace each other atomically, one older is kept, and what was written to CSV files after a checkpoint is
+cut off when it is resumed.
+"""
+
+import csv
+import fcntl
+import io
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from embedding import checkpoint
+from embedding.flags import UsageError
+
+LOCK = ".lock"
+FAILURE = "failed.json"
+MAY_DIFFER = {  # flags that a resumed run may be given anew
+    *("max_timesteps", "device", "eval_freq", "render_freq", "checkpoint_freq", "tensorboard"),
+    *("results_dir", "resume", "overwrite", "seed", "num_seeds"),
+}
+
+
+class RunFolder:
+    """A folder that one process at a time may write to.
+
+    Args:
+        path: the folder; it need not exist.
+        kind: what its checkpoints are called (`embedding.checkpoint`).
+    """
+
+    def __init__(self, path, kind):
+        self.path, self.kind = Path(path), kind
+        self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
+        self._lock = None
+
+    # ---- before anything is written ----
+
+    def check(self, resume, overwrite):
+        """Raises `UsageError` if the folder exists and is not to be used, is in use, or could not be written."""
+        if self.path.is_dir() and self._content() and not (resume or overwrite):
+            raise UsageError(
+                f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose "
+                "another --name"
+            )
+        parent = self.path
+        while not parent.exists() and not parent.is_symlink():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UsageError(f"--results_dir: {parent} is not a folder that can be written: choose another")
+        if self.in_use():
+            raise UsageError(
+                f"--name: another process is writing to {self.path}: wait for it, or choose another --name"
+            )
+
+    def in_use(self):
+        """Whether a living process holds the folder's lock."""
+        try:
+            with open(self.path / LOCK, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _content(self):
+        return [entry for entry in self.path.iterdir() if entry.name != LOCK]
+
+    # ---- opening ----
+
+    def lock(self):
+        """Makes the folder and takes its lock, which ends with this process.
+
+        Raises:
+            UsageError: it cannot be written, or another process has it.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"--name: another process is writing to {self.path}: choose another --name") from error
+        except OSError as error:
+            reason = error.strerror
+            raise UsageError(f"--results_dir: {self.path} cannot be written ({reason}): choose another") from error
+
+    def begin(self, flags):
+        """Empties the locked folder and writes `opt.json`."""
+        for path in sorted(self.path.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif path != self.path / LOCK:
+                path.unlink()
+        self.write_flags(flags)
+
+    def write_flags(self, flags):
+        """Writes `opt.json`: the resolved flags, for people."""
+        text = json.dumps(flags, indent=2, sort_keys=True) + "\n"
+        checkpoint.write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
+
+    def release(self):
+        """Gives the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    # ---- checkpoints ----
+
+    def save(self, content):
+        """Makes `content` the newest checkpoint; the one that was becomes the older."""
+        written = self.path / ".checkpoint.new"
+        try:
+            checkpoint.save(written, self.kind, content)
+            if self.newest.exists():
+                os.replace(self.newest, self.older)
+            os.replace(written, self.newest)
+        finally:
+            written.unlink(missing_ok=True)
+
+    def checkpoints(self):
+        """The contents of the checkpoints that verify, the newest first."""
+        contents = []
+        for path in (self.newest, self.older):
+            if path.exists():
+                try:
+                    contents.append(checkpoint.load(path, self.kind))
+                except checkpoint.CheckpointError as error:
+                    print(f"{error}; the next older checkpoint is tried", file=sys.stderr)
+        return contents
+
+    def roll_back(self, steps):
+        """Makes the checkpoint of so many `steps`, one of `checkpoints()`, the newest; a newer one is dropped."""
+        try:
+            newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
+        except checkpoint.CheckpointError:
+            newest = None
+        if newest != steps:
+            os.replace(self.older, self.newest)
+
+    # ---- failure ----
+
+    @property
+    def failure(self):
+        """Why the run was given up, or None."""
+        path = self.path / FAILURE
+        return json.loads(path.read_text())["reason"] if path.is_file() else None
+
+    def fail(self, reason):
+        """Notes that the run was given up, and why; its checkpoints stay."""
+        text = json.dumps({"reason": reason}, indent=2) + "\n"
+        checkpoint.write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
+
+
+class CsvLog:
+    """A CSV file that can be cut back to where a checkpoint left it.
+
+    Args:
+        path: the file.
+        columns: its header.
+    """
+
+    def __init__(self, path, columns):
+        self.path, self.columns = Path(path), columns
+
+    def begin(self):
+        """Writes the header into an empty file."""
+        self.path.write_bytes(b"")
+        self.append([self.columns])
+
+    def append(self, rows):
+        """Writes rows behind the last."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with open(self.path, "ab") as file:
+            file.write(text.getvalue().encode())
+
+    def sync(self):
+        """Makes sure that the file is on the disk; returns its size in bytes."""
+        with open(self.path, "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut(self, size):
+        """Cuts the file back to `size` bytes, as `sync` returned it.
+
+        Raises:
+            UsageError: the file is shorter: it was altered since.
+        """
+        if not self.path.is_file() or self.path.stat().st_size < size:
+            raise UsageError(f"--resume: {self.path} was cut short since its checkpoint: start over with --overwrite")
+        os.truncate(self.path, size)
+
+    def rows(self):
+        """The rows behind the header, as lists of text."""
+        with open(self.path, newline="") as file:
+            return list(csv.reader(file))[1:]
+
+
+def check_flags(saved, flags):
+    """Raises `UsageError` naming the first flag that differs from those a run began with, but may not."""
+    for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
+        if saved[name] != flags[name]:
+            raise UsageError(
+                f"--{name} {flags[name]}: the run that --resume continues has --{name} {saved[name]}: give that, or "
+                "start over with --overwrite"
+            )
+
+
+def resume_command():
+    """The command that continues this run."""
+    words = [word for word in sys.argv if word not in ("--overwrite", "--resume")]
+    return shlex.join(["python", *words, "--resume"])

@@ -1,0 +1,88 @@
+"""The loop that trains the networks of stage one, epoch by epoch, so that it can stop and go on anywhere."""
+
+import math
+
+from tqdm import tqdm
+
+from embedding.flags import Diverged
+from embedding.interruption import Interruption
+from embedding.run_folder import CsvLog, check_flags
+
+
+class Training:
+    """Several trainings, one after the other, in one folder.
+
+    Each part has `name`, `epochs` (how many it takes), `columns` (of its log), and
+        begin(): prepares it, the parts before it being done;
+        run_epoch(): trains one epoch and returns its losses, the values of `columns`;
+        finish(): writes its result;
+        state_dict(), load_state_dict(state): all that the next epoch depends on, as tensors and plain values.
+
+    Args:
+        folder: the run's `RunFolder`, locked.
+        parts: the trainings.
+        flags: the resolved flags, a dict.
+        columns: the header of log.csv behind `stage` and `epoch`.
+    """
+
+    def __init__(self, folder, parts, flags, columns):
+        self.folder, self.parts, self.flags = folder, parts, flags
+        self.log = CsvLog(folder.path / "log.csv", ["stage", "epoch", *columns])
+        self.part, self.epoch = 0, 0
+
+    def start(self):
+        """Starts afresh, or with `--resume` from the newest checkpoint, if there is one; returns whether it is done."""
+        saved = self.folder.checkpoints() if self.flags["resume"] else []
+        if not saved:
+            self.folder.begin(self.flags)
+            self.log.begin()
+            self.parts[0].begin()
+            return False
+        content = saved[0]
+        check_flags(content["flags"], self.flags)
+        self.part, self.epoch = content["part"], content["epoch"]
+        for part, state in zip(self.parts, content["states"], strict=False):
+            part.begin()
+            part.load_state_dict(state)
+        self.log.cut(content["log"])
+        return self.part == len(self.parts)
+
+    def run(self, checkpoint_freq):
+        """Runs all parts to their ends, with a checkpoint every `checkpoint_freq` epochs."""
+        with Interruption() as interruption:
+            while self.part < len(self.parts):
+                part = self.parts[self.part]
+                with tqdm(total=part.epochs, initial=self.epoch, desc=part.name, unit="epoch") as bar:
+                    while self.epoch < part.epochs:
+                        losses = part.run_epoch()
+                        self.epoch += 1
+                        bar.update()
+                        self._check(part, losses)
+                        self.log.append([[part.name, self.epoch, *losses]])
+                        if interruption.received:
+                            self._save()
+                            interruption.leave()
+                        if self.epoch % checkpoint_freq == 0 and self.epoch < part.epochs:
+                            self._save()
+                part.finish()
+                self.part, self.epoch = self.part + 1, 0
+                if self.part < len(self.parts):
+                    self.parts[self.part].begin()
+                self._save()
+
+    def _check(self, part, losses):
+        if not all(math.isfinite(loss) for loss in losses):
+            shown = ", ".join(f"{name} {loss}" for name, loss in zip(self.log.columns[2:], losses, strict=True))
+            reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
+            self.folder.fail(reason)
+            raise Diverged(reason)
+
+    def _save(self):
+        content = {
+            "flags": self.flags,
+            "part": self.part,
+            "epoch": self.epoch,
+            "states": [part.state_dict() for part in self.parts[: self.part + 1]],
+            "log": self.log.sync(),
+        }
+        self.folder.save(content)

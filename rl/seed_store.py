@@ -1,0 +1,78 @@
+"""What one seed of a run keeps on the disk, and finding the point that a run of several seeds can go on from."""
+
+from embedding.checkpoint import digest
+from embedding.flags import UsageError
+from embedding.run_folder import RunFolder, check_flags
+from rl.replay_files import ReplayFiles
+from rl.results import SeedResults
+
+
+class SeedStore:
+    """The folder of one seed: checkpoints, replay, curves.
+
+    Args:
+        run: the folder of the run, results/rl/<env>/<method>/<name>.
+        seed: the seed.
+        row_width: floats a row of replay.
+        args: the script's flags.
+    """
+
+    def __init__(self, run, seed, row_width, args):
+        self.seed, self.args = seed, args
+        self.flags = {**vars(args), "seed": seed, "num_seeds": 1}
+        self.folder = RunFolder(run / f"seed_{seed}", "run")
+        self.results = SeedResults(self.folder.path, args.tensorboard)
+        self.replay = ReplayFiles(self.folder.path, row_width, args.replay_size)
+
+    def check(self):
+        """Raises `UsageError` if the folder cannot be used as the flags ask."""
+        self.folder.check(self.args.resume, self.args.overwrite)
+
+    def begin(self):
+        """Starts the locked folder afresh."""
+        self.folder.begin(self.flags)
+        self.results.begin()
+
+    def save(self, content, rows):
+        """Writes a checkpoint of `content` (plain values and tensors), and the replay's `rows` since the last one."""
+        self.replay.append(rows)
+        files = {"replay": self.replay.sync(), "results": self.results.sync(), "flags": self.flags}
+        self.folder.save(content | files)
+
+    def restore(self, content):
+        """Brings all files back to a checkpoint's content and returns the rows (M, width) of its replay."""
+        check_flags(content["flags"], self.flags)
+        self.folder.roll_back(content["steps"])
+        self.folder.write_flags(self.flags)
+        self.results.restore(content["results"])
+        return self.replay.restore(content["replay"])
+
+    def close(self):
+        """Flushes the results and gives the folder back."""
+        self.results.close()
+        self.folder.release()
+
+
+def find_common(stores, actions):
+    """The contents, one for each of `stores`, of the newest checkpoint that all of them have; None if none has any.
+
+    Args:
+        actions: the action space that the flags ask for; it must be that of the checkpoints.
+    Raises:
+        UsageError: some have one that others lack, or the action space differs.
+    """
+    found = [{content["steps"]: content for content in store.folder.checkpoints()} for store in stores]
+    common = set.intersection(*map(set, found)) if found else set()
+    if not common:
+        # Killed while the first checkpoints were written, or never begun: nothing is lost by starting over.
+        if all(len(contents) == 0 or set(contents) == {0} for contents in found):
+            return None
+        lacking = next((s for s, c in zip(stores, found, strict=True) if not c), stores[0])
+        raise UsageError(
+            f"--resume: {lacking.folder.path} has no checkpoint of the same step as the other seeds: resume the seeds "
+            "one by one with --seed and --num_seeds 1, or start over with --overwrite"
+        )
+    contents = [checkpoints[max(common)] for checkpoints in found]
+    if any(digest(content["actions"]) != digest(actions.content()) for content in contents):
+        raise UsageError("--resume: the decoder is not the one this run began with: name that, or use --overwrite")
+    return contents

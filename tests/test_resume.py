@@ -1,0 +1,284 @@
+"""A run that stops goes on as if it had not: N + N steps are 2N, bit for bit, however it was stopped."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import toy_envs  # noqa: F401  (registers its environments)
+
+import embedding.main
+import rl.main_dyne
+import rl.main_td3
+from embedding import checkpoint
+from embedding.run_folder import RunFolder
+from rl.replay_files import CHUNK, ReplayFiles
+
+ROOT = Path(__file__).resolve().parent.parent
+RL = {"num_seeds": 2, "eval_freq": 100, "eval_episodes": 1, "batch_size": 20}
+EMBEDDING = {"steps": 1000, "epochs": 4, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
+CASES = [
+    ("ReacherVertical-v2", "TD3", {}),
+    ("ReacherVertical-v2", "DynE-TD3", {"update_every": 50, "start_timesteps": 75}),
+    ("Hopper-v5", "TD3", {"update_every": 30, "eval_freq": 90, "replay_size": 70}),
+    ("Hopper-v5", "DynE-TD3", {"update_every": 30, "eval_freq": 90}),
+    ("Pendulum-v1", "DynE-TD3", {"update_every": 35, "eval_freq": 70, "checkpoint_freq": 105}),
+    ("Pendulum-v1", "random-DynE", {}),
+]
+
+
+def contents(folder):
+    """Every file of a run, checkpoints as their content less the flags that may differ."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in ("opt.json", ".lock", "checkpoint.previous.pt"):
+            name = str(path.relative_to(folder))
+            if path.name == "checkpoint.pt":
+                kind = re.search(rb"embedding run|run", path.read_bytes()).group().decode()
+                content = checkpoint.load(path, kind)
+                content.pop("flags")
+                found[name] = checkpoint.digest(content)
+            elif path.suffix == ".pt":
+                found[name] = torch.load(path, weights_only=True)["digest"]
+            else:
+                found[name] = path.read_bytes()
+    return found
+
+
+def assert_same(folder, other):
+    one, two = contents(folder), contents(other)
+    assert one.keys() == two.keys()
+    assert [name for name in one if one[name] != two[name]] == []
+
+
+@pytest.fixture
+def train(call, tiny, tmp_path):
+    """Runs an experiment of a case under a name; returns its folder and how the call ended."""
+
+    def run(env_id, method, name, *arguments, **flags):
+        main = rl.main_td3.main if method == "TD3" else rl.main_dyne.main
+        source = {"decoder": tiny / env_id / "default" / "decoder.pt"} if "DynE" in method else {}
+        flags = {**RL, **source, "policy_name": method, **flags}
+        ran = call(main, *arguments, env_name=env_id, name=name, results_dir=tmp_path, **flags)
+        return tmp_path / "rl" / env_id / method / name, ran
+
+    return run
+
+
+@pytest.mark.parametrize(("env_id", "method", "flags"), CASES)
+def test_n_and_n_steps_are_2n(train, env_id, method, flags):
+    whole, ran = train(env_id, method, "whole", max_timesteps=420, **flags)
+    assert ran.code == 0, ran.err
+    for steps in (130, 210, 420):
+        parts, ran = train(env_id, method, "parts", "--resume", max_timesteps=steps, **flags)
+        assert ran.code == 0, ran.err
+    assert_same(whole, parts)
+    parts, ran = train(env_id, method, "parts", "--resume", max_timesteps=420, **flags)
+    assert ran.code == 0 and "is finished" in ran.out
+    assert_same(whole, parts)
+
+
+def test_a_seed_may_be_resumed_by_itself(train):
+    both, _ = train("Pendulum-v1", "TD3", "both", max_timesteps=200)
+    train("Pendulum-v1", "TD3", "parts", max_timesteps=100)
+    parts, ran = train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=200, seed=1, num_seeds=1)
+    assert ran.code == 0, ran.err
+    assert_same(both / "seed_1", parts / "seed_1")
+
+
+def test_the_older_checkpoint_serves_when_the_newest_is_damaged(train):
+    whole, _ = train("Hopper-v5", "TD3", "whole", max_timesteps=300)
+    parts, _ = train("Hopper-v5", "TD3", "parts", max_timesteps=200)
+    damaged = parts / "seed_1" / "checkpoint.pt"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    parts, ran = train("Hopper-v5", "TD3", "parts", "--resume", max_timesteps=300)
+    assert ran.code == 0 and "is damaged" in ran.err, ran.err
+    assert_same(whole, parts)
+
+
+def test_seeds_go_on_from_the_newest_point_that_all_have(train):
+    """As after a kill between the checkpoints of two seeds, twice in a row."""
+    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400)
+    parts, _ = train("Pendulum-v1", "TD3", "parts", max_timesteps=200)
+    for _ in range(2):
+        saved = {path.name: path.read_bytes() for path in (parts / "seed_1").glob("checkpoint*")}
+        train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=300)
+        for name, data in saved.items():
+            (parts / "seed_1" / name).write_bytes(data)
+    _, ran = train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=400)
+    assert ran.code == 0, ran.err
+    assert_same(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [({"tau": 0.1}, "--tau 0.1"), ({"batch_size": 21}, "--batch_size 21"), ({"threads": 2}, "--threads 2")],
+)
+def test_flags_that_contradict_the_checkpoint(train, flags, words):
+    train("Pendulum-v1", "TD3", "a", max_timesteps=100)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", **{"max_timesteps": 200, "threads": 1, **flags})
+    assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1
+
+
+def test_another_decoder_is_refused(train, tiny):
+    train("Pendulum-v1", "DynE-TD3", "a", max_timesteps=100)
+    other = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
+    _, ran = train("ReacherVertical-v2", "DynE-TD3", "b", max_timesteps=100)
+    content = checkpoint.load(other, "decoder")
+    content["weights"]["layers.0.bias"] += 1
+    checkpoint.save(other.with_name("changed.pt"), "decoder", content)
+    _, ran = train(
+        "ReacherVertical-v2", "DynE-TD3", "b", "--resume", max_timesteps=200, decoder=other.with_name("changed.pt")
+    )
+    assert ran.code == 2 and "decoder" in ran.err
+
+
+def test_a_folder_in_use_is_refused(train):
+    folder, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=100)
+    held = RunFolder(folder / "seed_1", "run")
+    held.lock()
+    for way in ("--resume", "--overwrite"):
+        _, ran = train("Pendulum-v1", "TD3", "a", way, max_timesteps=200)
+        assert ran.code == 2 and "another process" in ran.err
+    held.release()
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=200)
+    assert ran.code == 0, ran.err
+
+
+def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(train, monkeypatch):
+    """Seed 1's environment returns NaN from its 150th step on; seeds 0 and 2 are what they would have been."""
+    undisturbed, _ = train("Pendulum-v1", "TD3", "undisturbed", max_timesteps=300, num_seeds=3)
+    import rl.training
+
+    made, original = [], rl.training.make_env
+
+    def make_env(*args, **kwargs):
+        env = original(*args, **kwargs)
+        made.append(env)
+        if len(made) == 3:  # the first is looked at, then come the seeds'
+            steps, step = [], env.step
+
+            def broken(action):
+                steps.append(action)
+                observation, *rest = step(action)
+                return (observation * np.nan if len(steps) >= 150 else observation, *rest)
+
+            env.step = broken
+        return env
+
+    monkeypatch.setattr(rl.training, "make_env", make_env)
+    folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=300, num_seeds=3)
+    assert ran.code == 3 and "seed 1" in ran.err and "step 150" in ran.err and "observation" in ran.err
+    for seed in (0, 2):
+        assert_same(undisturbed / f"seed_{seed}", folder / f"seed_{seed}")
+    assert "step 150" in (folder / "seed_1" / "failed.json").read_text()
+    assert checkpoint.load(folder / "seed_1" / "checkpoint.pt", "run")["steps"] == 100
+
+
+def test_a_loss_that_is_not_finite_is_named(train, monkeypatch):
+    import rl.td3
+
+    original, calls = rl.td3.TD3.target_value, []
+
+    def broken(self, batch, noise):
+        calls.append(1)
+        target = original(self, batch, noise)
+        return (
+            torch.where((torch.arange(len(target)) == 0).view(-1, 1, 1), target * torch.nan, target)
+            if len(calls) > 150
+            else target
+        )
+
+    monkeypatch.setattr(rl.td3.TD3, "target_value", broken)
+    folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=300)
+    assert ran.code == 3 and "seed 0" in ran.err and "step 200: critic loss" in ran.err
+    assert (folder / "seed_0" / "failed.json").exists() and not (folder / "seed_1" / "failed.json").exists()
+    _, ran = train("Pendulum-v1", "TD3", "broken", "--resume", max_timesteps=400)
+    assert ran.code == 3 and checkpoint.load(folder / "seed_1" / "checkpoint.pt", "run")["steps"] == 400
+
+
+# ---- stopped processes ----
+
+
+def start(script, *arguments):
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
+    flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
+    folder = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default" / "seed_0"
+    process = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", 100_000)
+    wait_for(lambda: (folder / "checkpoint.previous.pt").exists(), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    command = err.strip().splitlines()[-1].split()
+    assert command[0] == "python" and command[-1] == "--resume"
+    steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]
+    done = subprocess.run(
+        [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    whole = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", steps + 100, "--name", "whole")
+    assert whole.wait() == 0
+    assert_same(folder.parent.parent / "whole", folder.parent)
+
+
+def test_kill_9_of_an_embedding_loses_nothing(tmp_path):
+    flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
+    flags += ["--checkpoint_freq", 1, "--results_dir", tmp_path]
+    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
+    folder, moments = tmp_path / "ReacherVertical-v2" / "parts", np.random.default_rng(0).uniform(0, 0.4, 4)
+    for moment in moments:
+        process = start("embedding/main.py", *flags, "--name", "parts", "--resume")
+        wait_for(lambda: (folder / "opt.json").exists(), process)
+        time.sleep(moment)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start("embedding/main.py", *flags, "--name", "parts", "--resume").wait() == 0
+    assert_same(tmp_path / "ReacherVertical-v2" / "whole", folder)
+
+
+def test_an_embedding_that_diverges_keeps_its_checkpoint(call, tmp_path):
+    flags = {**EMBEDDING, "results_dir": tmp_path, "lr": 1e30}
+    ran = call(embedding.main.main, **flags)
+    assert ran.code == 3 and "seed 0" in ran.err and "epoch" in ran.err and "Traceback" not in ran.err
+
+
+# ---- the replay's files ----
+
+
+def test_replay_files_go_back_to_every_state_they_returned(tmp_path):
+    rng, width, capacity = np.random.default_rng(0), 3, int(1.5 * CHUNK)
+    rows = rng.standard_normal((5 * CHUNK // 2, width)).astype(np.float32)
+    files, states, last = ReplayFiles(tmp_path, width, capacity), [], 0
+    for end in (0, 10, CHUNK - 1, CHUNK, CHUNK + 7, 2 * CHUNK, len(rows)):
+        files.append(rows[last:end])
+        states.append((end, files.sync()))
+        last = end
+    for end, state in reversed(states[-2:]):
+        restored = ReplayFiles(tmp_path, width, capacity).restore(state)
+        np.testing.assert_array_equal(restored, rows[max(0, end - capacity) : end])
+    damaged = tmp_path / "replay" / "1.f32"
+    data = bytearray(damaged.read_bytes())
+    data[100] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(Exception, match="is damaged"):
+        ReplayFiles(tmp_path, width, capacity).restore(states[-2][1])

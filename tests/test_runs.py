@@ -25,6 +25,7 @@ from rl.policies import load_policy, seed_folders
 
 EVAL = ["episodes", "steps", "mean_return"]
 TRAIN = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+KEPT_TO_RESUME = {".lock", "checkpoint.pt", "checkpoint.previous.pt"}
 LOG = ["stage", "epoch", "loss", "error", "regulariser"]
 SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
 
@@ -94,7 +95,7 @@ def run_of(results):
 )
 def test_an_embedding_leaves_its_files(results, env_id, name, k, action_dim):
     folder = results / env_id / name
-    assert {path.name for path in folder.iterdir()} == {"encoder.pt", "decoder.pt", "opt.json", "log.csv"}
+    assert files(folder) == {"encoder.pt", "decoder.pt", "opt.json", "log.csv", *KEPT_TO_RESUME}
     columns, rows = table(folder / "log.csv")
     assert columns == LOG
     assert [row[:2] for row in rows] == [["embedding", "1"], ["embedding", "2"], ["decoder", "1"]]
@@ -109,19 +110,17 @@ def test_an_embedding_leaves_its_files(results, env_id, name, k, action_dim):
     assert (options["env_name"], options["traj_len"], options["gamma"], options["norm"]) == (env_id, k, 1e-4, "squared")
 
 
+def files(folder):
+    return {path.name for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_leaves_the_documented_files(run_of, name):
     folder, flags = run_of(name), RUNS[name][2]
     first, count = flags.get("seed", 0), flags.get("num_seeds", 1)
     assert {path.name for path in folder.iterdir()} == {f"seed_{seed}" for seed in range(first, first + count)}
     for seed, part in enumerate(seed_folders(folder), start=first):
-        assert {path.name for path in part.iterdir()} == {
-            "opt.json",
-            "eval.csv",
-            "eval.npy",
-            "train.csv",
-            "checkpoint.pt",
-        }
+        assert files(part) == {"opt.json", "eval.csv", "eval.npy", "train.csv", "replay", *KEPT_TO_RESUME}
         assert table(part / "eval.csv")[0] == EVAL and table(part / "train.csv")[0] == TRAIN
         evaluations, training = numbers(part / "eval.csv"), numbers(part / "train.csv")
         limit = gymnasium.spec(RUNS[name][1]).max_episode_steps

@@ -162,8 +162,8 @@ def make_env(env_id, flag="--env_name", **kwargs):
         raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)
-        hint = f"did you mean {' or '.join(near)}?" if near else "python -c 'import gymnasium' lists none like it"
-        raise UsageError(f"{flag} {env_id}: there is no such environment: {hint}") from error
+        hint = f"did you mean {' or '.join(near)}?" if near else "no known one is like it."
+        raise UsageError(f"{flag} {env_id}: there is no such environment: {hint} One's own is module:id") from error
     except gymnasium.error.Error as error:
         raise UsageError(f"{flag} {env_id}: {error}") from error
     space = env.action_space

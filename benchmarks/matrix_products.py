@@ -125,7 +125,7 @@ class TD3Floor:
 
 
 def embedding_floor(state_dim, action_dim, k, batch, device):
-    """The products of a step of encoder and predictor (`embedding.main.train_embedding`), as `Products`."""
+    """The products of a step of encoder and predictor (`embedding.main.EmbeddingTraining`), as `Products`."""
     products = Products(batch, device)
     encoder = products.network(k * action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, 2 * action_dim)
     predictor = products.network(action_dim + state_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, state_dim)
@@ -137,7 +137,7 @@ def embedding_floor(state_dim, action_dim, k, batch, device):
 
 
 def decoder_floor(action_dim, k, batch, device):
-    """The products of a step of the decoder against the frozen encoder (`embedding.main.train_decoder`)."""
+    """The products of a step of the decoder against the frozen encoder (`embedding.decoder.DecoderTraining`)."""
     products = Products(batch, device)
     decoder = products.network(action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, k * action_dim)
     encoder = products.network(k * action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, 2 * action_dim)

@@ -1,4 +1,4 @@
-"""Random play: what the embedding is learned from (ALGORITHMS: steps of a uniformly random policy, no reward).
+"""Random play: what the embedding is learned from (paper, section 5.2: a uniformly random policy, no reward).
 
 States are `concat(qpos, qvel)` of the whole simulator; for an environment that is not MuJoCo, its observation.
 Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout`; any other is stepped one by one.

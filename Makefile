@@ -8,7 +8,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
-.PHONY: demo demo-embedding demo-rl demo-td3 demo-dyne test
+.PHONY: demo demo-embedding demo-td3 demo-dyne test faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
@@ -29,6 +29,10 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+# Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: about 20 minutes.
+faults: $(INSTALLED)
+	$(BIN)/python -m pytest --full tests/test_faults.py tests/test_fuzz.py
 
 .venv/installed: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 2; }

@@ -5,10 +5,13 @@ nothing in it is ever executed. It names its format and kind, and carries a dige
 refused instead of loaded wrongly. Writing is atomic: a temporary file in the same folder, fsynced, then renamed.
 """
 
+import contextlib
+import glob
 import hashlib
 import io
 import os
 import struct
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -25,15 +28,26 @@ class CheckpointError(Exception):
 
 def save(path, kind, content):
     """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
-    versions = {"torch": torch.__version__, "numpy": numpy.__version__, "gymnasium": gymnasium.__version__}
-    body = {"format": FORMAT, "kind": kind, "versions": {k: str(v) for k, v in versions.items()}, "content": content}
+    body = {"format": FORMAT, "kind": kind, "versions": versions(), "content": content}
     buffer = io.BytesIO()
     torch.save({**body, "digest": digest(body)}, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
+def versions():
+    """The versions that numbers depend on, {library: version}; mujoco's where it is in use."""
+    found = {module.__name__: str(module.__version__) for module in (torch, numpy, gymnasium)}
+    mujoco = sys.modules.get("mujoco")
+    return found | ({"mujoco": mujoco.__version__} if mujoco else {})
+
+
 def load(path, kind):
-    """Reads the content of a checkpoint of `kind`, with its tensors on the CPU.
+    """Reads the content of a checkpoint of `kind`, with its tensors on the CPU; errors as in `read`."""
+    return read(path, kind)["content"]
+
+
+def read(path, kind):
+    """Reads a whole checkpoint of `kind`: format, kind, versions and content, with its tensors on the CPU.
 
     Raises:
         CheckpointError: no such file, not a checkpoint, of another kind or format, cut short or altered.
@@ -56,21 +70,41 @@ def load(path, kind):
         intact = False
     if not intact:
         raise CheckpointError(f"{path} is damaged: its content does not match its digest")
-    return body["content"]
+    return body
 
 
 def write_atomically(path, write):
     """Calls `write(file)` on a temporary file beside `path`, then puts it in the place of `path`."""
+    with put_in_place(path) as temporary, open(temporary, "wb") as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def put_in_place(path):
+    """Within `with`, the path of a temporary file to be written; at the end it replaces `path`, on an error it goes."""
     path = Path(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not _is_alive(int(pid)):  # its writer was killed
+            left.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
+        yield temporary
+        with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def digest(value):

@@ -59,6 +59,7 @@ def windows(play, k):
     Raises:
         UsageError: no episode has k steps.
     """
+    check_lengths(play, k)
     action_start = np.concatenate([[0], np.cumsum(play.lengths)[:-1]])
     starts, rows = [], []
     for episode, (first, length) in enumerate(zip(action_start, play.lengths, strict=True)):
@@ -66,13 +67,17 @@ def windows(play, k):
         starts.append(start)
         rows.append(start + episode)  # every episode before this one has one state more than actions
     start, row = np.concatenate(starts), np.concatenate(rows)
-    if len(start) == 0:
-        raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
     return Windows(
         states=torch.from_numpy(play.states[row].astype(np.float32)),
         actions=torch.from_numpy(play.actions[start[:, None] + np.arange(k)]),
         deltas=torch.from_numpy((play.states[row + k] - play.states[row]).astype(np.float32)),
     )
+
+
+def check_lengths(play, k):
+    """Raises `UsageError` if no episode of `play` has k steps."""
+    if play.lengths.max() < k:
+        raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
 
 
 def simulator_state(env):
@@ -82,6 +87,14 @@ def simulator_state(env):
     if mujoco is None or not isinstance(data, mujoco.MjData):
         return None
     return lambda: np.concatenate([env.unwrapped.data.qpos, env.unwrapped.data.qvel])
+
+
+def state_size(env):
+    """S, the number of values of a state of random play."""
+    read = simulator_state(env)
+    if read is None:
+        return env.observation_space.shape[0]
+    return len(read())
 
 
 def random_play(env, steps, seed):
@@ -148,8 +161,12 @@ def _play_stepwise(env, actions, seed):
 # ---- the cache ----
 
 
-def load_random_play(env, steps, seed, results_dir):
-    """`random_play`, kept under `results_dir/<env>/data/`; the file's key holds everything that determines its content."""
+def load_random_play(env, steps, seed, results_dir, k=1):
+    """`random_play`, kept under `results_dir/<env>/data/`; the file's key holds everything that determines its content.
+
+    Raises:
+        UsageError: states are not finite, or no episode has k steps (nothing is written then), or the file cannot be.
+    """
     key = json.dumps(_key(env, steps, seed), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = Path(results_dir) / folder_of(env.spec.id) / "data" / f"random_play-{digest}.npz"
@@ -163,6 +180,7 @@ def load_random_play(env, steps, seed, results_dir):
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
     _check_finite(env, play)
+    check_lengths(play, k)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))

@@ -22,6 +22,10 @@ import envs  # noqa: F401  (registers this project's environments)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+NOT_A_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+NOT_WRITTEN = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+
 class UsageError(Exception):
     """Bad input, said in one line that names the flag, the value and the way out."""
 
@@ -43,7 +47,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_args([_underscored(arg) for arg in args], namespace)
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message} (--help lists the flags)\n")
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
+
+
+def one_line(text):
+    """A message as one line: white space becomes blanks, what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(text).split()))
 
 
 def _underscored(arg):
@@ -62,7 +71,7 @@ def run(main):
     try:
         main()
     except UsageError as error:
-        print(f"{script}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except Diverged as error:
         print(f"{script}: error: {error}; the last good checkpoint is kept", file=sys.stderr)
@@ -71,10 +80,16 @@ def run(main):
         print(f"{script}: stopped", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO):
+        if error.errno in NOT_A_PATH and error.filename:
+            print(f"{script}: error: {one_line(error.filename)}: {error.strerror}: name another", file=sys.stderr)
+            sys.exit(2)
+        if error.errno not in NOT_WRITTEN:
             raise
         what = f"{error.filename}: " if error.filename else ""
-        print(f"{script}: error: {what}{error.strerror}: make room, then continue with --resume", file=sys.stderr)
+        print(
+            f"{script}: error: {what}{error.strerror}: make room, then call it again (training goes on with --resume)",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
@@ -190,6 +205,9 @@ def time_limit(env):
 
 def choose_device(name, threads):
     """Sets the number of torch threads and returns the torch device called `name` (`auto`: cuda where there is one)."""
+    cores = os.cpu_count() or 1
+    if threads > cores:
+        raise UsageError(f"--threads {threads}: this machine has {cores} cores: use at most as many")
     torch.set_num_threads(threads)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -203,18 +221,3 @@ def choose_device(name, threads):
         found = torch.cuda.device_count()
         raise UsageError(f"--device {name}: torch sees {found} CUDA devices here: use --device cpu")
     return device
-
-
-# ---- memory ----
-
-
-def available_memory():
-    """Bytes of memory that are free for this process, as far as the system says."""
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        try:
-            for line in Path("/proc/meminfo").read_text().splitlines():
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-        except OSError:
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return sys.maxsize

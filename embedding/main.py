@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from embedding import checkpoint
-from embedding.data import load_random_play, windows
+from embedding.data import load_random_play, state_size, windows
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, DecoderTraining
 from embedding.flags import (
     Parser,
@@ -28,10 +28,13 @@ from embedding.flags import (
     run,
     time_limit,
 )
-from embedding.models import ActionEncoder, Predictor, dyne_loss, sample_embedding
+from embedding.memory import require_memory
+from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding
 from embedding.run_folder import RunFolder
 from embedding.streams import torch_stream
 from embedding.training import Training
+
+BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measured)
 
 
 def parse(args=None):
@@ -54,9 +57,7 @@ def parse(args=None):
     parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
-    add_common_flags(
-        parser,
-    )
+    add_common_flags(parser)
     return parser.parse_args(args)
 
 
@@ -133,6 +134,24 @@ def save_encoder(path, encoder, predictor, env_id):
     checkpoint.save(path, "encoder", content)
 
 
+def check_memory(args, env, device):
+    """Raises `UsageError` if random play, networks, batches or the draws of an epoch would not fit into memory."""
+    actions, states, k = env.action_space.shape[0], state_size(env), args.traj_len
+    require_memory(
+        {
+            f"--steps {args.steps} of random play": args.steps * (16 * states + 12 * actions),
+            f"--traj_len {k} with --steps {args.steps}": args.steps * (24 * states + 8 * k * actions + 8 * k),
+            f"networks for --traj_len {k}": 4 * 16 * HIDDEN * k * actions,
+            f"batches of --batch_size {args.batch_size}": args.batch_size * (BYTES_A_ROW + 16 * k * actions),
+            f"an epoch of --epoch_size {args.epoch_size}": args.epoch_size * (16 + 8 * actions),
+            f"an epoch of --decoder_batches {args.decoder_batches} of --batch_size {args.batch_size}": (
+                args.decoder_batches * args.batch_size * (16 + 8 * actions)
+            ),
+        },
+        device,
+    )
+
+
 def main():
     args = parse()
     device = choose_device(args.device, args.threads)
@@ -145,10 +164,10 @@ def main():
         )
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
-    play = load_random_play(env, args.steps, args.seed, args.results_dir)
-    data = windows(play, args.traj_len)
+    data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
     folder.lock()
     low, high = env.action_space.low, env.action_space.high
     state_dim = data.states.shape[1]

@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from embedding import checkpoint
@@ -42,6 +43,14 @@ class RunFolder:
 
     def check(self, resume, overwrite):
         """Raises `UsageError` if the folder exists and is not to be used, is in use, or could not be written."""
+        try:
+            self._check(resume, overwrite)
+        except OSError as error:
+            raise UsageError(
+                f"--results_dir: {self.path} cannot be a folder ({error.strerror}): choose another"
+            ) from error
+
+    def _check(self, resume, overwrite):
         if self.path.is_dir() and self._content() and not (resume or overwrite):
             raise UsageError(
                 f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose "
@@ -82,7 +91,14 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
+                try:
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not patience:
+                        raise
+                    time.sleep(patience)
         except BlockingIOError as error:
             raise UsageError(f"--name: another process is writing to {self.path}: choose another --name") from error
         except OSError as error:
@@ -90,7 +106,9 @@ class RunFolder:
             raise UsageError(f"--results_dir: {self.path} cannot be written ({reason}): choose another") from error
 
     def begin(self, flags):
-        """Empties the locked folder and writes `opt.json`."""
+        """Empties the locked folder, its checkpoints first, and writes `opt.json`."""
+        for path in (self.newest, self.older):
+            path.unlink(missing_ok=True)
         for path in sorted(self.path.rglob("*"), reverse=True):
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
@@ -123,15 +141,27 @@ class RunFolder:
             written.unlink(missing_ok=True)
 
     def checkpoints(self):
-        """The contents of the checkpoints that verify, the newest first."""
-        contents = []
+        """The contents of the checkpoints that verify, the newest first.
+
+        Raises:
+            UsageError: there are some, and none of them verifies.
+        """
+        bodies, errors = [], []
         for path in (self.newest, self.older):
             if path.exists():
                 try:
-                    contents.append(checkpoint.load(path, self.kind))
+                    bodies.append(checkpoint.read(path, self.kind))
                 except checkpoint.CheckpointError as error:
-                    print(f"{error}; the next older checkpoint is tried", file=sys.stderr)
-        return contents
+                    errors.append(error)
+        if errors and not bodies:
+            raise UsageError(f"--resume: {errors[0]}, and no older checkpoint is whole: start over with --overwrite")
+        for error in errors:
+            print(f"{error}; the other checkpoint is used", file=sys.stderr)
+        if bodies and bodies[0]["versions"] != checkpoint.versions():
+            then, now = ({*body.items()} for body in (bodies[0]["versions"], checkpoint.versions()))
+            before = ", ".join(f"{library} {version}" for library, version in sorted(then - now))
+            print(f"{self.path} was written with {before}: numbers may differ from here on", file=sys.stderr)
+        return [body["content"] for body in bodies]
 
     def roll_back(self, steps):
         """Makes the checkpoint of so many `steps`, one of `checkpoints()`, the newest; a newer one is dropped."""

@@ -80,6 +80,7 @@ class Training:
     def _save(self):
         content = {
             "flags": self.flags,
+            "parts": [[part.name, part.epochs] for part in self.parts],
             "part": self.part,
             "epoch": self.epoch,
             "states": [part.state_dict() for part in self.parts[: self.part + 1]],

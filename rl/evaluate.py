@@ -13,7 +13,7 @@ import numpy as np
 from embedding.checkpoint import CheckpointError
 from embedding.flags import Parser, UsageError, make_env, non_negative_int, positive_int, run
 from embedding.streams import reset_seed
-from rl.evaluation import play, record_video, rendering_backend
+from rl.evaluation import make_video_env, play, record_video
 from rl.policies import load_policy, seed_folders
 
 
@@ -30,7 +30,6 @@ def main():
         video = Path(args.video)
         if video.suffix != ".mp4" or not video.absolute().parent.is_dir():
             raise UsageError(f"--video {args.video}: name an .mp4 file in a folder that exists")
-        rendering_backend("--video")
     try:
         policies = [load_policy(folder) for folder in seed_folders(args.run)]
     except CheckpointError as error:
@@ -44,15 +43,15 @@ def main():
             f"--env_name {env_id}: its observations and actions have {env.observation_space.shape[0]} and "
             f"{env.action_space.shape[0]} numbers, the policy's {state_dim} and {action_dim}: use an environment like it"
         )
+    video_env = make_video_env(env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
     print(f"{env_id}: {args.episodes} episodes a seed")
     for policy in policies:
         returns = [play(policy, env, seed) for seed in seeds]
         print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
     if args.video:
-        env = make_env(env_id, render_mode="rgb_array")
-        returns = record_video(policies[0], env, args.video, seeds[: args.video_episodes])
-        env.close()
+        returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
+        video_env.close()
         print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
 
 

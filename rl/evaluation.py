@@ -1,8 +1,12 @@
 """Evaluating a policy: returns of whole episodes without exploration noise, and videos of them."""
 
+import errno
+
+import gymnasium
 import numpy as np
 
-from embedding.flags import UsageError
+from embedding.checkpoint import put_in_place
+from embedding.flags import UsageError, make_env
 from embedding.streams import reset_seed
 from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl.action_spaces import Plans
@@ -50,12 +54,20 @@ def evaluate(policies, envs, seeds, evaluation, episodes, active=None):
     return returns
 
 
-def rendering_backend(flag):
-    """Prepares OpenGL for videos; raises `UsageError` naming `flag` where this machine cannot draw."""
+def make_video_env(env_id, flag):
+    """Makes an environment that can be drawn; draws a first image, so that what is missing is missed at once.
+
+    Raises:
+        UsageError: there is no such environment, or it cannot be drawn here; the line names `flag`.
+    """
     try:
         select_gl_backend()
-    except RenderingUnavailable as error:
-        raise UsageError(f"{flag}: {error}") from error
+        env = make_env(env_id, render_mode="rgb_array")
+        env.reset(seed=0)
+        env.render()
+    except (RenderingUnavailable, gymnasium.error.Error, ImportError) as error:
+        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {error}") from error
+    return env
 
 
 def play(policy, env, seed, frames=None):
@@ -85,17 +97,39 @@ def record_video(policy, env, path, seeds):
         env: an environment made with `render_mode="rgb_array"`.
         path: the file.
     """
-    import imageio_ffmpeg
-
     frames, returns = [], []
     for seed in seeds:
         returns.append(play(policy, env, seed, frames))
-    height, width = frames[0].shape[:2]
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=env.metadata.get("render_fps", 30), macro_block_size=2
-    )
-    writer.send(None)
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
+    write_video(frames, path, env.metadata.get("render_fps", 30))
     return returns
+
+
+def write_video(frames, path, fps):
+    """Writes images (H, W, 3) uint8 as an mp4 of `fps` frames a second; the file appears whole or not at all.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    import imageio_ffmpeg
+
+    height, width = frames[0].shape[:2]
+    with put_in_place(path) as temporary:
+        try:
+            writer = imageio_ffmpeg.write_frames(
+                str(temporary),
+                (width, height),
+                fps=fps,
+                macro_block_size=2,
+                ffmpeg_log_level="quiet",
+                output_params=["-f", "mp4"],
+            )
+            writer.send(None)
+            for frame in frames:
+                writer.send(np.ascontiguousarray(frame))
+            writer.close()
+            # ffmpeg's exit code is not passed on: a full disk shows in what it wrote
+            written = imageio_ffmpeg.count_frames_and_secs(str(temporary))[0]
+        except (OSError, RuntimeError):
+            written = 0
+        if written != len(frames):
+            raise OSError(errno.EIO, "the video could not be written whole (is the disk full?)", str(path))

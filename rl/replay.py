@@ -8,7 +8,6 @@ episode or past the ring's head, and a raw action is a plan of one step.
 import numpy as np
 import torch
 
-from embedding.flags import UsageError, available_memory
 from rl.td3 import Batch
 
 FIRST_CAPACITY = 16_384
@@ -76,16 +75,3 @@ class Replay:
         seeds = torch.arange(self.rows.shape[0], device=self.device)[:, None]
         rows = self.rows[seeds, torch.from_numpy(indices).to(self.device)]
         return [Batch(*row.split(self.widths, dim=-1)) for row in rows]
-
-
-def check_memory(num_seeds, state_dim, action_dim, rows, device):
-    """Prints what the replay of a run of `rows` rows will take; raises `UsageError` if it is not there."""
-    needed = num_seeds * rows * Replay.row_width(state_dim, action_dim) * 4
-    growing = needed * 3 // 2  # while the last growth copies the rows
-    free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
-    if growing > free:
-        raise UsageError(
-            f"--replay_size: {rows:,} rows of {num_seeds} seeds take {needed / 1e9:.1f} GB, {growing / 1e9:.1f} GB while "
-            f"they grow, and {free / 1e9:.1f} GB are free on {device}: use fewer rows, or a smaller --num_seeds"
-        )
-    print(f"replay: {needed / 1e9:.2f} GB on {device} once {rows:,} rows of {num_seeds} seeds are full")

@@ -6,7 +6,6 @@ wherever the seeds' episodes stand. Evaluations, videos and checkpoints fall bet
 
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -15,9 +14,10 @@ from embedding.flags import Diverged, UsageError, choose_device, folder_of, make
 from embedding.interruption import Interruption
 from embedding.streams import reset_seed, stream
 from rl.collection import Collector
-from rl.evaluation import evaluate, record_video, rendering_backend
+from rl.evaluation import evaluate, make_video_env, record_video
+from rl.memory import check_memory
 from rl.policies import ActorPolicies, Policy, RandomPolicies, policy_content
-from rl.replay import Replay, check_memory
+from rl.replay import Replay
 from rl.seed_store import SeedStore, find_common
 
 NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}
@@ -34,8 +34,13 @@ class Experiment:
 
     def __init__(self, args, make_actions, agent_class):
         self.args = args
-        self.video_env = _video_env(args.env_name) if args.render_freq else None
+        self.video_env = make_video_env(args.env_name, "--render_freq") if args.render_freq else None
         self.device = choose_device(args.device, args.threads)
+        if args.update_every > args.max_timesteps:
+            raise UsageError(
+                f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
+                "at most as many"
+            )
         self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         env = make_env(args.env_name)
         if time_limit(env) is None:
@@ -51,8 +56,7 @@ class Experiment:
         self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
         for store in self.stores:
             store.check()
-        rows = min(args.replay_size, args.max_timesteps)
-        check_memory(args.num_seeds, state_dim, self.actions.dim, rows, self.device)
+        check_memory(args, state_dim, self.actions.dim, self.device)
 
         self.envs = [make_env(args.env_name) for _ in self.seeds]
         self.eval_envs = [make_env(args.env_name) for _ in self.seeds]
@@ -262,15 +266,3 @@ class Experiment:
         for env in (*self.envs, *self.eval_envs, self.video_env):
             if env is not None:
                 env.close()
-
-
-def _video_env(env_name):
-    """An environment that can draw: a first image is drawn now, so that what is missing is missed before the run."""
-    rendering_backend("--render_freq")
-    try:
-        env = make_env(env_name, render_mode="rgb_array")
-        env.reset(seed=0)
-        env.render()
-    except (gymnasium.error.Error, ImportError) as error:
-        raise UsageError(f"--render_freq: {env_name} cannot be drawn here: {error}") from error
-    return env

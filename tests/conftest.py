@@ -1,5 +1,6 @@
 """What several test files share: scripts called in this process, and embeddings that were hardly trained."""
 
+import collections
 import contextlib
 import io
 import sys
@@ -13,6 +14,30 @@ import embedding.main
 from embedding.flags import run
 
 TINY_EMBEDDING = {"steps": 1000, "epochs": 1, "epoch_size": 256, "decoder_epochs": 1, "decoder_batches": 8}
+
+
+COUNTS = collections.Counter()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="the full counts of faults and drawn flags (make faults)")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for what, count in sorted(COUNTS.items()):
+        terminalreporter.write_line(f"{count:6} {what}")
+
+
+@pytest.fixture(scope="session")
+def full(request):
+    """Whether faults are tried in their full counts."""
+    return request.config.getoption("--full")
+
+
+@pytest.fixture(scope="session")
+def counts():
+    """{what was tried: how often}, printed at the end."""
+    return COUNTS
 
 
 class Call(NamedTuple):

@@ -1,7 +1,5 @@
 """A run that stops goes on as if it had not: N + N steps are 2N, bit for bit, however it was stopped."""
 
-import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
+from same_runs import assert_same
 
 import embedding.main
 import rl.main_dyne
@@ -31,30 +30,6 @@ CASES = [
     ("Pendulum-v1", "DynE-TD3", {"update_every": 35, "eval_freq": 70, "checkpoint_freq": 105}),
     ("Pendulum-v1", "random-DynE", {}),
 ]
-
-
-def contents(folder):
-    """Every file of a run, checkpoints as their content less the flags that may differ."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in ("opt.json", ".lock", "checkpoint.previous.pt"):
-            name = str(path.relative_to(folder))
-            if path.name == "checkpoint.pt":
-                kind = re.search(rb"embedding run|run", path.read_bytes()).group().decode()
-                content = checkpoint.load(path, kind)
-                content.pop("flags")
-                found[name] = checkpoint.digest(content)
-            elif path.suffix == ".pt":
-                found[name] = torch.load(path, weights_only=True)["digest"]
-            else:
-                found[name] = path.read_bytes()
-    return found
-
-
-def assert_same(folder, other):
-    one, two = contents(folder), contents(other)
-    assert one.keys() == two.keys()
-    assert [name for name in one if one[name] != two[name]] == []
 
 
 @pytest.fixture
@@ -239,21 +214,6 @@ def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
     whole = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", steps + 100, "--name", "whole")
     assert whole.wait() == 0
     assert_same(folder.parent.parent / "whole", folder.parent)
-
-
-def test_kill_9_of_an_embedding_loses_nothing(tmp_path):
-    flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
-    flags += ["--checkpoint_freq", 1, "--results_dir", tmp_path]
-    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
-    folder, moments = tmp_path / "ReacherVertical-v2" / "parts", np.random.default_rng(0).uniform(0, 0.4, 4)
-    for moment in moments:
-        process = start("embedding/main.py", *flags, "--name", "parts", "--resume")
-        wait_for(lambda: (folder / "opt.json").exists(), process)
-        time.sleep(moment)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert start("embedding/main.py", *flags, "--name", "parts", "--resume").wait() == 0
-    assert_same(tmp_path / "ReacherVertical-v2" / "whole", folder)
 
 
 def test_an_embedding_that_diverges_keeps_its_checkpoint(call, tmp_path):

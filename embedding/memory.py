@@ -1,0 +1,43 @@
+"""Memory is counted before it is taken: what is free, and a refusal that names the flags when it is not enough."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from embedding.flags import UsageError
+
+
+def available_memory():
+    """Bytes of memory that are free for this process, as far as the system says."""
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        try:
+            for line in Path("/proc/meminfo").read_text().splitlines():
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+        except OSError:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return sys.maxsize
+
+
+def require_memory(parts, device):
+    """Makes sure that `device` has room for all of `parts`.
+
+    Args:
+        parts: {flags and what they take, as text: bytes}.
+        device: torch device.
+    Raises:
+        UsageError: it has not; the line names the largest part.
+    """
+    free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
+    if sum(parts.values()) > free:
+        largest = max(parts, key=parts.get)
+        rest = f" of {_gigabytes(sum(parts.values()))} in all" if len(parts) > 1 else ""
+        raise UsageError(
+            f"{largest} take {_gigabytes(parts[largest])}{rest}, and {_gigabytes(free)} are free on {device}: use less"
+        )
+
+
+def _gigabytes(count):
+    return f"{count / 1e9:,.1f} GB"

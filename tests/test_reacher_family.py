@@ -5,7 +5,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from envs_recorded import IDS
+from envs_recorded import REACHER_IDS
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  (registers the tasks)
@@ -23,7 +23,7 @@ REFERENCE_RETURNS = {
     ("ReacherPush-v2", "zero"): (-151.68, 91.70, 2.90),
 }
 
-each_task = pytest.mark.parametrize("env_id", IDS)
+each_task = pytest.mark.parametrize("env_id", REACHER_IDS)
 
 
 def rollout(env, seed: int, steps: int = 100) -> tuple[np.ndarray, np.ndarray]:

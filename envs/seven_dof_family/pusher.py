@@ -8,7 +8,7 @@ from envs.seven_dof_family.seven_dof import SevenDofTask
 class Pusher(SevenDofTask):
     """Push the object, a light cylinder, to the goal, a disc on the table.
 
-    Observation: see `SevenDofTask`; the hand is the fork's middle.
+    Observation: see `SevenDofTask`; the hand is the wrist, the middle of the fork's base.
 
     Reward: -|object - goal| - 0.1 |a|^2 - 0.5 |object - hand|; `reward_dist` in info is the first term, `reward_ctrl`
     is -|a|^2.
@@ -16,7 +16,7 @@ class Pusher(SevenDofTask):
     Start: arm angles 0, velocities uniform in +-0.005 rad/s; goal at (0.45, -0.05) m; object at x uniform in +-0.2,
     y in -0.3 ... 0 m relative to the goal, more than 0.17 m away from it, at rest. In the state, y comes before x.
 
-    Source: OpenAI Gym 0.15.
+    Source: paper, appendix A and figure 7; numbers from OpenAI Gym 0.15.
     """
 
     def __init__(self, render_mode: str | None = None, width: int = 500, height: int = 500):

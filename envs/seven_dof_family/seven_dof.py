@@ -17,15 +17,17 @@ class SevenDofTask(MujocoTask):
     Actions are the joints' torques (N m); a control step is 0.05 s.
 
     Observation (23): arm angles (7, rad) and velocities (7, rad/s); positions (3 each, m) of hand, object and goal.
-    The positions are 0.01 s older than the angles: see `MujocoTask.step`.
+    The positions are one physics step (0.01 s) older than the angles: see `MujocoTask.step`.
 
-    Source: paper, section 5 and OpenAI Gym 0.15, whose environments it used.
+    Images: from 4 m, towards the median of all shapes' positions as they are when the first image is drawn.
+
+    Source: paper, appendix A, which takes the tasks from OpenAI Gym; numbers and behaviour from Gym 0.15.
     """
 
     metadata = MujocoTask.metadata | {"render_fps": 20}
 
-    def __init__(self, model_file: str, hand: str, object_: str, render_mode: str | None, width: int, height: int):
-        """Load `model_file` of the assets; `hand` and `object_` are the bodies that the observation holds."""
+    def __init__(self, model_file: str, hand: str, moved: str, render_mode: str | None, width: int, height: int):
+        """Load `model_file` of the assets; `hand` and `moved` are the bodies observed as hand and object."""
         super().__init__(
             str(ASSETS / model_file),
             frame_skip=5,
@@ -36,7 +38,7 @@ class SevenDofTask(MujocoTask):
             default_camera_config={"distance": 4.0},
         )
         self._hand_id = self.model.body(hand).id
-        self._object_id = self.model.body(object_).id
+        self._object_id = self.model.body(moved).id
         self._goal_id = self.model.body("goal").id
 
     @property

@@ -9,27 +9,28 @@ STRIKE_DISTANCE = 0.1
 
 
 class Striker(SevenDofTask):
-    """Strike the ball into the goal, three walls in a half circle.
+    """Strike the ball into the goal, which has three walls on its far side.
 
-    Observation: see `SevenDofTask`; the object is the ball, the hand the bat's middle.
+    Observation: see `SevenDofTask`; the object is the ball, the hand the wrist, 17 mm behind the bat.
 
-    Reward: -3 min |ball - goal| - 0.1 |a|^2 - 0.5 |ball - hand|. The minimum is over the episode so far: the state
-    does not hold all that the reward depends on. `reward_dist` in info is minus the minimum, `reward_ctrl` is -|a|^2.
+    Reward: -3 min |ball - goal| - 0.1 |a|^2 - 0.5 |ball - hand|; `reward_dist` in info is minus the minimum,
+    `reward_ctrl` is -|a|^2. The minimum is that of the episode so far, which the observation does not hold.
 
-    In the original, the hand in the last term was meant to be where it struck the ball (where it was when it was
-    first less than 0.1 m away), but went on moving with the hand. `frozen_hit=True` keeps it.
+    The original meant to measure the last term, once the hand was less than 0.1 m from the ball, to where the hand was
+    then; but it stored a reference to the hand's position, not a copy, and so went on measuring to the hand. That is
+    the default here; `frozen_hit=True` is what was meant.
 
     Start: arm angles 0, velocities uniform in +-0.1 rad/s; ball at (0.5, -0.175) m; goal at x uniform in 0.15 ... 0.7,
-    y in 0.1 ... 1 m, turned away from the ball by about a third of the angle at which it sees it; both at rest.
+    y in 0.1 ... 1 m, turned towards the ball (by 0.64 of the angle that would face it); both at rest.
 
-    Source: OpenAI Gym 0.15.
+    Source: paper, appendix A and figure 7; numbers from OpenAI Gym 0.15.
     """
 
     def __init__(self, render_mode: str | None = None, width: int = 500, height: int = 500, frozen_hit: bool = False):
         """See `MujocoTask` for the other arguments and errors.
 
         Args:
-            frozen_hit: whether the last term of the reward, from the strike on, is the distance from where it was.
+            frozen_hit: whether the last term of the reward, from the strike on, is the distance to where that was.
         """
         super().__init__("striker/striker.xml", "tips_arm", "object", render_mode, width, height)
         self.frozen_hit = frozen_hit

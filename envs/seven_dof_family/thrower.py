@@ -15,20 +15,21 @@ class Thrower(SevenDofTask):
     Reward: -(horizontal distance of ball and goal) - 0.002 |a|^2. `reward_dist` in info is the first term,
     `reward_ctrl` is -|a|^2.
 
-    In the original, the ball's position was meant to stand still once it hits the ground (is first below z = -0.25),
-    but went on moving with the ball, which rolls without friction. `frozen_hit=True` keeps it.
+    The original meant to reward, once the ball hit the ground (was below z = -0.25), the place where it did; but it
+    stored a reference to the ball's position, not a copy, and so went on with the ball, which rolls away without
+    friction. That is the default here; `frozen_hit=True` is what was meant (random play returns -190, not -295).
 
     Start: arm angles 0, velocities uniform in +-0.005 rad/s; goal at x and y uniform in +-0.3 m around (0.575, 0.5);
     ball and goal at rest. In the state, the goal's y comes before x.
 
-    Source: OpenAI Gym 0.15.
+    Source: paper, appendix A and figure 7; numbers from OpenAI Gym 0.15.
     """
 
     def __init__(self, render_mode: str | None = None, width: int = 500, height: int = 500, frozen_hit: bool = False):
         """See `MujocoTask` for the other arguments and errors.
 
         Args:
-            frozen_hit: whether the reward, from the ball's hit on, sees the ball where it hit the ground.
+            frozen_hit: whether the reward, once the ball hit the ground, is for where it did.
         """
         super().__init__("thrower/thrower.xml", "r_wrist_roll_link", "ball", render_mode, width, height)
         self.frozen_hit = frozen_hit

@@ -39,6 +39,7 @@ class MujocoTask(MujocoEnv):
         width: int = 500,
         height: int = 500,
         camera_name: str | None = None,
+        default_camera_config: dict[str, Any] | None = None,
     ):
         """Load the model.
 
@@ -50,6 +51,7 @@ class MujocoTask(MujocoEnv):
             width: of the images, pixels.
             height: of the images, pixels.
             camera_name: a camera of the model; None is the free camera.
+            default_camera_config: attributes of the free camera, such as its distance.
 
         Raises:
             RenderingUnavailable: images or a window are asked for and this machine cannot draw them.
@@ -67,6 +69,7 @@ class MujocoTask(MujocoEnv):
             width=width,
             height=height,
             camera_name=camera_name,
+            default_camera_config=default_camera_config,
         )
         self._given_start: dict[str, np.ndarray] = {}
         self._release_viewer: weakref.finalize | None = None

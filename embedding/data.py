@@ -97,44 +97,71 @@ def state_size(env):
     return len(read())
 
 
-def random_play(env, steps, seed):
-    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds."""
+def is_open_loop(env):
+    """Whether `env` declares that `mujoco.rollout` may step its actions, and has a time limit."""
+    return bool(getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env))
+
+
+def physics_state(env):
+    """Where the simulator of an open-loop `env` stands, (n,) float64, for `roll_out`."""
+    import mujoco
+
+    simulator, spec = env.unwrapped, mujoco.mjtState.mjSTATE_FULLPHYSICS
+    state = np.empty(mujoco.mj_stateSize(simulator.model, spec))
+    mujoco.mj_getState(simulator.model, simulator.data, state, spec)
+    return state
+
+
+def roll_out(env, initial, actions):
+    """Steps an open-loop `env` from many states at once, without resets.
+
+    Args:
+        initial: (B, n), of `physics_state`.
+        actions: (B, T, A) float64, in the environment's units.
+    Returns:
+        (B, T, S) float64, the state after each action.
+    """
+    from mujoco import rollout
+
+    simulator = env.unwrapped
+    model, skip = simulator.model, simulator.frame_skip
+    trajectory, _ = rollout.rollout(model, simulator.data, initial, np.repeat(actions, skip, axis=1))
+    return trajectory[:, skip - 1 :: skip, 1 : 1 + model.nq + model.nv]  # column 0 is the time
+
+
+def random_play(env, steps, seed, progress=True):
+    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds; `progress` draws a bar."""
     actions = stream(seed, "random play: actions").uniform(
         env.action_space.low, env.action_space.high, size=(steps, *env.action_space.shape)
     )
     actions = actions.astype(np.float32)
-    if getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env):
-        return _play_open_loop(env, actions, seed)
-    return _play_stepwise(env, actions, seed)
+    play = _play_open_loop if is_open_loop(env) else _play_stepwise
+    return play(env, actions, seed, progress)
 
 
-def _play_open_loop(env, actions, seed):
-    import mujoco
-    from mujoco import rollout
+def episode_seed(seed, episode):
+    """What `random_play` of `seed` resets its environment with before its episode number `episode`."""
+    return reset_seed(seed, "random play: resets", episode)
 
-    simulator, limit = env.unwrapped, time_limit(env)
-    model, skip, nq, nv = simulator.model, simulator.frame_skip, simulator.model.nq, simulator.model.nv
+
+def _play_open_loop(env, actions, seed, progress):
+    limit, action_dim = time_limit(env), actions.shape[1]
     lengths = np.full(-(-len(actions) // limit), limit)
     lengths[-1] = len(actions) - limit * (len(lengths) - 1)
     read = simulator_state(env)
-    spec = mujoco.mjtState.mjSTATE_FULLPHYSICS
     states, first, chunk = [], 0, 50
-    initial = np.zeros((chunk, mujoco.mj_stateSize(model, spec)))
-    with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True) as bar:
+    with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True, disable=not progress) as bar:
         while first < len(lengths):
             batch = lengths[first : first + chunk]
-            starts = np.zeros((len(batch), nq + nv))
-            controls = np.zeros((len(batch), limit, model.nu))
+            starts, initial = [], []
+            controls = np.zeros((len(batch), limit, action_dim))
             for i, length in enumerate(batch):
-                env.reset(seed=reset_seed(seed, "random play: resets", first + i))
-                starts[i] = read()
-                mujoco.mj_getState(model, simulator.data, initial[i], spec)
+                env.reset(seed=episode_seed(seed, first + i))
+                starts.append(read())
+                initial.append(physics_state(env))
                 begin = (first + i) * limit
                 controls[i, :length] = actions[begin : begin + length]
-            trajectory, _ = rollout.rollout(
-                model, simulator.data, initial[: len(batch)], np.repeat(controls, skip, axis=1)
-            )
-            after = trajectory[:, skip - 1 :: skip, 1 : 1 + nq + nv]  # column 0 is the time
+            after = roll_out(env, np.stack(initial), controls)
             for start, later, length in zip(starts, after, batch, strict=True):
                 states += [start[None], later[:length]]
             first += len(batch)
@@ -142,13 +169,13 @@ def _play_open_loop(env, actions, seed):
     return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
 
 
-def _play_stepwise(env, actions, seed):
+def _play_stepwise(env, actions, seed, progress):
     read = simulator_state(env)
     states, lengths = [], []
     over = True
-    for action in tqdm(actions, desc="random play", unit="step", unit_scale=True):
+    for action in tqdm(actions, desc="random play", unit="step", unit_scale=True, disable=not progress):
         if over:
-            observation, _ = env.reset(seed=reset_seed(seed, "random play: resets", len(lengths)))
+            observation, _ = env.reset(seed=episode_seed(seed, len(lengths)))
             states.append(read() if read else np.array(observation, dtype=np.float64))
             lengths.append(0)
         observation, _, terminated, truncated, _ = env.step(action)
@@ -179,7 +206,7 @@ def load_random_play(env, steps, seed, results_dir, k=1):
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
-    _check_finite(env, play)
+    check_finite(env, play.states)
     check_lengths(play, k)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +239,8 @@ def _key(env, steps, seed):
     return key
 
 
-def _check_finite(env, play):
-    if not np.isfinite(play.states).all():
-        row = int(np.argmin(np.isfinite(play.states).all(axis=1)))
+def check_finite(env, states):
+    """Raises `UsageError` if one of states (n, S) is not finite."""
+    if not np.isfinite(states).all():
+        row = int(np.argmin(np.isfinite(states).all(axis=1)))
         raise UsageError(f"--env {env.spec.id}: state {row} of its random play is not finite")

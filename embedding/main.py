@@ -152,6 +152,25 @@ def check_memory(args, env, device):
     )
 
 
+def load_encoder(path):
+    """Reads e_a and f as `save_encoder` wrote them: frozen, on the CPU.
+
+    Returns:
+        the encoder, the predictor and the id of the environment that they were trained on.
+    Raises:
+        checkpoint.CheckpointError: there is no such file, or it is not an encoder.
+    """
+    content = checkpoint.load(path, "encoder")
+    center, half_range = content["encoder"]["center"], content["encoder"]["half_range"]
+    encoder = ActionEncoder(center - half_range, center + half_range, content["k"])
+    state_dim = len(content["predictor"]["state_whitening.mean"])
+    predictor = Predictor(state_dim, encoder.action_dim, content["use_state"])
+    for module, name in ((encoder, "encoder"), (predictor, "predictor")):
+        module.load_state_dict(content[name])
+        module.eval().requires_grad_(False)
+    return encoder, predictor, content["env_id"]
+
+
 def main():
     args = parse()
     device = choose_device(args.device, args.threads)

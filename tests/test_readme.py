@@ -15,6 +15,7 @@ EMBEDDING = "--steps 600 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decode
 RL = "--max_timesteps 200 --eval_freq 100 --eval_episodes 1"
 SMALL = {
     "embedding/main.py": EMBEDDING,
+    "embedding/evaluate.py": "",
     "rl/main_td3.py": f"{RL} --num_seeds 2",
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",

@@ -56,6 +56,9 @@ def parse(args=None):
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
+    parser.add_argument(
+        "--decoder_range", choices=["bounds", "unit"], default="bounds", help="actions span the bounds, or [-1, 1]"
+    )
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
     add_common_flags(parser)
     return parser.parse_args(args)
@@ -183,18 +186,21 @@ def main():
         )
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    low, high = env.action_space.low, env.action_space.high
+    span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
+    if not (span[0] < span[1]).all():
+        raise UsageError(f"--decoder_range unit: no action between -1 and 1 is in bounds, {low} to {high}: use bounds")
     check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
     data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
     folder.lock()
-    low, high = env.action_space.low, env.action_space.high
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "embedding: initial weights").initial_seed())
         encoder = ActionEncoder(low, high, args.traj_len)
         predictor = Predictor(state_dim, encoder.action_dim, use_state=not args.no_state)
-        decoder = ActionDecoder(low, high, args.traj_len, PRIOR_MAX_EMBEDDING, env.spec.id)
+        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env.spec.id)
     predictor.state_whitening.fit(data.states)
     predictor.delta_whitening.fit(data.deltas)
     for module in (encoder, predictor, decoder):

@@ -1,10 +1,12 @@
 """The flags that all scripts of rl/ have, and the checks that go with them."""
 
+import re
 from pathlib import Path
 
 from embedding.checkpoint import CheckpointError
 from embedding.decoder import ActionDecoder
 from embedding.flags import (
+    REPOSITORY,
     Parser,
     UsageError,
     add_common_flags,
@@ -16,6 +18,13 @@ from embedding.flags import (
     positive_float,
     positive_int,
 )
+
+PUBLISHED_DECODERS = REPOSITORY / "results" / "published" / "decoders"
+# Where the paper's decoders come from (section 5.2).
+TRANSFER = {
+    **dict.fromkeys(["ReacherTurn-v2", "ReacherPush-v2"], "ReacherVertical-v2"),
+    **dict.fromkeys(["Striker-v2", "Thrower-v2"], "Pusher-v2"),
+}
 
 
 def training_parser(description, policy_names):
@@ -55,19 +64,12 @@ def training_parser(description, policy_names):
 
 
 def load_decoder(args, env):
-    """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment."""
-    source = args.source_env or args.env_name
-    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
-    if args.decoder.endswith(".pt"):
-        path = Path(args.decoder)
-    else:
-        path = Path(args.results_dir).absolute() / folder_of(source_id) / args.decoder / "decoder.pt"
-    if not path.is_file():
-        train = "" if args.decoder.endswith(".pt") else f": train it with python embedding/main.py --env {source}"
-        named = (
-            "" if args.decoder in ("default", str(path)) or args.decoder.endswith(".pt") else f" --name {args.decoder}"
-        )
-        raise UsageError(f"--decoder {args.decoder}: there is no {path}{train}{named}")
+    """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment.
+
+    Raises:
+        UsageError: there is none, with the command that trains it, or it does not fit.
+    """
+    path = decoder_path(args, env)
     try:
         decoder = ActionDecoder.load(path)
     except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
@@ -86,3 +88,34 @@ def load_decoder(args, env):
             f"({limit} steps): train one with a smaller --traj_len"
         )
     return decoder
+
+
+def decoder_path(args, env):
+    """The file that `--decoder` and `--source_env` name; raises `UsageError` if it is not there."""
+    source = args.source_env or args.env_name
+    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
+    if published := re.fullmatch(r"published-k(\d+)", args.decoder):
+        return _published_decoder(args, source_id, int(published[1]))
+    if args.decoder.endswith(".pt"):
+        path, train = Path(args.decoder), ""
+    else:
+        path = Path(args.results_dir).absolute() / folder_of(source_id) / args.decoder / "decoder.pt"
+        named = "" if args.decoder == "default" else f" --name {args.decoder}"
+        train = f": train it with python embedding/main.py --env {source}{named}"
+    if not path.is_file():
+        raise UsageError(f"--decoder {args.decoder}: there is no {path}{train}")
+    return path
+
+
+def _published_decoder(args, source_id, k):
+    """The committed decoder of k steps of `source_id`; of the task that the paper transfers from, if it has none."""
+    for env_id in (source_id, *(() if args.source_env else (TRANSFER.get(source_id, source_id),))):
+        path = PUBLISHED_DECODERS / folder_of(env_id) / f"k{k}" / "decoder.pt"
+        if path.is_file():
+            return path
+    found = sorted(PUBLISHED_DECODERS.glob("*/k*/decoder.pt"))
+    names = ", ".join(f"{path.parts[-3]} published-{path.parts[-2]}" for path in found)
+    raise UsageError(
+        f"--decoder {args.decoder}: none of {source_id} is published: name one of these as --source_env and --decoder "
+        f"({names or 'none'}), or train one with python embedding/main.py --env {source_id} --traj_len {k}"
+    )

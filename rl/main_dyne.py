@@ -19,7 +19,9 @@ AGENTS = {"DynE-TD3": DynETD3, "TD3": TD3, "random-DynE": None, "random": None}
 
 def main():
     parser = training_parser(__doc__.splitlines()[0], list(AGENTS))
-    parser.add_argument("--decoder", default="default", help="name of the embedding, or a decoder.pt")
+    parser.add_argument(
+        "--decoder", default="default", help="name of an embedding, published-k4, published-k8, or a decoder.pt"
+    )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
     args = parser.parse_args()
 

@@ -41,7 +41,6 @@ class Experiment:
                 f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
                 "at most as many"
             )
-        self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         env = make_env(args.env_name)
         if time_limit(env) is None:
             raise UsageError(
@@ -53,10 +52,11 @@ class Experiment:
         self.folder = results / "rl" / folder_of(self.env_id) / args.policy_name / args.name
         state_dim = env.observation_space.shape[0]
         row_width = Replay.row_width(state_dim, self.actions.dim)
+        check_memory(args, state_dim, self.actions.dim, self.device)
+        self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
         for store in self.stores:
             store.check()
-        check_memory(args, state_dim, self.actions.dim, self.device)
 
         self.envs = [make_env(args.env_name) for _ in self.seeds]
         self.eval_envs = [make_env(args.env_name) for _ in self.seeds]

@@ -1,6 +1,7 @@
 """Checkpoints: what is written is read back, and nothing else is ever read."""
 
 import pickle
+import subprocess
 from collections import OrderedDict, defaultdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from embedding import checkpoint
 from embedding.checkpoint import CheckpointError, write_atomically
 from embedding.decoder import ActionDecoder
+from embedding.run_folder import RunFolder
 from rl.td3 import Batch
 
 CONTENT = {
@@ -243,3 +245,25 @@ def test_the_file_is_whole_before_it_has_its_name(tmp_path):
     write_atomically(path, write)
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_is_cleared_away_and_living_ones_is_not(tmp_path):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    dead, living = tmp_path / f".a.txt.{child.pid}.tmp", tmp_path / ".a.txt.1.tmp"
+    other = tmp_path / f".b.txt.{child.pid}.tmp"
+    for path in (dead, living, other):
+        path.touch()
+    write_atomically(tmp_path / "a.txt", lambda file: file.write(b"x"))
+    assert sorted(tmp_path.iterdir()) == sorted([living, other, tmp_path / "a.txt"])
+
+
+def test_checkpoints_of_other_versions_are_read_with_a_warning(tmp_path, monkeypatch, capsys):
+    folder = RunFolder(tmp_path, "run")
+    folder.save({"steps": 0})
+    assert folder.checkpoints() == [{"steps": 0}] and not capsys.readouterr().err
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    folder.save({"steps": 1})
+    monkeypatch.undo()
+    assert folder.checkpoints()[0] == {"steps": 1}
+    assert "was written with torch 9.9: numbers may differ" in capsys.readouterr().err

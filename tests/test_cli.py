@@ -156,8 +156,42 @@ def test_sequences_longer_than_an_episode(refuse, flags, words):
     refuse(EMBED, words, **flags)
 
 
-def test_more_memory_than_there_is(refuse):
-    refuse(TD3, ["--replay_size: 10,000,000,000,000 rows", " GB "], replay_size="1e13", max_timesteps="1e13")
+MEMORY = [
+    (TD3, {"replay_size": "1e13", "max_timesteps": "1e13"}, "--replay_size: 10,000,000,000,000 rows"),
+    (TD3, {"num_seeds": "1e6"}, "--num_seeds 1000000"),
+    (TD3, {"eval_episodes": "1e13"}, "--num_seeds 1"),
+    (TD3, {"batch_size": "1e10"}, "--batch_size 10000000000"),
+    (TD3, {"update_every": "1e9", "max_timesteps": "1e9", "replay_size": 10}, "--update_every 1000000000"),
+    (EMBED, {"steps": "1e12"}, "--steps 1000000000000"),
+    (EMBED, {"batch_size": "1e10"}, "--batch_size 10000000000"),
+    (EMBED, {"epoch_size": "1e12"}, "--epoch_size 1000000000000"),
+    (EMBED, {"decoder_batches": "1e12"}, "--decoder_batches 1000000000000"),
+]
+
+
+@pytest.mark.parametrize(("main", "flags", "words"), MEMORY)
+def test_more_memory_than_there_is(refuse, main, flags, words):
+    refuse(main, [words, " GB ", "are free on cpu: use less"], **flags)
+
+
+def test_blocks_longer_than_the_run(refuse):
+    refuse(TD3, ["--update_every 200", "--max_timesteps 100"], update_every=200)
+
+
+@training
+def test_more_threads_than_cores(refuse, main):
+    refuse(main, ["--threads 100000", "cores"], threads=100_000)
+
+
+def test_sequences_longer_than_every_episode_of_random_play(call, tmp_path):
+    """Known only once it was played; still nothing is written."""
+    ran = call(EMBED, env="toy_envs:Scripted-v0", traj_len=9, results_dir=tmp_path, **SHORT[EMBED])
+    assert ran.code == 2 and "--traj_len 9: the longest of the episodes has 5 steps" in ran.err.splitlines()[-1]
+    assert not listing(tmp_path)
+
+
+def test_unit_actions_outside_of_the_bounds(refuse):
+    refuse(EMBED, ["--decoder_range unit", "use bounds"], env="toy_envs:WalkFar-v0", decoder_range="unit")
 
 
 # ---- flags ----

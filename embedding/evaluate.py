@@ -42,6 +42,7 @@ have two thirds of the reach, learned it no worse.
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from embedding import diagnostics
@@ -68,7 +69,8 @@ class Measures:
 
     Attributes:
         k, max_embedding, use_state: the embedding's own.
-        reconstruction, rest: the error of section 3.1 in whitened units, d(0) in units of the bounds.
+        reconstruction, rest: the error of section 3.1 in whitened units, over uniformly random sequences of the
+            environment that the embedding was learned in; d(0) in units of the bounds.
         cost, raw_cost: of z ~ N(0, I) and of uniform raw actions, in the environment's units squared.
         reached: of each way to draw plans the share of landmarks covered, and the reach.
         prediction: error of f and of "nothing moves"; None where f does not know states of this size.
@@ -104,9 +106,9 @@ def load(folder):
         raise UsageError(f"folder {folder}: {error}: {way_out}") from error
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
-    bounds = encoder.center - encoder.half_range, encoder.center + encoder.half_range
+    low, high = encoder.center - encoder.half_range, encoder.center + encoder.half_range
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
-    if not (same_size and all(map(torch.allclose, bounds, (decoder.low, decoder.high)))):
+    if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
     return decoder, encoder, predictor, env_id
 
@@ -143,12 +145,15 @@ def measure(env, decoder, encoder, predictor, seed):
     data = windows(play, decoder.k)
     low, high = env.action_space.low, env.action_space.high
     z = stream(seed, "evaluation: z").standard_normal((STEPS, decoder.action_dim))
+    own_low, own_high = encoder.center - encoder.half_range, encoder.center + encoder.half_range
+    size = STEPS, decoder.k, decoder.action_dim
+    sequences = stream(seed, "evaluation: sequences").uniform(own_low, own_high, size).astype(np.float32)
     sizes = len(predictor.delta_whitening.mean), data.states.shape[1]
     return Measures(
         k=decoder.k,
         max_embedding=decoder.max_embedding,
         use_state=predictor.use_state,
-        reconstruction=diagnostics.reconstruction(decoder, encoder, data.actions),
+        reconstruction=diagnostics.reconstruction(decoder, encoder, torch.from_numpy(sequences)),
         rest=diagnostics.largest_action_at_rest(decoder, encoder),
         cost=diagnostics.action_cost(diagnostics.decoded_plans(decoder, z, low, high)),
         raw_cost=diagnostics.uniform_action_cost(low, high),

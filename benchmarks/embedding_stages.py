@@ -36,7 +36,7 @@ BEGINS = [
     (embedding.main.EmbeddingTraining, "begin", EMBEDDING),
     (embedding.main.DecoderTraining, "begin", DECODER),
 ]
-SIZES = ("steps", "epochs", "epoch_size", "decoder_epochs", "decoder_batches", "threads")
+SIZES = ("steps", "traj_len", "epochs", "epoch_size", "decoder_epochs", "decoder_batches", "threads")
 
 
 def parse():
@@ -169,10 +169,11 @@ def main():
     flags = embedding.main.parse(flags_of(args, args.results_dir))
     device = choose_device("cpu", flags.threads)
     report = Report("Stages of the embedding", args.out)
-    runs = []
+    runs, size = [], 0
     for _ in range(args.runs):
         with temporary_folder(args.results_dir) as folder:
             runs.append(run_stages(flags_of(args, folder)))
+            size = sum(path.stat().st_size for path in Path(folder).glob("*/data/*.npz"))
     labels = [label for label, *_ in runs[0]]
     seconds = {label: float(np.median([stages[i][1] for stages in runs])) for i, label in enumerate(labels)}
     memory = {label: [stages[i][2] for stages in runs if stages[i][2]] for i, label in enumerate(labels)}
@@ -181,8 +182,8 @@ def main():
     rates = peer_rates(args, flags, device)
 
     report.table(
-        f"embedding/main.py --env {args.env_name} --threads {flags.threads}: medians of time and maxima of memory of "
-        f"{args.runs} runs",
+        f"embedding/main.py --env {args.env_name} --traj_len {flags.traj_len} --threads {flags.threads}: medians of time and maxima of memory of "
+        f"{args.runs} runs; random play takes {size / 1e6:.1f} MB on the disk",
         ["stage", "seconds", "peak memory, MiB"],
         [
             *[[label, seconds[label], memory[label]] for label in labels],

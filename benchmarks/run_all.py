@@ -23,6 +23,11 @@ QUICK = {
     "embedding_stages": "--steps 1000 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 2 "
     "--peer_steps 300 --products 2 --rounds 2 --runs 1",
 }
+RUNS = [
+    *[(name, "") for name in QUICK],
+    ("embedding_stages", "--env Pusher-v2"),
+    ("embedding_stages", "--env Pusher-v2 --traj_len 8"),
+]
 
 
 def main():
@@ -37,10 +42,11 @@ def main():
             raise UsageError(f"{flag}: there is no folder {folder}: make it first")
     parts = ["# Benchmarks\n\n`python benchmarks/run_all.py` runs these and writes this file.\n"]
     with tempfile.TemporaryDirectory() as temporary:
-        for name, quick in QUICK.items():
-            flags = shlex.split(quick) if args.quick else []
+        for number, (name, flags) in enumerate(RUNS):
+            stem = f"{name}_{number}" if flags else name
+            flags = shlex.split(flags) + (shlex.split(QUICK[name]) if args.quick else [])
             flags += ["--results_dir", args.results_dir] if args.results_dir else []
-            path = Path(args.json_dir or temporary).absolute() / f"{name}.json"
+            path = Path(args.json_dir or temporary).absolute() / f"{stem}.json"
             subprocess.run([sys.executable, FOLDER / f"{name}.py", *flags, "--out", path], check=True)
             content = json.loads(path.read_text())
             parts.append(markdown(content | {"command": shlex.join(["python", f"benchmarks/{name}.py", *flags])}))

@@ -6,6 +6,8 @@ plays 100 000 random steps, trains the encoder e_a with the predictor f, then th
 results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 """
 
+import argparse
+import re
 from pathlib import Path
 
 import torch
@@ -41,7 +43,7 @@ def parse(args=None):
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this embedding")
+    parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
     parser.add_argument("--epochs", type=non_negative_int, default=50, help="epochs of encoder and predictor")
@@ -62,6 +64,13 @@ def parse(args=None):
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
     add_common_flags(parser)
     return parser.parse_args(args)
+
+
+def embedding_name(text):
+    """A folder's name that means nothing else beside embeddings."""
+    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
+    return text
 
 
 class EmbeddingTraining:
@@ -186,6 +195,8 @@ def main():
         )
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args))
     low, high = env.action_space.low, env.action_space.high
     span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
     if not (span[0] < span[1]).all():
@@ -194,7 +205,7 @@ def main():
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
     data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
-    folder.lock()
+    folder.lock(empty=not (args.resume or args.overwrite))
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "embedding: initial weights").initial_seed())

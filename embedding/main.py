@@ -196,7 +196,7 @@ def main():
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume:
-        folder.check_resume(vars(args))
+        folder.check_resume(vars(args), "decoder.pt")
     low, high = env.action_space.low, env.action_space.high
     span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
     if not (span[0] < span[1]).all():

@@ -188,10 +188,16 @@ class RunFolder:
         if newest != steps:
             os.replace(self.older, self.newest)
 
-    def check_resume(self, flags):
-        """Raises `UsageError` if the flags contradict those of the newest checkpoint, should there be one."""
-        for content in self.checkpoints()[:1]:
-            check_flags(content["flags"], flags)
+    def check_resume(self, flags, result):
+        """Raises `UsageError` if flags contradict the newest checkpoint, or a file `result` is there without any."""
+        contents = self.checkpoints()
+        if contents:
+            check_flags(contents[0]["flags"], flags)
+        elif (self.path / result).exists():
+            raise UsageError(
+                f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start "
+                "over with --overwrite"
+            )
 
     # ---- failure ----
 

@@ -34,11 +34,6 @@ class Training:
     def start(self):
         """Starts afresh, or with `--resume` from the newest checkpoint, if there is one; returns whether it is done."""
         saved = self.folder.checkpoints() if self.flags["resume"] else []
-        if not saved and self.flags["resume"] and self.parts[-1].path.exists():
-            raise UsageError(
-                f"--resume: {self.folder.path} holds results, but no checkpoint to go on from: choose another --name, "
-                "or start over with --overwrite"
-            )
         if not saved:
             self.folder.begin(self.flags)
             self.log.begin()

@@ -194,7 +194,7 @@ def world(tmp_path_factory, call, tiny):
 
 
 def listing(folder):
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}
+    return {str(path.relative_to(folder)): path.is_file() and path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.filterwarnings("ignore")

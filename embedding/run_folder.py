@@ -105,6 +105,8 @@ class RunFolder:
                         raise
                 file.close()  # in use, or taken away by `release` meanwhile
                 time.sleep(patience)
+            else:
+                raise BlockingIOError
         except BlockingIOError as error:
             raise UsageError(f"--name: another process is writing to {self.path}: choose another --name") from error
         except OSError as error:

@@ -286,6 +286,7 @@ def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
     decoder = {"env_name": ENV, "name": "mine", "epochs": 7, "seed": 0, "results_dir": "/elsewhere"}
     (tmp_path / ENV / "mine").mkdir(parents=True)
     (tmp_path / ENV / "mine" / "opt.json").write_text(json.dumps(decoder))
+    (tmp_path / ENV / "mine" / "decoder.pt").touch()
     flags = {"decoder": "mine", "source_env": None, "results_dir": str(tmp_path), "overwrite": True}
     first = write_run(tmp_path, [0, 1, 4], "DynE-TD3", "a", **flags)
     second = write_run(tmp_path, [2], "DynE-TD3", "b", **flags)

@@ -59,17 +59,17 @@ class Training:
             while self.part < len(self.parts):
                 part = self.parts[self.part]
                 with tqdm(total=part.epochs, initial=self.epoch, desc=part.name, unit="epoch") as bar:
-                    while self.epoch < part.epochs:
+                    while self.epoch < part.epochs and not interruption.received:
                         losses = part.run_epoch()
                         self.epoch += 1
                         bar.update()
                         self._check(part, losses)
                         self.log.append([[part.name, self.epoch, *losses]])
-                        if interruption.received:
-                            self._save()
-                            interruption.leave()
                         if self.epoch % checkpoint_freq == 0 and self.epoch < part.epochs:
                             self._save()
+                if interruption.received:
+                    self._save()
+                    interruption.leave()
                 part.finish()
                 self.part, self.epoch = self.part + 1, 0
                 if self.part < len(self.parts):

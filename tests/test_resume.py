@@ -1,10 +1,6 @@
 """A run that stops goes on as if it had not: N + N steps are 2N, bit for bit, however it was stopped."""
 
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +15,6 @@ import rl.main_dyne
 import rl.main_td3
 from embedding import checkpoint
 from embedding.run_folder import RunFolder
-from rl.replay_files import CHUNK, ReplayFiles
 
 ROOT = Path(__file__).resolve().parent.parent
 RL = {"num_seeds": 2, "eval_freq": 100, "eval_episodes": 1, "batch_size": 20}
@@ -270,42 +265,6 @@ def test_a_loss_that_is_not_finite_is_named(train, monkeypatch):
     assert ran.code == 3 and checkpoint.load(folder / "seed_1" / "checkpoint.pt", "run")["steps"] == 400
 
 
-# ---- stopped processes ----
-
-
-def start(script, *arguments):
-    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(condition, process, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.01)
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
-    flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
-    folder = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default" / "seed_0"
-    process = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", 100_000)
-    wait_for(lambda: (folder / "checkpoint.previous.pt").exists(), process)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == code, err
-    command = err.strip().splitlines()[-1].split()
-    assert command[0] == sys.executable and command[-1] == "--resume"
-    steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]
-    done = subprocess.run(
-        [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    whole = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", steps + 100, "--name", "whole")
-    assert whole.wait() == 0
-    assert_same(folder.parent.parent / "whole", folder.parent)
-
-
 def test_an_embedding_that_diverges_keeps_its_checkpoint(call, tmp_path):
     flags = {**EMBEDDING, "results_dir": tmp_path, "lr": 1e30}
     ran = call(embedding.main.main, **flags)
@@ -319,27 +278,3 @@ def test_weights_that_are_not_finite_are_not_saved(call, tmp_path):
     ran = call(embedding.main.main, results_dir=tmp_path, **flags)
     assert ran.code == 3 and "not finite" in ran.err, ran
     assert not list(tmp_path.rglob("*.pt")) and len(list(tmp_path.rglob("failed.json"))) == 1
-
-
-# ---- the replay's files ----
-
-
-def test_replay_files_go_back_to_every_state_they_returned(tmp_path):
-    rng, width, capacity = np.random.default_rng(0), 3, int(1.5 * CHUNK)
-    rows = rng.standard_normal((5 * CHUNK // 2, width)).astype(np.float32)
-    files, states, last = ReplayFiles(tmp_path, width, capacity), [], 0
-    for end in (0, 10, CHUNK - 1, CHUNK, CHUNK + 7, 2 * CHUNK, len(rows)):
-        files.append(rows[last:end])
-        states.append((end, files.sync()))
-        last = end
-    for end, state in reversed(states[-2:]):
-        files = ReplayFiles(tmp_path, width, capacity)
-        restored = files.read(state)
-        files.go_back(state)
-        np.testing.assert_array_equal(restored, rows[max(0, end - capacity) : end])
-    damaged = tmp_path / "replay" / "1.f32"
-    data = bytearray(damaged.read_bytes())
-    data[100] ^= 1
-    damaged.write_bytes(data)
-    with pytest.raises(Exception, match="is damaged"):
-        ReplayFiles(tmp_path, width, capacity).read(states[-2][1])

@@ -37,6 +37,21 @@ class ActionDecoder(nn.Module):
         unit = torch.tanh(self.layers(z)).unflatten(1, (self.k, self.action_dim))
         return (self.high + self.low) / 2 + unit * ((self.high - self.low) / 2)
 
+    def misfit(self, env):
+        """Why plans of this decoder cannot be run in a gymnasium `env`, and the way out; None if they can."""
+        wanted, limit = env.action_space.shape[0], env.spec.max_episode_steps
+        if self.action_dim != wanted:
+            return (
+                f"the decoder makes actions of {self.action_dim} numbers ({self.env_id}), {env.spec.id} takes {wanted}: "
+                "use one that was trained on an environment with as many"
+            )
+        if limit is not None and self.k > limit:
+            return (
+                f"the decoder's plans of {self.k} steps are longer than an episode of {env.spec.id} ({limit} steps): "
+                "train one with a smaller --traj_len"
+            )
+        return None
+
     def content(self):
         """Everything that makes this decoder, as plain values and tensors."""
         sizes = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}

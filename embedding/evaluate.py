@@ -49,8 +49,8 @@ from embedding import diagnostics
 from embedding.checkpoint import CheckpointError
 from embedding.data import check_finite, random_play, windows
 from embedding.decoder import ActionDecoder
-from embedding.flags import Parser, UsageError, make_env, non_negative_int, run, time_limit
-from embedding.main import load_encoder
+from embedding.flags import Parser, UsageError, make_env, non_negative_int, run
+from embedding.models import load_encoder
 from embedding.streams import reset_seed, stream
 
 STEPS = 10_000  # of held-out random play
@@ -106,26 +106,11 @@ def load(folder):
         raise UsageError(f"folder {folder}: {error}: {way_out}") from error
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
-    low, high = encoder.center - encoder.half_range, encoder.center + encoder.half_range
+    low, high = encoder.bounds
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
     if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
     return decoder, encoder, predictor, env_id
-
-
-def check_fits(env, env_id, decoder):
-    """Raises `UsageError` if plans of `decoder` cannot be run in `env`."""
-    action_dim, limit = env.action_space.shape[0], time_limit(env)
-    if action_dim != decoder.action_dim:
-        raise UsageError(
-            f"--env_name {env_id}: its actions have {action_dim} numbers, the decoder's ({decoder.env_id}) "
-            f"{decoder.action_dim}: use an environment with as many"
-        )
-    if limit is not None and limit < decoder.k:
-        raise UsageError(
-            f"--env_name {env_id}: its episodes have {limit} steps, the decoder's plans {decoder.k}: use an environment "
-            "with longer ones, or train with a smaller --traj_len"
-        )
 
 
 def measure(env, decoder, encoder, predictor, seed):
@@ -145,9 +130,8 @@ def measure(env, decoder, encoder, predictor, seed):
     data = windows(play, decoder.k)
     low, high = env.action_space.low, env.action_space.high
     z = stream(seed, "evaluation: z").standard_normal((STEPS, decoder.action_dim))
-    own_low, own_high = encoder.center - encoder.half_range, encoder.center + encoder.half_range
     size = STEPS, decoder.k, decoder.action_dim
-    sequences = stream(seed, "evaluation: sequences").uniform(own_low, own_high, size).astype(np.float32)
+    sequences = stream(seed, "evaluation: sequences").uniform(*encoder.bounds, size).astype(np.float32)
     sizes = len(predictor.delta_whitening.mean), data.states.shape[1]
     return Measures(
         k=decoder.k,
@@ -223,7 +207,8 @@ def main():
     decoder, encoder, predictor, own = load(args.folder)
     env_id = args.env_name or own
     env = make_env(env_id)
-    check_fits(env, env_id, decoder)
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"--env_name {env_id}: {misfit}")
     measures = measure(env, decoder, encoder, predictor, args.seed)
     print(f"{args.folder}: plans of {decoder.k} actions, learned on {own}, judged on {env.spec.id}")
     print("\n".join(described(measures)))

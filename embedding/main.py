@@ -12,7 +12,6 @@ from pathlib import Path
 
 import torch
 
-from embedding import checkpoint
 from embedding.data import load_random_play, state_size, windows
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, DecoderTraining
 from embedding.flags import (
@@ -31,7 +30,7 @@ from embedding.flags import (
     time_limit,
 )
 from embedding.memory import require_memory
-from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding
+from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding, save_encoder
 from embedding.run_folder import RunFolder
 from embedding.streams import torch_stream
 from embedding.training import Training
@@ -134,18 +133,6 @@ class EmbeddingTraining:
         self.draws.set_state(state["draws"])
 
 
-def save_encoder(path, encoder, predictor, env_id):
-    """Writes e_a and f as a checkpoint that is complete in itself."""
-    content = {
-        "k": encoder.k,
-        "env_id": env_id,
-        "use_state": predictor.use_state,
-        "encoder": encoder.state_dict(),
-        "predictor": predictor.state_dict(),
-    }
-    checkpoint.save(path, "encoder", content)
-
-
 def check_memory(args, env, device):
     """Raises `UsageError` if random play, networks, batches or the draws of an epoch would not fit into memory."""
     actions, states, k = env.action_space.shape[0], state_size(env), args.traj_len
@@ -162,25 +149,6 @@ def check_memory(args, env, device):
         },
         device,
     )
-
-
-def load_encoder(path):
-    """Reads e_a and f as `save_encoder` wrote them: frozen, on the CPU.
-
-    Returns:
-        the encoder, the predictor and the id of the environment that they were trained on.
-    Raises:
-        checkpoint.CheckpointError: there is no such file, or it is not an encoder.
-    """
-    content = checkpoint.load(path, "encoder")
-    center, half_range = content["encoder"]["center"], content["encoder"]["half_range"]
-    encoder = ActionEncoder(center - half_range, center + half_range, content["k"])
-    state_dim = len(content["predictor"]["state_whitening.mean"])
-    predictor = Predictor(state_dim, encoder.action_dim, content["use_state"])
-    for module, name in ((encoder, "encoder"), (predictor, "predictor")):
-        module.load_state_dict(content[name])
-        module.eval().requires_grad_(False)
-    return encoder, predictor, content["env_id"]
 
 
 def main():

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from embedding import checkpoint
 from embedding.linear import Linear
 
 HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
@@ -31,6 +32,11 @@ class ActionEncoder(nn.Module):
         self.register_buffer("center", (torch.as_tensor(high) + torch.as_tensor(low)) / 2)
         self.register_buffer("half_range", (torch.as_tensor(high) - torch.as_tensor(low)) / 2)
         self.layers = mlp(k * self.action_dim, 2 * self.action_dim)
+
+    @property
+    def bounds(self):
+        """(A,) lowest and (A,) highest raw action of the environment that the actions come from."""
+        return self.center - self.half_range, self.center + self.half_range
 
     def normalise(self, actions):
         """Raw actions (..., k, A) to [-1, 1]."""
@@ -111,3 +117,34 @@ def dyne_loss(prediction, target, mu_a, log_variance_a, gamma):
     """
     error, kl = prediction_loss(prediction, target), kl_from_standard_normal(mu_a, log_variance_a)
     return error + gamma * kl, error.detach(), kl.detach()
+
+
+def save_encoder(path, encoder, predictor, env_id):
+    """Writes e_a and f as a checkpoint that is complete in itself."""
+    content = {
+        "k": encoder.k,
+        "env_id": env_id,
+        "use_state": predictor.use_state,
+        "encoder": encoder.state_dict(),
+        "predictor": predictor.state_dict(),
+    }
+    checkpoint.save(path, "encoder", content)
+
+
+def load_encoder(path):
+    """Reads e_a and f as `save_encoder` wrote them: frozen, on the CPU.
+
+    Returns:
+        the encoder, the predictor and the id of the environment that they were trained on.
+    Raises:
+        checkpoint.CheckpointError: there is no such file, or it is not an encoder.
+    """
+    content = checkpoint.load(path, "encoder")
+    center, half_range = content["encoder"]["center"], content["encoder"]["half_range"]
+    encoder = ActionEncoder(center - half_range, center + half_range, content["k"])
+    state_dim = len(content["predictor"]["state_whitening.mean"])
+    predictor = Predictor(state_dim, encoder.action_dim, content["use_state"])
+    for module, name in ((encoder, "encoder"), (predictor, "predictor")):
+        module.load_state_dict(content[name])
+        module.eval().requires_grad_(False)
+    return encoder, predictor, content["env_id"]

@@ -196,10 +196,14 @@ class RunFolder:
         if contents:
             check_flags(contents[0]["flags"], flags)
         elif (self.path / result).exists():
-            raise UsageError(
-                f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start "
-                "over with --overwrite"
-            )
+            self.refuse_to_start_over()
+
+    def refuse_to_start_over(self):
+        """Raises the `UsageError` of a folder that has results and nothing to resume."""
+        raise UsageError(
+            f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start over "
+            "with --overwrite"
+        )
 
     # ---- failure ----
 
@@ -267,15 +271,22 @@ class CsvLog:
 
 def check_flags(saved, flags):
     """Raises `UsageError` naming the first flag that differs from those a run began with, but may not."""
+    if differing := first_difference(saved, flags):
+        ours, theirs = differing
+        raise UsageError(
+            f"{ours}: the run that --resume continues has {theirs}: give that, or start over with --overwrite"
+        )
+
+
+def first_difference(saved, flags):
+    """The first flag that differs but may not, as it is given in `flags` and in `saved`; None if none does."""
     for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
         if saved[name] != flags[name]:
-            raise UsageError(
-                f"{told(name, flags[name])}: the run that --resume continues has {told(name, saved[name])}: give "
-                "that, or start over with --overwrite"
-            )
+            return _told(name, flags[name]), _told(name, saved[name])
+    return None
 
 
-def told(name, value):
+def _told(name, value):
     """A flag and its value as they are given."""
     if isinstance(value, bool) or value is None:
         return f"--{name}" if value else f"no --{name}"

@@ -75,18 +75,8 @@ def load_decoder(args, env):
     except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
         reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
         raise UsageError(f"--decoder {args.decoder}: {reason}: train it anew with embedding/main.py") from error
-    wanted = env.action_space.shape[0]
-    if decoder.action_dim != wanted:
-        raise UsageError(
-            f"--decoder {args.decoder}: it makes actions of {decoder.action_dim} numbers ({decoder.env_id}), "
-            f"{env.spec.id} takes {wanted}: use a decoder trained on an environment with as many"
-        )
-    limit = env.spec.max_episode_steps
-    if decoder.k > limit:
-        raise UsageError(
-            f"--decoder {args.decoder}: its plans of {decoder.k} steps are longer than an episode of {env.spec.id} "
-            f"({limit} steps): train one with a smaller --traj_len"
-        )
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"--decoder {args.decoder}: {misfit}")
     return decoder
 
 

@@ -4,7 +4,7 @@ import json
 
 from embedding.checkpoint import digest
 from embedding.flags import UsageError
-from embedding.run_folder import MAY_DIFFER, RunFolder, check_flags, told
+from embedding.run_folder import RunFolder, check_flags, first_difference
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
 
@@ -81,15 +81,14 @@ def check_siblings(run, stores):
         if path.parent in ours:
             continue
         try:
-            theirs = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        for name in sorted(flags.keys() & theirs.keys() - MAY_DIFFER - {"seed"}):
-            if theirs[name] != flags[name]:
-                raise UsageError(
-                    f"{told(name, flags[name])}: {path.parent.name} of the run {run} has {told(name, theirs[name])}: "
-                    "give that, or choose another --name"
-                )
+            theirs = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue  # it cannot contradict
+        if differing := first_difference(theirs | {"seed": stores[0].seed}, flags):
+            raise UsageError(
+                f"{differing[0]}: {path.parent.name} of the run {run} has {differing[1]}: give that, or choose another "
+                "--name"
+            )
 
 
 def find_common(stores, actions):
@@ -107,10 +106,7 @@ def find_common(stores, actions):
         if all(len(contents) == 0 or set(contents) == {0} for contents in found):
             for store, contents in zip(stores, found, strict=True):
                 if not contents and store.has_results():
-                    raise UsageError(
-                        f"--resume: {store.folder.path} holds results, but no checkpoint to go on from: choose another "
-                        "--name, or start over with --overwrite"
-                    )
+                    store.folder.refuse_to_start_over()
             return None
         lacking = next((s for s, c in zip(stores, found, strict=True) if not c), stores[0])
         raise UsageError(

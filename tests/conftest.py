@@ -4,11 +4,13 @@ import collections
 import contextlib
 import io
 import sys
+from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
 import pytest
 import torch
+from scripts import EVALUATE, SHORT, TD3, listing
 
 import embedding.main
 from embedding.flags import run
@@ -82,3 +84,48 @@ def tiny(tmp_path_factory):
         ran = _call(embedding.main.main, env=env_id, results_dir=results, **TINY_EMBEDDING)
         assert ran.code == 0, ran.err
     return results
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Folder of a real, if short, training on ReacherVertical."""
+    results = tmp_path_factory.mktemp("trained")
+    flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 4, "decoder_batches": 500}
+    ran = _call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
+    assert ran.code == 0, ran.err
+    return results / "ReacherVertical-v2" / "default"
+
+
+@pytest.fixture
+def refuse(call, tmp_path):
+    """Calls a script that must refuse, naming all of `words`, without writing to the results folder."""
+
+    def refused(main, words, *arguments, **flags):
+        if main is EVALUATE:
+            arguments = (tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default", *arguments)
+        else:
+            flags = {"results_dir": tmp_path, **SHORT[main], **flags}  # short, should the script not refuse
+        before = listing(tmp_path)
+        ran = call(main, *arguments, **({"threads": None} if main is EVALUATE else {}), **flags)
+        assert ran.code == 2, ran
+        assert ran.err.count("\n") == 1 and ran.err.endswith("\n"), ran.err
+        assert ran.err.startswith(Path(sys.modules[main.__module__].__file__).name + ": error: ")
+        for word in words:
+            assert word in ran.err
+        assert listing(tmp_path) == before
+        return ran.err
+
+    return refused
+
+
+@pytest.fixture
+def a_run(call, tmp_path):
+    """A finished run of a random policy, which is quick."""
+    assert call(TD3, results_dir=tmp_path, **SHORT[TD3]).code == 0
+    return tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+
+
+@pytest.fixture
+def decoder(tiny):
+    """The file of a decoder of ReacherVertical that was hardly trained."""
+    return tiny / "ReacherVertical-v2" / "default" / "decoder.pt"

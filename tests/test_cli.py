@@ -10,61 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
+from scripts import DYNE, EMBED, EVALUATE, SHORT, TD3, Malicious, every, listing, training
 
-import embedding.main
-import rl.evaluate
-import rl.main_dyne
-import rl.main_td3
 from embedding.flags import REPOSITORY
-
-EMBED, TD3, DYNE, EVALUATE = embedding.main.main, rl.main_td3.main, rl.main_dyne.main, rl.evaluate.main
-training = pytest.mark.parametrize("main", [EMBED, TD3, DYNE], ids=["embedding", "td3", "dyne"])
-every = pytest.mark.parametrize("main", [EMBED, TD3, DYNE, EVALUATE], ids=["embedding", "td3", "dyne", "evaluate"])
-
-SHORT = {
-    EMBED: {"steps": 200, "epochs": 0, "decoder_epochs": 0},
-    TD3: {"max_timesteps": 100, "eval_episodes": 1, "policy_name": "random"},
-    DYNE: {"max_timesteps": 100, "eval_episodes": 1, "policy_name": "random-DynE"},
-}
-
-
-def listing(folder):
-    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
-@pytest.fixture
-def refuse(call, tmp_path):
-    """Calls a script that must refuse, naming all of `words`, without writing to the results folder."""
-
-    def refused(main, words, *arguments, **flags):
-        if main is EVALUATE:
-            arguments = (tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default", *arguments)
-        else:
-            flags = {"results_dir": tmp_path, **SHORT[main], **flags}  # short, should the script not refuse
-        before = listing(tmp_path)
-        ran = call(main, *arguments, **({"threads": None} if main is EVALUATE else {}), **flags)
-        assert ran.code == 2, ran
-        assert ran.err.count("\n") == 1 and ran.err.endswith("\n"), ran.err
-        assert ran.err.startswith(Path(sys.modules[main.__module__].__file__).name + ": error: ")
-        for word in words:
-            assert word in ran.err
-        assert listing(tmp_path) == before
-        return ran.err
-
-    return refused
-
-
-@pytest.fixture
-def a_run(call, tmp_path):
-    """A finished run of a random policy, which is quick."""
-    assert call(TD3, results_dir=tmp_path, **SHORT[TD3]).code == 0
-    return tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
-
-
-@pytest.fixture
-def decoder(tiny):
-    return tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
-
 
 # ---- environments ----
 
@@ -99,100 +47,6 @@ def test_episodes_without_an_end(refuse, main):
 
 def test_evaluation_in_an_environment_of_other_sizes(refuse, a_run):
     refuse(EVALUATE, ["--env_name Pendulum-v1", "3 and 1 numbers", "2: use"], env="Pendulum-v1")
-
-
-# ---- numbers ----
-
-WHOLE = {
-    EMBED: ["traj_len", "steps", "epoch_size", "batch_size", "decoder_batches", "threads"],
-    TD3: ["num_seeds", "max_timesteps", "update_every", "replay_size", "eval_freq", "eval_episodes", "policy_freq"],
-    DYNE: ["num_seeds", "max_timesteps", "batch_size"],
-    EVALUATE: ["episodes", "video_episodes"],
-}
-OR_ZERO = {
-    EMBED: ["seed", "epochs", "decoder_epochs"],
-    TD3: ["seed", "start_timesteps", "render_freq"],
-    EVALUATE: ["seed"],
-}
-FLOATS = {
-    EMBED: {"lr": "0 -1", "gamma": "-1", "norm_weight": "-0.5"},
-    TD3: {
-        "lr": "0 -1",
-        "discount": "1.01 -0.1",
-        "tau": "2",
-        "expl_noise": "-1",
-        "policy_noise": "-1",
-        "noise_clip": "-1",
-    },
-    DYNE: {"lr": "0"},
-}
-NUMBERS = [
-    *((m, name, v) for m, names in WHOLE.items() for name in names for v in ("0", "-1", "1.5", "nan", "inf", "x")),
-    *((m, name, v) for m, names in OR_ZERO.items() for name in names for v in ("-1", "0.5", "nan", "inf", "")),
-    *((m, n, v) for m, f in FLOATS.items() for n, values in f.items() for v in [*values.split(), "nan", "inf", "x"]),
-]
-
-
-@pytest.mark.parametrize(("main", "name", "value"), NUMBERS, ids=lambda part: getattr(part, "__module__", part))
-def test_numbers_that_make_no_sense(refuse, main, name, value):
-    refuse(main, [f"--{name}", repr(value), "is not a "], **{name: value})
-
-
-def test_numbers_may_be_written_as_powers_of_ten(call, tmp_path):
-    flags = {**SHORT[TD3], "max_timesteps": "1e2", "replay_size": "1E5", "eval_freq": "5e1"}
-    assert call(TD3, results_dir=tmp_path, **flags).code == 0
-    options = (tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default" / "seed_0" / "opt.json").read_text()
-    assert '"replay_size": 100000,' in options and '"max_timesteps": 100,' in options
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        ({"traj_len": 101}, ["--traj_len 101", "ReacherVertical-v2 has 100 steps"]),
-        ({"traj_len": 4, "steps": 3}, ["--traj_len 4", "--steps 3"]),
-        ({"traj_len": 10, "env": "toy_envs:WalkShort-v0"}, ["--traj_len 10", "has 3 steps"]),
-    ],
-)
-def test_sequences_longer_than_an_episode(refuse, flags, words):
-    refuse(EMBED, words, **flags)
-
-
-MEMORY = [
-    (TD3, {"replay_size": "1e13", "max_timesteps": "1e13"}, "--replay_size: 10,000,000,000,000 rows"),
-    (TD3, {"num_seeds": "1e6"}, "--num_seeds 1000000"),
-    (TD3, {"eval_episodes": "1e13"}, "--num_seeds 1"),
-    (TD3, {"batch_size": "1e10"}, "--batch_size 10000000000"),
-    (TD3, {"update_every": "1e9", "max_timesteps": "1e9", "replay_size": 10}, "--update_every 1000000000"),
-    (EMBED, {"steps": "1e12"}, "--steps 1000000000000"),
-    (EMBED, {"batch_size": "1e10"}, "--batch_size 10000000000"),
-    (EMBED, {"epoch_size": "1e12"}, "--epoch_size 1000000000000"),
-    (EMBED, {"decoder_batches": "1e12"}, "--decoder_batches 1000000000000"),
-]
-
-
-@pytest.mark.parametrize(("main", "flags", "words"), MEMORY)
-def test_more_memory_than_there_is(refuse, main, flags, words):
-    refuse(main, [words, " GB ", "are free on cpu: use less"], **flags)
-
-
-def test_blocks_longer_than_the_run(refuse):
-    refuse(TD3, ["--update_every 200", "--max_timesteps 100"], update_every=200)
-
-
-@training
-def test_more_threads_than_cores(refuse, main):
-    refuse(main, ["--threads 100000", "cores"], threads=100_000)
-
-
-def test_sequences_longer_than_every_episode_of_random_play(call, tmp_path):
-    """Known only once it was played; still nothing is written."""
-    ran = call(EMBED, env="toy_envs:Scripted-v0", traj_len=9, results_dir=tmp_path, **SHORT[EMBED])
-    assert ran.code == 2 and "--traj_len 9: the longest of the episodes has 5 steps" in ran.err.splitlines()[-1]
-    assert not listing(tmp_path)
-
-
-def test_unit_actions_outside_of_the_bounds(refuse):
-    refuse(EMBED, ["--decoder_range unit", "use bounds"], env="toy_envs:WalkFar-v0", decoder_range="unit")
 
 
 # ---- flags ----
@@ -322,14 +176,6 @@ def test_decoders_that_do_not_fit(refuse, tiny, decoder, tmp_path):
     words = ["--decoder", "4 steps", "3 steps", "--traj_len"]
     refuse(DYNE, words, decoder=decoder, env="toy_envs:WalkShort-v0")
     refuse(DYNE, ["there is no", "nothing.pt"], decoder=tmp_path / "nothing.pt")
-
-
-class Malicious:
-    def __init__(self, proof):
-        self.proof = proof
-
-    def __reduce__(self):
-        return Path.touch, (self.proof,)
 
 
 @pytest.mark.parametrize("fault", ["truncated", "empty", "foreign", "encoder", "malicious", "pickle"])

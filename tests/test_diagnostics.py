@@ -5,7 +5,6 @@ import pytest
 import torch
 import toy_envs
 
-import embedding.main
 from embedding import diagnostics
 from embedding.data import Windows, random_play, windows
 from embedding.decoder import ActionDecoder
@@ -25,8 +24,7 @@ from embedding.diagnostics import (
     uniform_plans,
 )
 from embedding.flags import UsageError, make_env
-from embedding.main import load_encoder
-from embedding.models import ActionEncoder, Predictor
+from embedding.models import ActionEncoder, Predictor, load_encoder, save_encoder
 from embedding.streams import torch_stream
 
 LOW, HIGH = np.array([-1.0, -2.0], np.float32), np.array([3.0, 2.0], np.float32)  # those of toy_envs:WalkSkewed-v0
@@ -51,7 +49,7 @@ def networks():
 
 def test_an_encoder_is_read_as_it_was_written(networks, tmp_path):
     _, encoder, predictor = networks
-    embedding.main.save_encoder(tmp_path / "encoder.pt", encoder, predictor, "X-v0")
+    save_encoder(tmp_path / "encoder.pt", encoder, predictor, "X-v0")
     again, predicted, env_id = load_encoder(tmp_path / "encoder.pt")
     assert env_id == "X-v0" and not any(p.requires_grad for p in (*again.parameters(), *predicted.parameters()))
     actions, states = normal(5, 3, 2), normal(5, 4)

@@ -107,16 +107,6 @@ def test_an_embedding_that_was_hardly_trained_is_called_bad(call, tiny, env_id, 
         assert f"\n  {quantity:14}  off, " in ran.out
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, call):
-    """Folder of a real, if short, training on ReacherVertical."""
-    results = tmp_path_factory.mktemp("trained")
-    flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 4, "decoder_batches": 500}
-    ran = call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
-    assert ran.code == 0, ran.err
-    return results / "ReacherVertical-v2" / "default"
-
-
 def test_a_trained_embedding_is_called_good_also_where_f_does_not_know_the_states(call, trained):
     ran = call(EVALUATE, trained, threads=None)
     assert ran.code == 0 and ran.out.count("  ok\n") == 5, ran.out
@@ -194,9 +184,9 @@ def test_an_encoder_and_a_decoder_of_different_trainings(refuse, copy, tiny):
 
 def test_environments_that_plans_do_not_fit(refuse, tiny):
     folder = tiny / "ReacherVertical-v2" / "default"
-    refuse(["--env_name Pendulum-v1", "have 1 numbers", "2: use"], folder, env="Pendulum-v1")
+    refuse(["--env_name Pendulum-v1", "actions of 2 numbers", "takes 1: use"], folder, env="Pendulum-v1")
     refuse(["--env_name Nope-v0: there is no such environment"], folder, env="Nope-v0")
-    refuse(["WalkShort-v0", "3 steps", "plans 4", "--traj_len"], folder, env="toy_envs:WalkShort-v0")
+    refuse(["WalkShort-v0", "3 steps", "plans of 4 steps", "--traj_len"], folder, env="toy_envs:WalkShort-v0")
     refuse(["WalkBreaks-v0", "not finite"], folder, env="toy_envs:WalkBreaks-v0")
     refuse(["--seed", "'-1'", "at least 0"], folder, seed="-1")
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from processes import ScriptProcess
 from same_runs import assert_same, contents
-from test_cli import Malicious, listing
+from scripts import Malicious, listing
 
 import embedding.main
 import rl.evaluate

@@ -8,7 +8,7 @@ import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
 from same_runs import assert_same
-from test_cli import listing
+from scripts import listing
 
 import embedding.main
 import rl.main_dyne

@@ -83,7 +83,7 @@ def test_decoded_actions_are_in_the_sources_units_and_within_the_targets_bounds(
         ({"env_name": "Pusher-v2", "decoder": "published-k3"}, ["none of Pusher-v2", "Pusher-v2 published-k8"]),
         (
             {"env_name": "ReacherTurn-v2", "source_env": "Pusher-v2", "decoder": "published-k4"},
-            ["it makes actions of 7 numbers (Pusher-v2)", "ReacherTurn-v2 takes 2"],
+            ["the decoder makes actions of 7 numbers (Pusher-v2)", "ReacherTurn-v2 takes 2"],
         ),
         (
             {"env_name": "Striker-v2", "source_env": "Thrower-v2"},

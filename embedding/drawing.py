@@ -17,6 +17,7 @@ from embedding.pixel_envs import make_pixel_env
 from envs.pixels import SIZE
 
 DONE = 1 << 32  # set in an episode's entry of the checksums, above the CRC, once all its bytes are written
+STEPS_A_WORKER = 2000  # from so many on, the start of another process pays
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
@@ -161,7 +162,7 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
         env_name, source_img_width: as for `make_pixel_env`.
         seed, actions: of the random play, (T, A) of all its episodes.
         episodes: the numbers of those to be drawn.
-        workers: how many processes draw; None: one a core. With one it is this process.
+        workers: how many processes draw; None: one a core, fewer for few steps. With one it is this process.
         progress: is called with the number of steps of every episode that is written.
     Raises:
         UsageError: the environment cannot be drawn, or is not deterministic.
@@ -169,7 +170,8 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
     """
     begins = np.cumsum(layout.lengths) - layout.lengths
     tasks = ((int(e), actions[begins[e] : begins[e] + layout.lengths[e]]) for e in episodes)
-    workers = min(workers or usable_cores(), len(episodes))
+    pays = 1 + int(layout.lengths[episodes].sum()) // STEPS_A_WORKER
+    workers = min(workers or min(usable_cores(), pays), len(episodes))
     if workers == 1:
         env = make_pixel_env(env_name, source_img_width, flag="--env")
         for episode, part in tasks:

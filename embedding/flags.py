@@ -200,6 +200,16 @@ def time_limit(env):
     return env.spec.max_episode_steps
 
 
+def check_traj_len(args, env):
+    """Raises `UsageError` if `--traj_len` actions do not fit into an episode, or into all of random play."""
+    limit = time_limit(env)
+    if args.traj_len > min(limit or args.steps, args.steps):
+        raise UsageError(
+            f"--traj_len {args.traj_len}: an episode of {args.env_name} has {limit or 'no more than --steps'} steps "
+            f"(--steps {args.steps}): a sequence must fit into an episode"
+        )
+
+
 # ---- devices ----
 
 

@@ -12,7 +12,7 @@ from embedding.run_folder import CsvLog, check_flags
 class Training:
     """Several trainings, one after the other, in one folder.
 
-    Each part has `name`, `epochs` (how many it takes), `columns` (of its log), and
+    Each part has `name`, `epochs` (how many it takes), and
         begin(): prepares it, the parts before it being done;
         run_epoch(): trains one epoch and returns its losses, the values of `columns`;
         finish(): writes its result;
@@ -22,7 +22,7 @@ class Training:
         folder: the run's `RunFolder`, locked.
         parts: the trainings.
         flags: the resolved flags, a dict.
-        columns: the header of log.csv behind `stage` and `epoch`.
+        columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
     """
 
     def __init__(self, folder, parts, flags, columns):
@@ -58,7 +58,8 @@ class Training:
                         self.epoch += 1
                         bar.update()
                         self._check(part, losses)
-                        self.log.append([[part.name, self.epoch, *losses]])
+                        empty = [""] * (len(self.log.columns) - 2 - len(losses))
+                        self.log.append([[part.name, self.epoch, *losses, *empty]])
                         if interruption.received:
                             self._save()
                             interruption.leave()
@@ -72,7 +73,7 @@ class Training:
 
     def _check(self, part, losses):
         if not all(math.isfinite(loss) for loss in losses):
-            shown = ", ".join(f"{name} {loss}" for name, loss in zip(self.log.columns[2:], losses, strict=True))
+            shown = ", ".join(f"{name} {loss}" for name, loss in zip(self.log.columns[2:], losses, strict=False))
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
             raise Diverged(reason)

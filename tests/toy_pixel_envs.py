@@ -17,6 +17,7 @@ class Dot(gymnasium.Env):
         drawn: the type and the number of channels of its images.
         short: whether an episode may end before its limit, depending on the actions.
         moody: whether episodes after the third of all that were begun end at once.
+        far: whether its actions lie between 2 and 3.
         dies: whether its process ends with the fifth image, if it has a parent of this library.
     """
 
@@ -28,7 +29,7 @@ class Dot(gymnasium.Env):
         self.render_mode, self.size, self.drawn, self.flags = render_mode, (height, width), drawn, flags
         self.images = 0
         self.observation_space = Box(-np.inf, np.inf, (1,), np.float64)
-        self.action_space = Box(-1, 1, (1,), np.float32)
+        self.action_space = Box(*((2, 3) if "far" in flags else (-1, 1)), (1,), np.float32)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
@@ -53,6 +54,7 @@ class Dot(gymnasium.Env):
 register("Dot-v0", Dot, max_episode_steps=6)
 register("DotShort-v0", Dot, max_episode_steps=6, kwargs={"short": True})
 register("DotMoody-v0", Dot, max_episode_steps=6, kwargs={"moody": True})
+register("DotFar-v0", Dot, max_episode_steps=6, kwargs={"far": True})
 register("DotDies-v0", Dot, max_episode_steps=6, kwargs={"dies": True})
 register("DotGray-v0", Dot, max_episode_steps=6, kwargs={"drawn": (np.uint8, 1)})
 register("DotFloat-v0", Dot, max_episode_steps=6, kwargs={"drawn": (np.float32, 3)})

@@ -94,9 +94,9 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
 
     def _draw(self) -> np.ndarray:
         viewer = _viewer(self.env)
-        if viewer is not None:
-            viewer.make_context_current()  # gymnasium's environments leave that of the last one made
-        return self.env.render()
+        if viewer is None:
+            return self.env.render()
+        return _draw_without_depth(viewer, self.env.unwrapped.mujoco_renderer.camera_id)
 
 
 def stack_rows(first: int, row: Sequence[int] | np.ndarray, frames: int = FRAMES) -> np.ndarray:
@@ -117,6 +117,24 @@ def stack_rows(first: int, row: Sequence[int] | np.ndarray, frames: int = FRAMES
 def _viewer(env: gymnasium.Env):
     """What a MuJoCo environment draws with, or None before its first image, after its close, and for others."""
     return getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
+
+
+def _draw_without_depth(viewer, camera_id: int) -> np.ndarray:
+    """What `viewer.render("rgb_array", camera_id)` returns, `(W, W, 3)` uint8, without reading depths: a tenth faster.
+
+    It also makes the viewer's context the current one: gymnasium's environments leave that of the last one made.
+    """
+    import mujoco
+
+    viewer.make_context_current()
+    viewer.cam.type = mujoco.mjtCamera.mjCAMERA_FREE if camera_id == -1 else mujoco.mjtCamera.mjCAMERA_FIXED
+    viewer.cam.fixedcamid = camera_id
+    everything, scene = mujoco.mjtCatBit.mjCAT_ALL, viewer.scn
+    mujoco.mjv_updateScene(viewer.model, viewer.data, viewer.vopt, viewer.pert, viewer.cam, everything, scene)
+    mujoco.mjr_render(viewer.viewport, scene, viewer.con)
+    image = np.empty((viewer.viewport.height, viewer.viewport.width, 3), np.uint8)
+    mujoco.mjr_readPixels(image, None, viewer.viewport, viewer.con)
+    return image[::-1]  # its rows come from the bottom
 
 
 def _choose_camera(env: gymnasium.Env) -> None:

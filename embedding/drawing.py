@@ -165,8 +165,8 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
         workers: how many processes draw; None: one a core, fewer for few steps. With one it is this process.
         progress: is called with the number of steps of every episode that is written.
     Raises:
-        UsageError: the environment cannot be drawn, or is not deterministic.
-        OSError: the disk is full, or a process ended. What was written stays.
+        UsageError: the environment cannot be drawn, or is not deterministic, or a process ended.
+        OSError: the disk is full. What was written stays.
     """
     begins = np.cumsum(layout.lengths) - layout.lengths
     tasks = ((int(e), actions[begins[e] : begins[e] + layout.lengths[e]]) for e in episodes)
@@ -213,7 +213,10 @@ def _share_out(tasks, processes, progress):
             except EOFError:
                 processes[connection].join(10)
                 code = processes[connection].exitcode
-                raise ChildProcessError(errno.EIO, f"a process that draws ended with code {code}") from None
+                raise UsageError(
+                    f"--steps: a process that draws ended with code {code} (is memory short?): call it again, it goes "
+                    "on with the episodes that are missing"
+                ) from None
             if error is not None:
                 raise error
             progress(steps)

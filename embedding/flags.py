@@ -23,7 +23,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 NOT_A_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
-NOT_WRITTEN = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
 
 
 class UsageError(Exception):
@@ -65,7 +66,8 @@ def _underscored(arg):
 def run(main):
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
-    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one before the run began.
+    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
+    before the run began. A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
     """
     script = Path(sys.argv[0]).name
     try:
@@ -74,7 +76,7 @@ def run(main):
         print(f"{script}: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except Diverged as error:
-        print(f"{script}: error: {error}; the last good checkpoint is kept", file=sys.stderr)
+        print(f"{script}: error: {one_line(error)}; the last good checkpoint is kept", file=sys.stderr)
         sys.exit(3)
     except KeyboardInterrupt:
         print(f"{script}: stopped", file=sys.stderr)
@@ -83,9 +85,12 @@ def run(main):
         if error.errno in NOT_A_PATH and error.filename:
             print(f"{script}: error: {one_line(error.filename)}: {error.strerror}: name another", file=sys.stderr)
             sys.exit(2)
-        if error.errno not in NOT_WRITTEN:
+        if error.errno not in DISK_FULL + NOT_WRITTEN:
             raise
         what = f"{error.filename}: " if error.filename else ""
+        if error.errno in NOT_WRITTEN:
+            print(f"{script}: error: {what}{error.strerror}: it cannot be written any more", file=sys.stderr)
+            sys.exit(1)
         print(
             f"{script}: error: {what}{error.strerror}: make room, then call it again (training goes on with --resume)",
             file=sys.stderr,
@@ -140,6 +145,13 @@ def folder_name(text):
     return text
 
 
+def embedding_name(text):
+    """A folder's name that means nothing else beside embeddings."""
+    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
+    return text
+
+
 def add_common_flags(parser):
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
@@ -175,6 +187,10 @@ def make_env(env_id, flag="--env_name", **kwargs):
         env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
     except ImportError as error:
         raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
+    except RuntimeError as error:
+        if "MUJOCO_GL" not in str(error):
+            raise
+        raise UsageError(f"MUJOCO_GL: {error}: set it to egl, osmesa or glfw, or unset it") from error
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else "no known one is like it."

@@ -5,7 +5,14 @@ import contextlib
 import numpy as np
 import torch
 
-from embedding.flags import UsageError, folder_name, non_negative_float, non_negative_int, positive_float, positive_int
+from embedding.flags import (
+    UsageError,
+    embedding_name,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from embedding.pixel_data import FRAME_BYTES
 from embedding.pixel_envs import add_pixel_flags
 from embedding.pixel_models import kl_weight, to_unit
@@ -23,7 +30,7 @@ HELD = 128  # observations that `squared_error` is of
 def add_image_flags(parser):
     """Adds the flags that both scripts have, but for those of `embedding.flags.add_common_flags`."""
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this embedding")
+    parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
     add_pixel_flags(parser)
     parser.add_argument("--epochs", type=non_negative_int, default=200, help="epochs of the images' networks")

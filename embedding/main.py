@@ -24,7 +24,7 @@ from embedding.flags import (
     add_common_flags,
     check_traj_len,
     choose_device,
-    folder_name,
+    embedding_name,
     folder_of,
     make_env,
     non_negative_float,
@@ -46,7 +46,7 @@ def parse(args=None):
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this embedding")
+    parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
     parser.add_argument("--epochs", type=non_negative_int, default=50, help="epochs of encoder and predictor")
@@ -179,13 +179,15 @@ def main():
     check_traj_len(args, env)
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args), "decoder.pt")
     low, high = env.action_space.low, env.action_space.high
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
     data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
-    folder.lock()
+    folder.lock(empty=not (args.resume or args.overwrite))
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "embedding: initial weights").initial_seed())

@@ -153,6 +153,8 @@ def main():
     env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
     folder = RunFolder(Path(args.results_dir).absolute() / f"{folder_of(env_id)}-pixels" / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args), "decoder.pt")
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env_id}: DynE from pixels, sequences of {args.traj_len} actions, {args.precision}, on {device}")
@@ -160,7 +162,7 @@ def main():
 
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, args.traj_len, args.source_img_width)
     data = PixelWindows(play, args.traj_len)
-    folder.lock()
+    folder.lock(empty=not (args.resume or args.overwrite))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "pixels: initial weights").initial_seed())
         action_encoder = ActionEncoder(low, high, args.traj_len)

@@ -91,6 +91,8 @@ def main():
     env_id = make_env(args.env_name, flag="--env").spec.id
     folder = RunFolder(Path(args.results_dir).absolute() / f"{folder_of(env_id)}-vae" / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args), "encoder.pt")
     state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
     print(f"{env_id}: VAE of frames, {args.precision}, on {device}, into {folder.path}")
@@ -98,7 +100,7 @@ def main():
     play = load_pixel_play(
         args.env_name, args.steps, args.seed, args.results_dir, source_img_width=args.source_img_width
     )
-    folder.lock()
+    folder.lock(empty=not (args.resume or args.overwrite))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "vae: initial weights").initial_seed())
         networks = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)

@@ -30,7 +30,7 @@ import envs.pixels
 from embedding.checkpoint import write_atomically
 from embedding.data import RandomPlay, check_lengths, load_random_play, play_key, state_size
 from embedding.drawing import Layout, draw_all
-from embedding.flags import UsageError, folder_of, make_env
+from embedding.flags import DISK_FULL, UsageError, folder_of, make_env
 from embedding.pixel_envs import make_pixel_env
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, stack_rows
 
@@ -143,7 +143,7 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
             else:
                 print(f"random play: frames read from {folder}")
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        if error.errno in (*DISK_FULL, errno.EIO):
             raise
         raise UsageError(f"--results_dir: {folder} cannot be written ({error.strerror}): choose another") from error
     return open_pixel_play(folder, key, verify=False)

@@ -16,13 +16,13 @@ import time
 from pathlib import Path
 
 from embedding import checkpoint
-from embedding.flags import UsageError
+from embedding.flags import UsageError, one_line
 
 LOCK = ".lock"
 FAILURE = "failed.json"
 MAY_DIFFER = {  # flags that a resumed run may be given anew
     *("max_timesteps", "device", "eval_freq", "render_freq", "checkpoint_freq", "tensorboard"),
-    *("results_dir", "resume", "overwrite", "seed", "num_seeds"),
+    *("results_dir", "resume", "overwrite"),
 }
 
 
@@ -51,11 +51,8 @@ class RunFolder:
             ) from error
 
     def _check(self, resume, overwrite):
-        if self.path.is_dir() and self._content() and not (resume or overwrite):
-            raise UsageError(
-                f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose "
-                "another --name"
-            )
+        if not (resume or overwrite):
+            self._check_empty()
         parent = self.path
         while not parent.exists() and not parent.is_symlink():
             parent = parent.parent
@@ -77,33 +74,44 @@ class RunFolder:
             return False
         return False
 
-    def _content(self):
-        return [entry for entry in self.path.iterdir() if entry.name != LOCK]
+    def _check_empty(self):
+        if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
+            raise UsageError(
+                f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose "
+                "another --name"
+            )
 
     # ---- opening ----
 
-    def lock(self):
+    def lock(self, empty=False):
         """Makes the folder and takes its lock, which ends with this process.
 
+        Args:
+            empty: whether the folder must hold nothing.
         Raises:
-            UsageError: it cannot be written, or another process has it.
+            UsageError: it cannot be written, another process has it, or it is not empty.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
             for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
                 try:
-                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / LOCK)):
+                        self._lock = file
+                        break
+                except (BlockingIOError, FileNotFoundError):
                     if not patience:
                         raise
-                    time.sleep(patience)
+                file.close()  # in use, or taken away by `release` meanwhile
+                time.sleep(patience)
         except BlockingIOError as error:
             raise UsageError(f"--name: another process is writing to {self.path}: choose another --name") from error
         except OSError as error:
             reason = error.strerror
             raise UsageError(f"--results_dir: {self.path} cannot be written ({reason}): choose another") from error
+        if empty:
+            self._check_empty()  # another process may have come and gone since `check`
 
     def begin(self, flags):
         """Empties the locked folder, its checkpoints first, and writes `opt.json`."""
@@ -122,10 +130,18 @@ class RunFolder:
         checkpoint.write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
     def release(self):
-        """Gives the lock back."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        """Gives the lock back; of a folder that holds nothing else nothing is left."""
+        if self._lock is None:
+            return
+        if [entry.name for entry in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            for folder in (self.path, *self.path.parents):
+                try:
+                    folder.rmdir()
+                except OSError:  # it is not empty
+                    break
+        self._lock.close()
+        self._lock = None
 
     # ---- checkpoints ----
 
@@ -156,11 +172,11 @@ class RunFolder:
         if errors and not bodies:
             raise UsageError(f"--resume: {errors[0]}, and no older checkpoint is whole: start over with --overwrite")
         for error in errors:
-            print(f"{error}; the other checkpoint is used", file=sys.stderr)
+            print(f"{error}; the other checkpoint is used")
         if bodies and bodies[0]["versions"] != checkpoint.versions():
             then, now = ({*body.items()} for body in (bodies[0]["versions"], checkpoint.versions()))
             before = ", ".join(f"{library} {version}" for library, version in sorted(then - now))
-            print(f"{self.path} was written with {before}: numbers may differ from here on", file=sys.stderr)
+            print(f"{self.path} was written with {before}: numbers may differ from here on")
         return [body["content"] for body in bodies]
 
     def roll_back(self, steps):
@@ -172,17 +188,33 @@ class RunFolder:
         if newest != steps:
             os.replace(self.older, self.newest)
 
+    def check_resume(self, flags, result):
+        """Raises `UsageError` if flags contradict the newest checkpoint, or a file `result` is there without any."""
+        contents = self.checkpoints()
+        if contents:
+            check_flags(contents[0]["flags"], flags)
+        elif (self.path / result).exists():
+            raise UsageError(
+                f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start "
+                "over with --overwrite"
+            )
+
     # ---- failure ----
 
     @property
     def failure(self):
         """Why the run was given up, or None."""
         path = self.path / FAILURE
-        return json.loads(path.read_text())["reason"] if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return str(json.loads(path.read_text())["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{FAILURE} cannot be read"
 
     def fail(self, reason):
         """Notes that the run was given up, and why; its checkpoints stay."""
-        text = json.dumps({"reason": reason}, indent=2) + "\n"
+        text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
         checkpoint.write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
 
 
@@ -215,14 +247,14 @@ class CsvLog:
             os.fsync(file.fileno())
             return file.tell()
 
-    def cut(self, size):
-        """Cuts the file back to `size` bytes, as `sync` returned it.
-
-        Raises:
-            UsageError: the file is shorter: it was altered since.
-        """
+    def check(self, size):
+        """Raises `UsageError` if the file is shorter than `size` bytes, as `sync` returned it: it was altered since."""
         if not self.path.is_file() or self.path.stat().st_size < size:
             raise UsageError(f"--resume: {self.path} was cut short since its checkpoint: start over with --overwrite")
+
+    def cut(self, size):
+        """Cuts the file back to `size` bytes; errors as in `check`."""
+        self.check(size)
         os.truncate(self.path, size)
 
     def rows(self):
@@ -236,12 +268,19 @@ def check_flags(saved, flags):
     for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
         if saved[name] != flags[name]:
             raise UsageError(
-                f"--{name} {flags[name]}: the run that --resume continues has --{name} {saved[name]}: give that, or "
-                "start over with --overwrite"
+                f"{told(name, flags[name])}: the run that --resume continues has {told(name, saved[name])}: give "
+                "that, or start over with --overwrite"
             )
+
+
+def told(name, value):
+    """A flag and its value as they are given."""
+    if isinstance(value, bool) or value is None:
+        return f"--{name}" if value else f"no --{name}"
+    return f"--{name} {value}"
 
 
 def resume_command():
     """The command that continues this run."""
     words = [word for word in sys.argv if word not in ("--overwrite", "--resume")]
-    return shlex.join(["python", *words, "--resume"])
+    return shlex.join([sys.executable, *words, "--resume"])

@@ -2,9 +2,10 @@
 
 import math
 
+import torch
 from tqdm import tqdm
 
-from embedding.flags import Diverged
+from embedding.flags import Diverged, UsageError
 from embedding.interruption import Interruption
 from embedding.run_folder import CsvLog, check_flags
 
@@ -15,7 +16,7 @@ class Training:
     Each part has `name`, `epochs` (how many it takes), and
         begin(): prepares it, the parts before it being done;
         run_epoch(): trains one epoch and returns its losses, the values of `columns`;
-        finish(): writes its result;
+        finish(): writes its result to `path`;
         state_dict(), load_state_dict(state): all that the next epoch depends on, as tensors and plain values.
 
     Args:
@@ -40,11 +41,16 @@ class Training:
             return False
         content = saved[0]
         check_flags(content["flags"], self.flags)
-        self.part, self.epoch = content["part"], content["epoch"]
-        for part, state in zip(self.parts, content["states"], strict=False):
-            part.begin()
-            part.load_state_dict(state)
-        self.log.cut(content["log"])
+        try:
+            self.part, self.epoch = content["part"], content["epoch"]
+            for part, state in zip(self.parts, content["states"], strict=False):
+                part.begin()
+                part.load_state_dict(state)
+            self.log.cut(content["log"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
+            ) from error
         return self.part == len(self.parts)
 
     def run(self, checkpoint_freq):
@@ -72,8 +78,11 @@ class Training:
                 self._save()
 
     def _check(self, part, losses):
-        if not all(math.isfinite(loss) for loss in losses):
-            shown = ", ".join(f"{name} {loss}" for name, loss in zip(self.log.columns[2:], losses, strict=False))
+        """Raises `Diverged` unless the losses of an epoch, and all tensors that it leaves, are finite."""
+        named = zip(self.log.columns[2:], losses, strict=False)
+        shown = ", ".join(f"{name} {loss}" for name, loss in named if not math.isfinite(loss))
+        shown = shown or first_not_finite(part.state_dict())
+        if shown:
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
             raise Diverged(reason)
@@ -88,3 +97,14 @@ class Training:
             "log": self.log.sync(),
         }
         self.folder.save(content)
+
+
+def first_not_finite(state, name=""):
+    """The name of the first tensor of nested dicts and lists that is not finite, or None."""
+    if isinstance(state, torch.Tensor):
+        return None if torch.isfinite(state).all() else name
+    if not isinstance(state, dict | list | tuple):
+        return None
+    items = state.items() if isinstance(state, dict) else enumerate(state)
+    found = (first_not_finite(value, f"{name}.{key}" if name else str(key)) for key, value in items)
+    return next((name for name in found if name), None)

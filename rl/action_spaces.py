@@ -16,6 +16,7 @@ class RawActions:
     """
 
     k = 1
+    description = "raw actions"
 
     def __init__(self, low, high):
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
@@ -53,6 +54,7 @@ class DynEActions:
 
     def __init__(self, decoder, low, high):
         self.decoder, self.k, self.dim = decoder.cpu(), decoder.k, decoder.action_dim
+        self.description = f"the decoder of {decoder.env_id}, k = {decoder.k}"
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
         bound = decoder.max_embedding
         self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, bound, np.float32)

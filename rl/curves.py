@@ -51,6 +51,8 @@ AUTHORS_RANGE = {
     "Thrower-v2": (-800, -40),
 }
 
+TASKS = list(AUTHORS_RANGE)  # in the order of the paper's figure 4
+
 alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
 
 
@@ -136,11 +138,11 @@ def read_csv(path, columns, growing=False):
 
 
 def select(curves, envs, methods):
-    """The rows of these environments and methods; raises `UsageError` if there are none."""
+    """The rows of these methods, environment by environment in this order; raises `UsageError` if there are none."""
     chosen = curves[curves.env.isin(envs) & curves.method.isin(methods)]
     if not len(chosen):
         raise UsageError(f"no curves yet of {' or '.join(methods)} on {' or '.join(envs)}")
-    return chosen
+    return chosen.sort_values("env", key=lambda column: column.map(envs.index), kind="stable")
 
 
 # ---- averaging ----

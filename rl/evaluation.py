@@ -2,17 +2,16 @@
 
 import errno
 
-import gymnasium
 import numpy as np
 
 from embedding.checkpoint import put_in_place
 from embedding.flags import UsageError, make_env
 from embedding.streams import reset_seed
-from envs.rendering import RenderingUnavailable, select_gl_backend
+from envs.rendering import select_gl_backend
 from rl.action_spaces import Plans
 
 
-def evaluate(policies, envs, seeds, evaluation, episodes, active=None):
+def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
     """Plays `episodes` episodes a seed, each seed in its own environment, all seeds side by side.
 
     Start states depend on the seed, the number of the evaluation and the number of the episode only.
@@ -21,7 +20,7 @@ def evaluate(policies, envs, seeds, evaluation, episodes, active=None):
         policies: states (N, S) and due (N,) bool to actions (N, D), of which the due ones are used.
         envs: N environments that nothing else uses.
         seeds: the N seeds.
-        evaluation: the number of this evaluation within the run.
+        evaluations: N numbers, that of this evaluation within each seed's run.
         active: the indices of the seeds to play, all by default; the others' returns are NaN.
     Returns:
         (N, episodes) float64 returns.
@@ -33,7 +32,7 @@ def evaluate(policies, envs, seeds, evaluation, episodes, active=None):
     plans = Plans(policies.actions, count)
 
     def reset(n):
-        seed = reset_seed(seeds[n], "evaluation", evaluation, int(episode[n]))
+        seed = reset_seed(seeds[n], "evaluation", evaluations[n], int(episode[n]))
         return np.asarray(envs[n].reset(seed=seed)[0], dtype=np.float32)
 
     states = np.stack([reset(n) for n in range(count)])
@@ -64,9 +63,13 @@ def make_video_env(env_id, flag):
         select_gl_backend()
         env = make_env(env_id, render_mode="rgb_array")
         env.reset(seed=0)
-        env.render()
-    except (RenderingUnavailable, gymnasium.error.Error, ImportError) as error:
-        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {error}") from error
+        image = env.render()
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the drawing of an environment, or OpenGL, raises
+        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(error).__name__}: {error}") from error
+    if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
+        raise UsageError(f"{flag}: {env_id} draws no (height, width, 3) images of uint8: it cannot be filmed")
     return env
 
 
@@ -132,4 +135,4 @@ def write_video(frames, path, fps):
         except (OSError, RuntimeError):
             written = 0
         if written != len(frames):
-            raise OSError(errno.EIO, "the video could not be written whole (is the disk full?)", str(path))
+            raise OSError(errno.ENOSPC, "the video could not be written whole (is the disk full?)", str(path))

@@ -69,7 +69,7 @@ def load_decoder(args, env):
     Raises:
         UsageError: there is none, with the command that trains it, or it does not fit.
     """
-    path = decoder_path(args, env)
+    path = decoder_path(args, env.spec.id)
     try:
         decoder = ActionDecoder.load(path)
     except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
@@ -90,24 +90,25 @@ def load_decoder(args, env):
     return decoder
 
 
-def decoder_path(args, env):
-    """The file that `--decoder` and `--source_env` name; raises `UsageError` if it is not there."""
+def decoder_path(args, env_id):
+    """The file that `--decoder` and `--source_env` name for an environment; `UsageError` if it is not there."""
     source = args.source_env or args.env_name
-    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
-    if published := re.fullmatch(r"published-k(\d+)", args.decoder):
-        return _published_decoder(args, source_id, int(published[1]))
-    if args.decoder.endswith(".pt"):
-        path, train = Path(args.decoder), ""
+    source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
+    if published := re.fullmatch(r"published-k(\d{1,3})", args.decoder):
+        return _published_decoder(args, source_id, source, int(published[1]))
+    if args.decoder.endswith(".pt") or "/" in args.decoder:
+        path, way_out = Path(args.decoder), "give a decoder.pt, or its folder"
+        path = path / "decoder.pt" if path.is_dir() else path
     else:
         path = Path(args.results_dir).absolute() / folder_of(source_id) / args.decoder / "decoder.pt"
         named = "" if args.decoder == "default" else f" --name {args.decoder}"
-        train = f": train it with python embedding/main.py --env {source}{named}"
+        way_out = f"train it with python embedding/main.py --env {source}{named}"
     if not path.is_file():
-        raise UsageError(f"--decoder {args.decoder}: there is no {path}{train}")
+        raise UsageError(f"--decoder {args.decoder}: there is no {path}: {way_out}")
     return path
 
 
-def _published_decoder(args, source_id, k):
+def _published_decoder(args, source_id, source, k):
     """The committed decoder of k steps of `source_id`; of the task that the paper transfers from, if it has none."""
     for env_id in (source_id, *(() if args.source_env else (TRANSFER.get(source_id, source_id),))):
         path = PUBLISHED_DECODERS / folder_of(env_id) / f"k{k}" / "decoder.pt"
@@ -117,5 +118,5 @@ def _published_decoder(args, source_id, k):
     names = ", ".join(f"{path.parts[-3]} published-{path.parts[-2]}" for path in found)
     raise UsageError(
         f"--decoder {args.decoder}: none of {source_id} is published: name one of these as --source_env and --decoder "
-        f"({names or 'none'}), or train one with python embedding/main.py --env {source_id} --traj_len {k}"
+        f"({names or 'none'}), or train one with python embedding/main.py --env {source} --traj_len {k}"
     )

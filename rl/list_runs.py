@@ -10,6 +10,7 @@ running: a living process holds the folder. finished: it reached its --max_times
 given up (something was not finite), or none of its checkpoints is whole. resumable: all else, go on with --resume.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -74,9 +75,18 @@ def describe(folder, results):
         state,
         progress,
         last_return(folder / "eval.csv"),
-        sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6,
+        size_of(folder) / 1e6,
     )
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def size_of(folder):
+    """Bytes of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def newest(run_folder):

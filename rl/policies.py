@@ -110,7 +110,15 @@ def load_policy(run):
     Raises:
         embedding.checkpoint.CheckpointError: no run there, or a damaged one.
     """
-    content = checkpoint.load(seed_folders(run)[0] / "checkpoint.pt", "run")
+    path = seed_folders(run)[0] / "checkpoint.pt"
+    content = checkpoint.load(path, "run")
+    try:
+        return _policy_of(content)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise checkpoint.CheckpointError(f"{path} was written by another version ({error!r})") from error
+
+
+def _policy_of(content):
     actions = action_spaces.from_content(content["actions"])
     names = content["env_id"], content["method"], content["seed"]
     if content["policy"] is None:

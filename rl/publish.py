@@ -7,6 +7,7 @@ ablation goes to results/ablations/ with --variant <its name>. Commit, machine a
 publish where and when the run was made, or name its commit with --commit.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -19,10 +20,10 @@ import pandas as pd
 import torch
 
 from embedding.checkpoint import write_atomically
-from embedding.flags import REPOSITORY, Parser, UsageError, folder_name, folder_of, run
+from embedding.flags import REPOSITORY, Parser, UsageError, folder_name, run
 from embedding.main import parse
 from rl.curves import ABLATION, PUBLISHED, load_run, seed_files
-from rl.flags import training_parser
+from rl.flags import decoder_path, training_parser
 
 
 def main():
@@ -129,12 +130,17 @@ def rebuild_commands(method, of_seeds):
 
 
 def decoder_command(flags):
-    """The command that trained a run's decoder, or a remark that its opt.json is gone."""
-    decoder = Path(flags["decoder"])
-    if decoder.suffix != ".pt":
-        env = folder_of(flags["source_env"] or flags["env_name"])
-        decoder = Path(flags["results_dir"]) / env / decoder / "decoder.pt"
+    """The command that trained a run's decoder, or a remark that what tells it is gone."""
+    env_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
     try:
+        decoder = decoder_path(argparse.Namespace(**flags), env_id)
+    except UsageError:
+        return f"(the decoder {flags['decoder']} is not there any more)"
+    notes = decoder.with_name("decoder.txt")
+    try:
+        if notes.is_file():
+            (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
+            return line.removeprefix("command:").strip()
         return command("embedding/main.py", json.loads(decoder.with_name("opt.json").read_text()), vars(parse([])))
     except (OSError, ValueError):
         return f"(there is no opt.json any more beside the decoder {decoder})"
@@ -144,7 +150,7 @@ def command(script, flags, defaults):
     """A script's command: its environment, and the flags that differ from their defaults or have no known one."""
     words = ["python", script, "--env_name", flags["env_name"]]
     for flag, value in sorted(flags.items()):
-        told = flag in ("env_name", "results_dir", "overwrite") or value is None or value is False
+        told = flag in ("env_name", "results_dir", "overwrite", "resume") or value is None or value is False
         if not told and (flag not in defaults or value != defaults[flag]):
             words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
     return shlex.join(words)

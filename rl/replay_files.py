@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from embedding.checkpoint import sync_folder
 from embedding.flags import UsageError
 
 CHUNK = 100_000  # rows a file
@@ -14,8 +15,8 @@ CHUNK = 100_000  # rows a file
 class ReplayFiles:
     """Every row that one seed ever wrote and may still need, as raw float32 in `replay/<chunk>.f32`.
 
-    A checkpoint notes how many rows there were and a checksum of each file up to there (`sync`); `restore` goes back
-    to that.
+    A checkpoint notes how many rows there were and a checksum of each file up to there (`sync`); `read` and `go_back`
+    return to that.
 
     Args:
         folder: the folder of the seed.
@@ -26,6 +27,7 @@ class ReplayFiles:
     def __init__(self, folder, width, capacity):
         self.folder, self.width, self.capacity = Path(folder) / "replay", width, capacity
         self.rows, self.checksums = 0, {}
+        self._unsynced = set()  # chunks that were written to since `sync`
         self._still_needed = 0  # first row that the older checkpoint needs
 
     def _path(self, chunk):
@@ -40,41 +42,52 @@ class ReplayFiles:
             data = np.ascontiguousarray(part).tobytes()
             with open(self._path(chunk), "ab") as file:
                 file.write(data)
+            self._unsynced.add(chunk)
             self.checksums[chunk] = zlib.crc32(data, self.checksums.get(chunk, 0))
             self.rows += len(part)
 
     def sync(self):
-        """Makes sure that all rows are on the disk and returns what `restore` takes, plain values."""
+        """Makes sure that all rows are on the disk and returns what `read` and `go_back` take, plain values."""
         first = max(0, self.rows - self.capacity)
         for chunk in [chunk for chunk in self.checksums if (chunk + 1) * CHUNK <= min(first, self._still_needed)]:
             self._path(chunk).unlink()
             del self.checksums[chunk]
         self._still_needed = first
-        if self.rows:
-            with open(self._path((self.rows - 1) // CHUNK), "ab") as file:
+        for chunk in self._unsynced & self.checksums.keys():
+            with open(self._path(chunk), "rb") as file:
                 os.fsync(file.fileno())
+        if self._unsynced:
+            sync_folder(self.folder)
+        self._unsynced = set()
         return {"rows": self.rows, "checksums": dict(self.checksums)}
 
-    def restore(self, state):
-        """Goes back to a state that `sync` returned, and returns the rows (M, width) that the replay held then.
+    def read(self, state):
+        """The rows (M, width) that the replay held at a state that `sync` returned; nothing is changed.
 
         Raises:
             UsageError: the files are not what they were.
         """
-        self.rows, self.checksums = state["rows"], dict(state["checksums"])
-        first = max(0, self.rows - self.capacity)
-        self._still_needed = first
-        parts = [np.empty((0, self.width), np.float32)]
-        for chunk, checksum in sorted(self.checksums.items()):
-            size = (min(self.rows, (chunk + 1) * CHUNK) - chunk * CHUNK) * self.width * 4
+        first, parts = max(0, state["rows"] - self.capacity), [np.empty((0, self.width), np.float32)]
+        for chunk, checksum in sorted(state["checksums"].items()):
+            size = self._size(chunk, state["rows"])
             path = self._path(chunk)
             data = path.read_bytes()[:size] if path.is_file() else b""
             if len(data) < size or zlib.crc32(data) != checksum:
                 raise UsageError(f"--resume: {path} is damaged: start over with --overwrite")
-            os.truncate(path, size)
             rows = np.frombuffer(data, np.float32).reshape(-1, self.width)
             parts.append(rows[max(0, first - chunk * CHUNK) :])
+        return np.concatenate(parts)
+
+    def go_back(self, state):
+        """Cuts the files back to a state that `sync` returned and `read` found whole."""
+        self.rows, self.checksums = state["rows"], dict(state["checksums"])
+        self._still_needed = max(0, self.rows - self.capacity)
+        for chunk in self.checksums:
+            os.truncate(self._path(chunk), self._size(chunk, self.rows))
         for path in self.folder.glob("*.f32"):
             if int(path.stem) not in self.checksums:
                 path.unlink()
-        return np.concatenate(parts)
+
+    def _size(self, chunk, rows):
+        """Bytes of a chunk's file when there are so many rows."""
+        return (min(rows, (chunk + 1) * CHUNK) - chunk * CHUNK) * self.width * 4

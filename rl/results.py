@@ -29,8 +29,15 @@ class SeedResults:
         self.evaluations = []
 
     def sync(self):
-        """Brings the files to the disk and returns what `restore` takes."""
+        """Brings the files to the disk and returns what `check` and `restore` take."""
+        if self.writer is not None:
+            self.writer.flush()
         return {"eval": self.eval.sync(), "train": self.train.sync()}
+
+    def check(self, state):
+        """Raises `UsageError` if the files have been cut short since `sync` was called."""
+        self.eval.check(state["eval"])
+        self.train.check(state["train"])
 
     def restore(self, state):
         """Cuts the files back to where `sync` was called."""

@@ -1,8 +1,10 @@
 """What one seed of a run keeps on the disk, and finding the point that a run of several seeds can go on from."""
 
+import json
+
 from embedding.checkpoint import digest
 from embedding.flags import UsageError
-from embedding.run_folder import RunFolder, check_flags
+from embedding.run_folder import MAY_DIFFER, RunFolder, check_flags, told
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
 
@@ -28,6 +30,14 @@ class SeedStore:
         """Raises `UsageError` if the folder cannot be used as the flags ask."""
         self.folder.check(self.args.resume, self.args.overwrite)
 
+    def lock(self):
+        """Takes the folder; errors as in `embedding.run_folder.RunFolder.lock`."""
+        self.folder.lock(empty=not (self.args.resume or self.args.overwrite))
+
+    def has_results(self):
+        """Whether there are more evaluations than that before the first checkpoint."""
+        return self.results.eval.path.is_file() and len(self.results.eval.rows()) > 1
+
     def begin(self):
         """Starts the locked folder afresh."""
         self.folder.begin(self.flags)
@@ -39,18 +49,47 @@ class SeedStore:
         files = {"replay": self.replay.sync(), "results": self.results.sync(), "flags": self.flags}
         self.folder.save(content | files)
 
-    def restore(self, content):
-        """Brings all files back to a checkpoint's content and returns the rows (M, width) of its replay."""
+    def verify(self, content):
+        """Checks flags and files against a checkpoint's content; returns the rows (M, width) of its replay.
+
+        Nothing is changed.
+
+        Raises:
+            UsageError: a flag contradicts, or a file has been altered.
+        """
         check_flags(content["flags"], self.flags)
+        self.results.check(content["results"])
+        return self.replay.read(content["replay"])
+
+    def go_back(self, content):
+        """Brings all files back to a checkpoint's content, which `verify` found whole."""
         self.folder.roll_back(content["steps"])
         self.folder.write_flags(self.flags)
         self.results.restore(content["results"])
-        return self.replay.restore(content["replay"])
+        self.replay.go_back(content["replay"])
 
     def close(self):
         """Flushes the results and gives the folder back."""
         self.results.close()
         self.folder.release()
+
+
+def check_siblings(run, stores):
+    """Raises `UsageError` if seeds of the folder `run` that are not among `stores` were trained with other flags."""
+    flags, ours = stores[0].flags, {store.folder.path for store in stores}
+    for path in sorted(run.glob("seed_*/opt.json")):
+        if path.parent in ours:
+            continue
+        try:
+            theirs = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        for name in sorted(flags.keys() & theirs.keys() - MAY_DIFFER - {"seed"}):
+            if theirs[name] != flags[name]:
+                raise UsageError(
+                    f"{told(name, flags[name])}: {path.parent.name} of the run {run} has {told(name, theirs[name])}: "
+                    "give that, or choose another --name"
+                )
 
 
 def find_common(stores, actions):
@@ -66,6 +105,12 @@ def find_common(stores, actions):
     if not common:
         # Killed while the first checkpoints were written, or never begun: nothing is lost by starting over.
         if all(len(contents) == 0 or set(contents) == {0} for contents in found):
+            for store, contents in zip(stores, found, strict=True):
+                if not contents and store.has_results():
+                    raise UsageError(
+                        f"--resume: {store.folder.path} holds results, but no checkpoint to go on from: choose another "
+                        "--name, or start over with --overwrite"
+                    )
             return None
         lacking = next((s for s, c in zip(stores, found, strict=True) if not c), stores[0])
         raise UsageError(
@@ -74,5 +119,8 @@ def find_common(stores, actions):
         )
     contents = [checkpoints[max(common)] for checkpoints in found]
     if any(digest(content["actions"]) != digest(actions.content()) for content in contents):
-        raise UsageError("--resume: the decoder is not the one this run began with: name that, or use --overwrite")
+        raise UsageError(
+            f"--resume: the policy's action space ({actions.description}) is not the one that this run began with: name "
+            "the same decoder and environment, or start over with --overwrite"
+        )
     return contents

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding.flags import Diverged, UsageError, choose_device, folder_of, make_env, time_limit
+from embedding.flags import Diverged, UsageError, choose_device, folder_of, make_env, one_line, time_limit
 from embedding.interruption import Interruption
 from embedding.streams import reset_seed, stream
 from rl.collection import Collector
@@ -18,7 +18,7 @@ from rl.evaluation import evaluate, make_video_env, record_video
 from rl.memory import check_memory
 from rl.policies import ActorPolicies, Policy, RandomPolicies, policy_content
 from rl.replay import Replay
-from rl.seed_store import SeedStore, find_common
+from rl.seed_store import SeedStore, check_siblings, find_common
 
 NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}
 
@@ -57,6 +57,7 @@ class Experiment:
         self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
         for store in self.stores:
             store.check()
+        check_siblings(self.folder, self.stores)
 
         self.envs = [make_env(args.env_name) for _ in self.seeds]
         self.eval_envs = [make_env(args.env_name) for _ in self.seeds]
@@ -83,7 +84,7 @@ class Experiment:
         )
         self.index_streams = [stream(seed, "replay indices") for seed in self.seeds]
         self.noise_streams = [stream(seed, "target noise") for seed in self.seeds]
-        self.evaluations = 0
+        self.evaluations = [0] * args.num_seeds
         self.saved_steps = -1
 
     # ---- starting ----
@@ -92,30 +93,50 @@ class Experiment:
         """Takes the folders; with `--resume` goes back to the newest checkpoint that all seeds have.
 
         Returns:
-            whether a run was resumed.
+            whether a run was resumed; if it has `--max_timesteps` steps already, nothing was written.
+        Raises:
+            UsageError: it cannot be resumed; nothing was changed.
         """
-        for store in self.stores:
-            store.folder.lock()
-        for n, store in enumerate(self.stores):
-            if self.args.resume and store.folder.failure:
-                self.collector.faults[n] = store.folder.failure
-        going = [n for n in range(len(self.seeds)) if n not in self.collector.faults]
-        contents = find_common([self.stores[n] for n in going], self.actions) if self.args.resume else None
+        try:
+            for store in self.stores:
+                store.lock()
+            for n, store in enumerate(self.stores):
+                if self.args.resume and store.folder.failure:
+                    self.collector.faults[n] = store.folder.failure
+            going = self.collector.active()
+            contents = find_common([self.stores[n] for n in going], self.actions) if self.args.resume else None
+            for n, content in zip(going, contents or [], strict=False):
+                self._load(n, content)
+        except UsageError:
+            for store in self.stores:
+                store.folder.release()
+            raise
         if contents is None:
             for n in going:
                 self.stores[n].begin()
             return False
-        for n, content in zip(going, contents, strict=True):
-            rows = self.stores[n].restore(content)
+        self.saved_steps = self.collector.steps
+        if self.collector.steps < self.args.max_timesteps:
+            for n, content in zip(going, contents, strict=True):
+                self.stores[n].go_back(content)
+        return True
+
+    def _load(self, n, content):
+        """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
+        try:
+            rows = self.stores[n].verify(content)
             self.replay.restore(n, rows, content["replay"]["rows"])
             self.collector.load_state_dict(n, content["collector"])
             if self.agent:
                 self.agent.load_state_dict(n, content["agent"])
             self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
             self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
-            self.evaluations = content["evaluations"]
-        self.saved_steps = self.collector.steps
-        return True
+            self.evaluations[n] = content["evaluations"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            path = self.stores[n].folder.path
+            raise UsageError(
+                f"--resume: {path} was written by another version ({error!r}): start over with --overwrite"
+            ) from error
 
     # ---- the loop ----
 
@@ -128,7 +149,9 @@ class Experiment:
         args, collector = self.args, self.collector
         resumed = self.start()
         if resumed and collector.steps >= args.max_timesteps:
-            print(f"{self.folder} is finished: nothing is left to do")
+            self._close()
+            print(f"{self.folder} is finished: it has {collector.steps} steps already, nothing is left to do")
+            self._raise_faults()
             return
         print(f"{self.env_id}: {args.policy_name}, {args.num_seeds} seeds, on {self.device}, into {self.folder}")
         label = f"{args.policy_name} {self.env_id}"
@@ -148,8 +171,12 @@ class Experiment:
         self._close()
         if interruption.received:
             interruption.leave()
-        if collector.faults:
-            lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(collector.faults.items()))
+        self._raise_faults()
+
+    def _raise_faults(self):
+        faults = self.collector.faults
+        if faults:
+            lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(faults.items()))
             raise Diverged(f"{lost}: not finite")
 
     def _block(self):
@@ -164,12 +191,16 @@ class Experiment:
             for n, name in enumerate(self.agent.first_not_finite()):
                 if name and n not in self.collector.faults:
                     self.collector.faults[n] = f"step {self.collector.steps}: {name}"
-        for n in sorted(set(self.collector.faults) - faults):
-            reason = self.collector.faults[n]
-            self.stores[n].folder.fail(reason)
-            tqdm.write(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
+        self._give_up(set(self.collector.faults) - faults)
         for n in self.collector.active():
             self.stores[n].results.add_episodes(int(episodes[n]) + 1, ended[n], diagnostics[n])
+
+    def _give_up(self, lost):
+        """Notes that the seeds of these indices, new in the collector's faults, are given up."""
+        for n in sorted(lost):
+            reason = one_line(self.collector.faults[n])
+            self.stores[n].folder.fail(reason)
+            tqdm.write(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
 
     def _update(self, updates):
         self.agent.clear_diagnostics()
@@ -205,17 +236,22 @@ class Experiment:
         if self.agent:
             self.agent.sync_acting()
             return ActorPolicies(self.agent)
-        return RandomPolicies(self.actions, [stream(s, "evaluation: actions", self.evaluations) for s in self.seeds])
+        pairs = zip(self.seeds, self.evaluations, strict=True)
+        return RandomPolicies(self.actions, [stream(seed, "evaluation: actions", number) for seed, number in pairs])
 
     def _evaluate(self):
         active, collector = self.collector.active(), self.collector
         means = evaluate(
             self._policies(), self.eval_envs, self.seeds, self.evaluations, self.args.eval_episodes, active
         ).mean(axis=1)
-        self.evaluations += 1
         for n in active:
-            self.stores[n].results.add_evaluation(int(collector.episodes[n]), collector.steps, float(means[n]))
-        return means[active].mean() if active else float("nan")
+            self.evaluations[n] += 1
+            if np.isfinite(means[n]):
+                self.stores[n].results.add_evaluation(int(collector.episodes[n]), collector.steps, float(means[n]))
+            else:
+                collector.faults[n] = f"step {collector.steps}: return of an evaluation {means[n]}"
+        self._give_up(set(active) & set(collector.faults))
+        return np.nanmean(means[active]) if np.isfinite(means[active]).any() else float("nan")
 
     def _record_videos(self):
         for n in self.collector.active():
@@ -254,7 +290,7 @@ class Experiment:
                         "target noise": self.noise_streams[n].bit_generator.state,
                     },
                     "steps": self.collector.steps,
-                    "evaluations": self.evaluations,
+                    "evaluations": self.evaluations[n],
                 },
                 self.replay.take_unsaved(n),
             )

@@ -1,5 +1,6 @@
 """Bad input: one line on stderr that names the flag, the value and the way out, exit code 2, nothing written."""
 
+import os
 import pickle
 import shlex
 import subprocess
@@ -231,6 +232,26 @@ def test_dashes_and_underscores_are_the_same(call, tmp_path):
     flags = ["--max-timesteps=100", "--eval-episodes", "1", "--policy_name", "random", "--num-seeds=2"]
     assert call(TD3, "--results-dir", tmp_path, *flags).code == 0
     assert len(list(tmp_path.rglob("eval.csv"))) == 2
+
+
+@pytest.mark.parametrize("name", ["data", "seed_1", "published-k4"])
+def test_names_of_embeddings_that_mean_something_else(refuse, name):
+    refuse(EMBED, [f"--name: '{name}' has another meaning"], name=name)
+
+
+def test_an_environment_that_cannot_be_filmed(refuse):
+    refuse(TD3, ["--render_freq: toy_envs:Walk-v0 cannot be drawn here"], env="toy_envs:Walk-v0", render_freq=50)
+
+
+def test_an_unknown_opengl_backend(tmp_path):
+    command = [sys.executable, REPOSITORY / "rl" / "main_td3.py", "--results_dir", tmp_path]
+    ran = subprocess.run(command, env=os.environ | {"MUJOCO_GL": "foo"}, check=False, capture_output=True, text=True)
+    assert ran.returncode == 2 and ran.stderr.count("\n") == 1 and "MUJOCO_GL" in ran.stderr and "egl" in ran.stderr
+
+
+def test_the_folder_of_a_decoder_may_be_named(call, tmp_path, decoder):
+    ran = call(DYNE, decoder=decoder.parent, results_dir=tmp_path, **SHORT[DYNE])
+    assert ran.code == 0, ran.err
 
 
 # ---- result folders ----

@@ -144,7 +144,7 @@ def starts(seeds, evaluation, episodes, schedule, actions=None):
     envs = [toy_envs.Scripted(schedule, number) for number in range(len(seeds))]
     actions = actions or RawActions([-1, -1], [1, 1])
     policies = RandomPolicies(actions, [np.random.default_rng(n) for n in range(len(seeds))])
-    returns = evaluate(policies, envs, seeds, evaluation, episodes)
+    returns = evaluate(policies, envs, seeds, [evaluation] * len(envs), episodes)
     for env, row in zip(envs, returns, strict=True):
         assert len(env.episodes) == episodes and all(episode["end"] for episode in env.episodes)
         np.testing.assert_allclose(row, [sum(episode["rewards"]) for episode in env.episodes])
@@ -184,7 +184,7 @@ def test_policies_are_evaluated_from_the_same_states_of_the_environment(env_id):
         actions = RawActions(env.action_space.low, env.action_space.high)
         policies = RandomPolicies(actions, [np.random.default_rng(choice)])
         env.reset(seed=choice)
-        evaluate(policies, [env], [5], 2, 3)
+        evaluate(policies, [env], [5], [2], 3)
         seen.append(env.seen[1:])
     assert seen[0] == seen[1]
     assert len(seen[0]) == len({tuple(start) for start in seen[0]}) == 3

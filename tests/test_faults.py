@@ -112,26 +112,27 @@ def test_kill_9_loses_nothing(script, start, flags_of, tmp_path, counts, full):
     flags = flags_of(script, results_dir=tmp_path, **{} if full else FEWER[script])
     if script == "rl/main_dyne.py" and full and can_draw():
         flags["render_freq"] = 1000
-    whole, parts = (tmp_path / FOLDERS[script] / name for name in ("whole", "parts"))
+    whole = tmp_path / FOLDERS[script] / "whole"
     process = start(script, flags, "--name", "whole")
     wait_until_held(whole, process)
     began = time.monotonic()
     assert process.wait() == 0, process.err
-    life = 1.2 * (time.monotonic() - began) / wanted
-    kills = 0
-    while kills < wanted:
-        process = start(script, flags, "--name", "parts", "--resume")
-        if wait_until_held(parts, process):
+    life = (time.monotonic() - began) / wanted
+    kills, run = 0, 0
+    while kills < wanted:  # with one run, unless the machine has become much faster
+        run += 1
+        parts = tmp_path / FOLDERS[script] / f"parts{run}"
+        process = start(script, flags, "--name", parts.name, "--resume")
+        while kills < wanted and wait_until_held(parts, process):
             time.sleep(rng.uniform(0, life))
-        if process.poll() is not None:
-            break
-        process.kill()
-        kills += 1
-        counts[f"kills of {script}"] += 1
-    assert kills >= wanted / 2, "the run ended too early"
-    process = start(script, flags, "--name", "parts", "--resume")
-    assert process.wait() == 0, process.err
-    assert_same(whole, parts)
+            if process.poll() is not None:
+                break
+            process.kill()
+            kills += 1
+            counts[f"kills of {script}"] += 1
+            process = start(script, flags, "--name", parts.name, "--resume")
+        assert process.wait() == 0, process.err
+        assert_same(whole, parts)
 
 
 def test_a_second_sigint_stops_at_once_and_loses_nothing(start, flags_of, tmp_path):
@@ -173,6 +174,7 @@ def test_a_full_disk_loses_nothing(what, script, flags_of, call, tmp_path, monke
     flags = flags_of(script, **SHORT[script], results_dir=tmp_path)
     assert call(MAINS[script], **flags, name="whole").code == 0
     rng = np.random.default_rng(None if full else 0)
+    failed = 0
     for attempt in range(10 if full and what != "the video" else 3 if full else 1):
         calls, refused, fatal = [], [], int(rng.integers(1, 3 if what == "the video" else 6))
         with monkeypatch.context() as patch:
@@ -198,12 +200,14 @@ def test_a_full_disk_loses_nothing(what, script, flags_of, call, tmp_path, monke
         if not refused:  # so few calls, or nothing to be written
             assert ran.code == 0
             continue
+        failed += 1
         counts[f"full disks while {what} of {script} was written"] += 1
         assert ran.code == 1 and "make room" in ran.err.splitlines()[-1] and "Traceback" not in ran.err, ran
         ran = call(MAINS[script], "--resume", **flags, name=f"parts{attempt}")
         assert ran.code == 0, ran.err
         folder = tmp_path / FOLDERS[script]
         assert_same(folder / "whole", folder / f"parts{attempt}")
+    assert failed
 
 
 @scripts
@@ -220,7 +224,7 @@ def test_a_disk_that_fills_up(script, start, flags_of, tmp_path, counts, full):
         assert process.wait() == 0, process.err
         whole = tmp_path / FOLDERS[script] / "whole"
         most = sum(path.stat().st_size for path in whole.rglob("*")) / 1e3
-        for attempt in range(7):
+        for attempt in range(4):
             shutil.rmtree(disk / FOLDERS[script], ignore_errors=True)
             size = int(rng.uniform(0.05, 1.3) * most)
             subprocess.run([*mount, f"remount,size={size}k", "none", disk], check=True)
@@ -264,7 +268,7 @@ def test_damaged_checkpoints(script, both, flags_of, call, tmp_path, counts, ful
     else:  # no flag of an embedding may differ: it is finished, and stays as it is
         shutil.copytree(saved, whole)
         flags[end] = 1
-    for _ in range(50 if full else 3):
+    for _ in range(25 if full else 3):
         shutil.rmtree(parts, ignore_errors=True)
         shutil.copytree(saved, parts)
         for path in list(parts.rglob("checkpoint.pt")) + (list(parts.rglob("checkpoint.previous.pt")) if both else []):

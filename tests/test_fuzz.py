@@ -14,6 +14,7 @@ import toy_envs  # noqa: F401  (registers its environments)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import embedding.evaluate
 import embedding.main
 import rl.evaluate
 import rl.list_runs
@@ -24,7 +25,7 @@ import rl.publish
 from embedding import flags
 
 MAINS = [
-    *(embedding.main.main, rl.main_td3.main, rl.main_dyne.main),
+    *(embedding.main.main, embedding.evaluate.main, rl.main_td3.main, rl.main_dyne.main),
     *(rl.evaluate.main, rl.list_runs.main, rl.plot_runs.main, rl.publish.main),
 ]
 RUN = "rl/Pendulum-v1/TD3/existing"
@@ -87,6 +88,7 @@ TEXTS = {
     "name": ["existing", "a", "a.b", "..", "a/b", "-", "x" * 255],
     "video": ["v.mp4", "file/x.mp4", "v.avi", "/proc/v.mp4", "existing.mp4"],
     "out": ["o.png", "o.csv", "o.svg", "file/o.csv", "/proc/o.csv", "/proc/o.png", "results"],
+    "folder": ["results/Pendulum-v1/default", "results", "file", "nowhere", "results/damaged"],
     "run": ["results", f"results/{RUN}", f"results/{RUN}/seed_0", "file", "nowhere", "/"],
     "results": ["results", "results/rl", "file", "nowhere", "results/damaged"],
     "runs": ["results", f"results/{RUN}", "file", "nowhere"],
@@ -149,6 +151,8 @@ def command_lines(draw):
         if action not in chosen:
             if name in SHORT:
                 words += [f"--{name}", str(SHORT[name])]
+            elif name == "folder":
+                words += ["results/Pendulum-v1/default"]
             elif name in ("run", "runs"):
                 words += [f"results/{RUN}"]
             elif name == "results":
@@ -175,7 +179,8 @@ def world(tmp_path_factory, call, tiny):
     folder = tmp_path_factory.mktemp("world")
     for env_id in ("Pendulum-v1", "ReacherVertical-v2"):
         (folder / "results" / env_id / "default").mkdir(parents=True)
-        shutil.copy(tiny / env_id / "default" / "decoder.pt", folder / "results" / env_id / "default")
+        for name in ("encoder.pt", "decoder.pt"):
+            shutil.copy(tiny / env_id / "default" / name, folder / "results" / env_id / "default")
     short = {name: SHORT[name] for name in ("env_name", "max_timesteps", "update_every", "eval_freq", "eval_episodes")}
     ran = call(rl.main_td3.main, results_dir=folder / "results", name="existing", **short, batch_size=8)
     assert ran.code == 0, ran.err
@@ -189,7 +194,7 @@ def world(tmp_path_factory, call, tiny):
 
 
 def listing(folder):
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    return {str(path.relative_to(folder)): path.is_file() and path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.mark.filterwarnings("ignore")

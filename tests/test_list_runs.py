@@ -71,6 +71,11 @@ def test_states(runs, rows, call):
         assert line.startswith(f"rl/Pendulum-v1/TD3/default {words} "), line
 
 
+def test_a_damaged_note_of_a_failure_hides_nothing(runs, rows):
+    (runs / "rl/Pendulum-v1/TD3/default/seed_1/failed.json").write_text("")
+    assert [line.split()[2].rstrip(":") for line in rows(runs)] == ["finished", "failed"]
+
+
 def test_embeddings(call, rows, tmp_path):
     flags = {"epochs": 2, "epoch_size": 64, "decoder_epochs": 1, "decoder_batches": 1, "steps": 200}
     assert call(embedding.main.main, env="Pendulum-v1", results_dir=tmp_path, **flags).code == 0

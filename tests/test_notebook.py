@@ -41,7 +41,7 @@ def test_the_notebook_draws_what_there_is(tmp_path, monkeypatch):
     (seed / "eval.csv").write_text("episodes,steps,mean_return\n0,0,-60\n10,1000,-50\n")
 
     outputs = execute(tmp_path, monkeypatch)
-    chart, image, table = (output.data for output in outputs["figure-4-vertical"])
+    chart, image, table = (output.data for output in outputs["figure-4"])
     assert "vega" in chart["text/html"] and "image/png" in image
     assert "(8 seeds)" in table["text/plain"] and "authors' plot" in table["text/plain"]
     assert len(outputs["runs-all"]) == 2 and "Pusher-v2" in outputs["runs-all"][0].data["text/html"]
@@ -51,7 +51,7 @@ def test_the_notebook_draws_what_there_is(tmp_path, monkeypatch):
 
 def test_the_notebook_says_in_a_line_that_there_is_nothing(tmp_path, monkeypatch):
     outputs = execute(tmp_path, monkeypatch)
-    for cell in ("figure-4-vertical", "ablations-all", "runs-all"):
+    for cell in ("figure-4", "ablations-all", "runs-all"):
         (output,) = outputs[cell]
         assert output.output_type == "stream" and len(output.text.splitlines()) == 1
 

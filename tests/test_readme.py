@@ -20,10 +20,18 @@ SMALL = {
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "rl/plot_runs.py": "",
+    "rl/list_runs.py": "",
     "rl/publish.py": "",
     "benchmarks/run_all.py": "",
 }
-NOT_RUN = ("pip install", "apt-get install", "jupyter notebook", "make test", "make demo")  # see the tests below
+NOT_RUN = (
+    "pip install",
+    "apt-get install",
+    "jupyter notebook",
+    "make test",
+    "make demo",
+    "make faults",
+)  # see the tests below
 
 
 def blocks(language):
@@ -40,6 +48,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     for name in ("embedding", "rl", "envs", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "results" / "published", folder / "results" / "published")
     return folder
 
 
@@ -99,7 +108,7 @@ def test_installation_lines_name_the_pinned_versions():
         assert f"`{package}` {pinned[package].rsplit('.', 1)[0]}" in README
 
 
-@pytest.mark.parametrize("target", ["demo", "test"])
+@pytest.mark.parametrize("target", ["demo", "test", "faults"])
 def test_make_targets_exist(target):
     done = run(ROOT, ["make", "-n", target])
     assert done.returncode == 0, done.stderr

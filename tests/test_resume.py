@@ -1,5 +1,6 @@
 """A run that stops goes on as if it had not: N + N steps are 2N, bit for bit, however it was stopped."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
 from same_runs import assert_same
+from test_cli import listing
 
 import embedding.main
 import rl.main_dyne
@@ -75,7 +77,7 @@ def test_the_older_checkpoint_serves_when_the_newest_is_damaged(train):
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     parts, ran = train("Hopper-v5", "TD3", "parts", "--resume", max_timesteps=300)
-    assert ran.code == 0 and "is damaged" in ran.err, ran.err
+    assert ran.code == 0 and "is damaged" in ran.out, ran
     assert_same(whole, parts)
 
 
@@ -101,6 +103,94 @@ def test_flags_that_contradict_the_checkpoint(train, flags, words):
     train("Pendulum-v1", "TD3", "a", max_timesteps=100)
     _, ran = train("Pendulum-v1", "TD3", "a", "--resume", **{"max_timesteps": 200, "threads": 1, **flags})
     assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1
+
+
+def test_a_refusal_changes_nothing(call, tmp_path):
+    """Seed 0 could go on, seed 1 has another flag; a third seed was never begun."""
+    flags = {**RL, "env": "Pendulum-v1", "num_seeds": 1}
+    run = "rl/Pendulum-v1/TD3/default"
+    call(rl.main_td3.main, **flags, results_dir=tmp_path / "a", max_timesteps=200)
+    call(rl.main_td3.main, **flags, results_dir=tmp_path / "b", max_timesteps=100, seed=1, tau=0.1)
+    (tmp_path / "b" / run / "seed_1").rename(tmp_path / "a" / run / "seed_1")
+    before = listing(tmp_path / "a")
+    for seeds, words in ((2, "--tau 0.005: the run that --resume continues"), (3, "seed_2 has no checkpoint")):
+        flags = {**RL, "env": "Pendulum-v1", "num_seeds": seeds, "results_dir": tmp_path / "a"}
+        ran = call(rl.main_td3.main, "--resume", **flags, max_timesteps=300)
+        assert ran.code == 2 and words in ran.err, ran.err
+        assert listing(tmp_path / "a") == before
+
+
+def test_fewer_steps_than_done_change_nothing(train):
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=200)
+    before = listing(run)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=100)
+    assert ran.code == 0 and "it has 200 steps already" in ran.out
+    assert listing(run) == before
+
+
+def test_results_without_a_checkpoint_are_not_overwritten(train, call, tmp_path):
+    train("Pendulum-v1", "TD3", "a", max_timesteps=200)
+    flags = {**EMBEDDING, "env": "Pendulum-v1", "results_dir": tmp_path}
+    assert call(embedding.main.main, **flags).code == 0
+    for path in tmp_path.rglob("checkpoint*"):
+        path.unlink()
+    before = listing(tmp_path)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=200)
+    for ended in (ran, call(embedding.main.main, "--resume", **flags)):
+        assert ended.code == 2 and "holds results, but no checkpoint" in ended.err, ended.err
+    assert listing(tmp_path) == before
+
+
+def test_seeds_that_were_evaluated_differently_stay_what_they_were(call, tmp_path):
+    """Resumed together, each goes on with its own number of evaluations."""
+
+    def train(results, *arguments, **flags):
+        ran = call(rl.main_td3.main, *arguments, **{**RL, "env": "Pendulum-v1", "results_dir": results, **flags})
+        assert ran.code == 0, ran.err
+
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    train(together, max_timesteps=100, num_seeds=1, eval_freq=50, update_every=50)
+    train(together, max_timesteps=100, num_seeds=1, seed=1, update_every=50)
+    shutil.copytree(together, alone)
+    train(together, "--resume", max_timesteps=200, update_every=50)
+    for seed in (0, 1):
+        train(alone, "--resume", max_timesteps=200, num_seeds=1, seed=seed, update_every=50)
+    for path in sorted(together.rglob("eval.csv")):
+        assert path.read_bytes() == (alone / path.relative_to(together)).read_bytes()
+
+
+def test_seeds_of_one_run_have_the_same_flags(train):
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=100)
+    before = listing(run)
+    for way, seed in (("--overwrite", 0), ("--resume", 5)):
+        _, ran = train("Pendulum-v1", "TD3", "a", way, max_timesteps=100, num_seeds=1, seed=seed, lr=0.1)
+        assert ran.code == 2 and "--lr 0.1: seed_" in ran.err and "has --lr 0.001" in ran.err, ran.err
+    assert listing(run) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [({"seed": 1}, "--seed 1"), ({"steps": 900}, "--steps 900"), ({"amsgrad": True}, "--amsgrad: the run")],
+)
+def test_an_embedding_goes_on_with_its_own_flags_only(call, tmp_path, flags, words):
+    common = {**EMBEDDING, "env": "Pendulum-v1", "results_dir": tmp_path}
+    assert call(embedding.main.main, **common).code == 0
+    before = listing(tmp_path)
+    arguments = ["--amsgrad"] if flags.pop("amsgrad", False) else []
+    ran = call(embedding.main.main, "--resume", *arguments, **common | flags)
+    assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+    assert listing(tmp_path) == before
+
+
+def test_an_evaluation_that_is_not_finite_gives_the_seed_up(call, tmp_path):
+    """toy_envs:WalkBreaks returns NaN from the sixth step on; an evaluation gets there first."""
+    flags = {"env": "toy_envs:WalkBreaks-v0", "max_timesteps": 100, "eval_episodes": 1, "results_dir": tmp_path}
+    ran = call(rl.main_td3.main, **flags)
+    assert ran.code == 3 and "return of an evaluation nan" in ran.err
+    (table,) = tmp_path.rglob("eval.csv")
+    assert table.read_text().count("\n") == 1  # the header
+    ran = call(rl.main_td3.main, "--resume", **flags)
+    assert ran.code == 3 and "return of an evaluation nan" in ran.err
 
 
 def test_another_decoder_is_refused(train, tiny):
@@ -205,7 +295,7 @@ def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     command = err.strip().splitlines()[-1].split()
-    assert command[0] == "python" and command[-1] == "--resume"
+    assert command[0] == sys.executable and command[-1] == "--resume"
     steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]
     done = subprocess.run(
         [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
@@ -220,6 +310,15 @@ def test_an_embedding_that_diverges_keeps_its_checkpoint(call, tmp_path):
     flags = {**EMBEDDING, "results_dir": tmp_path, "lr": 1e30}
     ran = call(embedding.main.main, **flags)
     assert ran.code == 3 and "seed 0" in ran.err and "epoch" in ran.err and "Traceback" not in ran.err
+    assert not list(tmp_path.rglob("*coder.pt"))
+
+
+def test_weights_that_are_not_finite_are_not_saved(call, tmp_path):
+    """The loss of the only batch is finite, what it leaves is not."""
+    flags = {**EMBEDDING, "epochs": 1, "epoch_size": 16, "batch_size": 16, "lr": 1e38, "decoder_epochs": 0}
+    ran = call(embedding.main.main, results_dir=tmp_path, **flags)
+    assert ran.code == 3 and "not finite" in ran.err, ran
+    assert not list(tmp_path.rglob("*.pt")) and len(list(tmp_path.rglob("failed.json"))) == 1
 
 
 # ---- the replay's files ----
@@ -234,11 +333,13 @@ def test_replay_files_go_back_to_every_state_they_returned(tmp_path):
         states.append((end, files.sync()))
         last = end
     for end, state in reversed(states[-2:]):
-        restored = ReplayFiles(tmp_path, width, capacity).restore(state)
+        files = ReplayFiles(tmp_path, width, capacity)
+        restored = files.read(state)
+        files.go_back(state)
         np.testing.assert_array_equal(restored, rows[max(0, end - capacity) : end])
     damaged = tmp_path / "replay" / "1.f32"
     data = bytearray(damaged.read_bytes())
     data[100] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(Exception, match="is damaged"):
-        ReplayFiles(tmp_path, width, capacity).restore(states[-2][1])
+        ReplayFiles(tmp_path, width, capacity).read(states[-2][1])

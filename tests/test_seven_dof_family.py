@@ -114,7 +114,7 @@ def reward_of(env_id: str, past: list[dict[str, np.ndarray]], action: np.ndarray
     elif env_id == "Striker-v2":
         dist = min(distance(at["object"], at["goal"]) for at in past)
         struck = [at["hand"] for at in past if distance(at["object"], at["hand"]) < 0.1]
-        hand = struck[0] if struck and frozen else now["hand"]
+        hand = struck[-1] if struck and frozen else now["hand"]
         reward = -3 * dist - 0.1 * effort - 0.5 * distance(now["object"], hand)
     else:
         landed = [at["object"] for at in past if at["object"][2] < -0.25]

@@ -16,8 +16,8 @@ class Striker(SevenDofTask):
     Reward: -3 min |ball - goal| - 0.1 |a|^2 - 0.5 |ball - hand|; `reward_dist` in info is minus the minimum,
     `reward_ctrl` is -|a|^2. The minimum is that of the episode so far, which the observation does not hold.
 
-    The original meant to measure the last term, once the hand was less than 0.1 m from the ball, to where the hand was
-    then; but it stored a reference to the hand's position, not a copy, and so went on measuring to the hand. That is
+    The original meant to measure the last term, once the hand has been less than 0.1 m from the ball, to where the hand
+    was when it last was; but it stored a reference to the hand's position, not a copy, and so went on measuring to the hand. That is
     the default here; `frozen_hit=True` is what was meant.
 
     Start: arm angles 0, velocities uniform in +-0.1 rad/s; ball at (0.5, -0.175) m; goal at x uniform in 0.15 ... 0.7,
@@ -30,7 +30,8 @@ class Striker(SevenDofTask):
         """See `MujocoTask` for the other arguments and errors.
 
         Args:
-            frozen_hit: whether the last term of the reward, from the strike on, is the distance to where that was.
+            frozen_hit: whether the last term of the reward, from the strike on, is the distance to where the hand last
+                was within reach of the ball.
         """
         super().__init__("striker/striker.xml", "tips_arm", "object", render_mode, width, height)
         self.frozen_hit = frozen_hit
@@ -55,7 +56,7 @@ class Striker(SevenDofTask):
         self._closest = min(self._closest, float(np.linalg.norm(self._object - self._goal)))
         hand = self._hand
         if self.frozen_hit:
-            if self._strike is None and np.linalg.norm(self._object - hand) < STRIKE_DISTANCE:
+            if np.linalg.norm(self._object - hand) < STRIKE_DISTANCE:
                 self._strike = hand.copy()
             hand = hand if self._strike is None else self._strike
         reward_dist = -self._closest

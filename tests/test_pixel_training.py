@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import mujoco  # noqa: F401  (as processes.py does: its version stands in what is written)
 import numpy as np
 import pandas as pd
 import pytest

@@ -194,7 +194,7 @@ def load_random_play(env, steps, seed, results_dir, k=1):
     Raises:
         UsageError: states are not finite, or no episode has k steps (nothing is written then), or the file cannot be.
     """
-    key = json.dumps(_key(env, steps, seed), sort_keys=True)
+    key = json.dumps(play_key(env, steps, seed), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = Path(results_dir) / folder_of(env.spec.id) / "data" / f"random_play-{digest}.npz"
     if path.is_file():
@@ -216,7 +216,8 @@ def load_random_play(env, steps, seed, results_dir, k=1):
     return play
 
 
-def _key(env, steps, seed):
+def play_key(env, steps, seed):
+    """Everything that determines random play, as plain values."""
     simulator, source = env.unwrapped, inspect.getsourcefile(type(env.unwrapped))
     key = {
         "env": env.spec.id,

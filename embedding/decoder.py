@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from embedding import checkpoint
+from embedding.flags import UsageError, non_negative_float, non_negative_int, positive_int
 from embedding.models import Whitening, mlp
 from embedding.streams import torch_stream
 
@@ -108,6 +109,30 @@ def embed_all(encoder, actions, batch=10_000):
     """mu_a of every sequence: actions (W, k, A) to (W, A)."""
     with torch.no_grad():
         return torch.cat([encoder(part)[0] for part in actions.split(batch)])
+
+
+def add_decoder_flags(parser):
+    """Adds the flags of `DecoderTraining` that are its own."""
+    parser.add_argument("--decoder_epochs", type=non_negative_int, default=10, help="epochs of the decoder")
+    parser.add_argument("--decoder_batches", type=positive_int, default=1000, help="batches an epoch of the decoder")
+    parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
+    parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
+    parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
+    parser.add_argument(
+        "--decoder_range", choices=["bounds", "unit"], default="bounds", help="actions span the bounds, or [-1, 1]"
+    )
+
+
+def decoder_span(args, low, high):
+    """The bounds (A,), (A,) that decoded actions span, as `--decoder_range` says.
+
+    Raises:
+        UsageError: no action is in both the bounds and [-1, 1].
+    """
+    span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
+    if not (span[0] < span[1]).all():
+        raise UsageError(f"--decoder_range unit: no action between -1 and 1 is in bounds, {low} to {high}: use bounds")
+    return span
 
 
 class DecoderTraining:

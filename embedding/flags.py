@@ -145,6 +145,13 @@ def folder_name(text):
     return text
 
 
+def embedding_name(text):
+    """A folder's name that means nothing else beside embeddings."""
+    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
+    return text
+
+
 def add_common_flags(parser):
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
@@ -207,6 +214,16 @@ def make_env(env_id, flag="--env_name", **kwargs):
 def time_limit(env):
     """The environment's number of steps an episode, or None if it has no limit."""
     return env.spec.max_episode_steps
+
+
+def check_traj_len(args, env):
+    """Raises `UsageError` if `--traj_len` actions do not fit into an episode, or into all of random play."""
+    limit = time_limit(env)
+    if args.traj_len > min(limit or args.steps, args.steps):
+        raise UsageError(
+            f"--traj_len {args.traj_len}: an episode of {args.env_name} has {limit or 'no more than --steps'} steps "
+            f"(--steps {args.steps}): a sequence must fit into an episode"
+        )
 
 
 # ---- devices ----

@@ -6,20 +6,24 @@ plays 100 000 random steps, trains the encoder e_a with the predictor f, then th
 results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 """
 
-import argparse
-import re
 from pathlib import Path
 
 import torch
 
 from embedding.data import load_random_play, state_size, windows
-from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, DecoderTraining
+from embedding.decoder import (
+    PRIOR_MAX_EMBEDDING,
+    ActionDecoder,
+    DecoderTraining,
+    add_decoder_flags,
+    decoder_span,
+)
 from embedding.flags import (
     Parser,
-    UsageError,
     add_common_flags,
+    check_traj_len,
     choose_device,
-    folder_name,
+    embedding_name,
     folder_of,
     make_env,
     non_negative_float,
@@ -27,7 +31,6 @@ from embedding.flags import (
     positive_float,
     positive_int,
     run,
-    time_limit,
 )
 from embedding.memory import require_memory
 from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding, save_encoder
@@ -52,24 +55,10 @@ def parse(args=None):
     parser.add_argument("--amsgrad", action="store_true", help="the AMSGrad variant of Adam (the release's)")
     parser.add_argument("--gamma", type=non_negative_float, default=1e-4, help="weight of the KL divergence of z_a")
     parser.add_argument("--no_state", action="store_true", help="f sees z_a alone, not s_t")
-    parser.add_argument("--decoder_epochs", type=non_negative_int, default=10, help="epochs of the decoder")
-    parser.add_argument("--decoder_batches", type=positive_int, default=1000, help="batches an epoch of the decoder")
-    parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
-    parser.add_argument("--norm_weight", type=non_negative_float, default=1.28e-2, help="weight of the norm a sample")
-    parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
-    parser.add_argument(
-        "--decoder_range", choices=["bounds", "unit"], default="bounds", help="actions span the bounds, or [-1, 1]"
-    )
+    add_decoder_flags(parser)
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
     add_common_flags(parser)
     return parser.parse_args(args)
-
-
-def embedding_name(text):
-    """A folder's name that means nothing else beside embeddings."""
-    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
-    return text
 
 
 class EmbeddingTraining:
@@ -155,20 +144,13 @@ def main():
     args = parse()
     device = choose_device(args.device, args.threads)
     env = make_env(args.env_name, flag="--env")
-    limit = time_limit(env)
-    if args.traj_len > min(limit or args.steps, args.steps):
-        raise UsageError(
-            f"--traj_len {args.traj_len}: an episode of {args.env_name} has {limit or 'no more than --steps'} steps "
-            f"(--steps {args.steps}): a sequence must fit into an episode"
-        )
+    check_traj_len(args, env)
     folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume:
         folder.check_resume(vars(args), "decoder.pt")
     low, high = env.action_space.low, env.action_space.high
-    span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
-    if not (span[0] < span[1]).all():
-        raise UsageError(f"--decoder_range unit: no action between -1 and 1 is in bounds, {low} to {high}: use bounds")
+    span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 

@@ -13,7 +13,7 @@ from embedding.run_folder import CsvLog, check_flags
 class Training:
     """Several trainings, one after the other, in one folder.
 
-    Each part has `name`, `epochs` (how many it takes), `columns` (of its log), and
+    Each part has `name`, `epochs` (how many it takes), and
         begin(): prepares it, the parts before it being done;
         run_epoch(): trains one epoch and returns its losses, the values of `columns`;
         finish(): writes its result to `path`;
@@ -23,7 +23,7 @@ class Training:
         folder: the run's `RunFolder`, locked.
         parts: the trainings.
         flags: the resolved flags, a dict.
-        columns: the header of log.csv behind `stage` and `epoch`.
+        columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
     """
 
     def __init__(self, folder, parts, flags, columns):
@@ -64,7 +64,8 @@ class Training:
                         self.epoch += 1
                         bar.update()
                         self._check(part, losses)
-                        self.log.append([[part.name, self.epoch, *losses]])
+                        empty = [""] * (len(self.log.columns) - 2 - len(losses))
+                        self.log.append([[part.name, self.epoch, *losses, *empty]])
                         if self.epoch % checkpoint_freq == 0 and self.epoch < part.epochs:
                             self._save()
                 if interruption.received:
@@ -78,7 +79,7 @@ class Training:
 
     def _check(self, part, losses):
         """Raises `Diverged` unless the losses of an epoch, and all tensors that it leaves, are finite."""
-        named = zip(self.log.columns[2:], losses, strict=True)
+        named = zip(self.log.columns[2:], losses, strict=False)
         shown = ", ".join(f"{name} {loss}" for name, loss in named if not math.isfinite(loss))
         shown = shown or first_not_finite(part.state_dict())
         if shown:

@@ -1,0 +1,214 @@
+"""What training pixel DynE and training a VAE have in common: flags, precision, the loop of an epoch, pictures."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from embedding.flags import (
+    UsageError,
+    embedding_name,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+from embedding.pixel_data import FRAME_BYTES
+from embedding.pixel_envs import add_pixel_flags
+from embedding.pixel_models import kl_weight, to_unit
+from embedding.renders import Renders, to_bytes
+from embedding.streams import stream, torch_stream
+
+COLUMNS = ["loss", "error", "regulariser", "kl_weight", "squared_error"]  # of log.csv
+BYTES_A_ROW = 4_500_000  # of a batch in training, activations and gradients, pixel DynE (4.1 MB measured, fp32)
+WEIGHTS = 16 * 7.5e6  # bytes: weights, gradients and Adam's two moments (7.3 million weights with k = 4, A = 2)
+RENDERED = 5  # observations in a picture
+SAMPLES_FREQ = 10  # epochs between pictures of samples that are kept
+HELD = 128  # observations that `squared_error` is of
+
+
+def add_image_flags(parser):
+    """Adds the flags that both scripts have, but for those of `embedding.flags.add_common_flags`."""
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
+    parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
+    add_pixel_flags(parser)
+    parser.add_argument("--epochs", type=non_negative_int, default=200, help="epochs of the images' networks")
+    parser.add_argument("--epoch_size", type=positive_int, default=10_000, help="samples an epoch")
+    parser.add_argument("--batch_size", type=positive_int, default=128, help="samples a batch")
+    parser.add_argument("--lr", type=positive_float, default=1e-4, help="Adam's step size, all networks")
+    parser.add_argument("--amsgrad", action="store_true", help="the AMSGrad variant of Adam (the release's)")
+    parser.add_argument(
+        "--likelihood", choices=["bce", "mse"], default="bce", help="of images: cross-entropy, or squared error"
+    )
+    parser.add_argument("--beta", type=non_negative_float, default=5e-7, help="weight of the KL divergence of z_s")
+    parser.add_argument("--kl_cycles", type=non_negative_int, default=2, help="teeth of the KL weight; 0: constant")
+    parser.add_argument(
+        "--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of convolutions; auto: bf16 where fast"
+    )
+    parser.add_argument("--render_freq", type=non_negative_int, default=1, help="epochs between pictures; 0: none")
+    parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
+
+
+def choose_precision(name, device):
+    """`bf16` or `fp32`: what `auto` means on `device`, or what was asked for.
+
+    On a CPU with bfloat16 instructions a step takes 0.6 of its time in fp32, on others it takes longer.
+
+    Raises:
+        UsageError: bf16 was asked for, and the device has no such type.
+    """
+    if device.type == "cuda":
+        fast = supported = torch.cuda.is_bf16_supported()
+    else:
+        supported = True
+        fast = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
+    if name == "bf16" and not supported:
+        raise UsageError(f"--precision bf16: {device} cannot: use fp32")
+    return name if name != "auto" else "bf16" if fast else "fp32"
+
+
+def memory_parts(args, width):
+    """What training takes of memory, for `require_memory`.
+
+    Args:
+        args: the script's flags.
+        width: of all embeddings of a sample.
+    """
+    return {
+        "the networks": WEIGHTS,
+        f"--steps {args.steps} of random play": args.steps * 1_000,
+        f"batches of --batch_size {args.batch_size}": max(args.batch_size, HELD) * BYTES_A_ROW,
+        f"an epoch of --epoch_size {args.epoch_size}": args.epoch_size * (16 + 8 * width),
+    }
+
+
+def frames_near(frames, device):
+    """The frames on `device` where they take less than half of its free memory, else where they are."""
+    if device.type == "cuda" and 2 * len(frames) * FRAME_BYTES < torch.cuda.mem_get_info(device)[0]:
+        return frames.to(device)
+    return frames
+
+
+class ImageTraining:
+    """Trains networks of images; a part of `embedding.training.Training`.
+
+    A subclass has `name` and gives `_loss`, `_reconstructions`, `_samples`, `_observations` and `finish`.
+
+    Args:
+        modules: {name: network} that are trained.
+        count: how many samples there are to draw from.
+        width: of all embeddings of a sample: how much noise a sample takes.
+        args: the script's flags, `precision` resolved.
+        folder: the run's folder.
+        device: torch device.
+    """
+
+    def __init__(self, modules, count, width, args, folder, device):
+        self.modules, self.count, self.width, self.args, self.device = modules, count, width, args, device
+        self.epochs, self.epoch, self.renders = args.epochs, 0, Renders(folder)
+        parameters = [p for module in modules.values() for p in module.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=args.lr, amsgrad=args.amsgrad, fused=True)
+        self.draws = torch_stream(args.seed, f"{self.name}: batches and noise")
+        chosen = stream(args.seed, f"{self.name}: samples looked at").integers(count, size=max(RENDERED, HELD))
+        self.looked_at = torch.from_numpy(chosen)
+
+    # ---- what a subclass gives ----
+
+    def _loss(self, rows, noise, weight):
+        """The objective on samples.
+
+        Args:
+            rows: (B,) int64.
+            noise: (B, width), standard normal.
+            weight: that the KL divergences are multiplied by, of the annealing.
+        Returns:
+            the loss; then detached: term (1), and the sum of the KL divergences in nats.
+        """
+        raise NotImplementedError
+
+    def _reconstructions(self, rows):
+        """Of samples (B,): the images that go in, (B, I, 3, 64, 64) uint8, that should come out, (B, O, 3, 64, 64)
+        uint8, and that do, likewise, float in [0, 1]; without noise."""
+        raise NotImplementedError
+
+    def _samples(self, noise):
+        """Images of embeddings (B, width) that are drawn from the prior: (B, O, 3, 64, 64) in [0, 1]."""
+        raise NotImplementedError
+
+    def _observations(self, rows):
+        """Samples as they are: (B, I, 3, 64, 64) uint8."""
+        raise NotImplementedError
+
+    # ---- a part of Training ----
+
+    def begin(self):
+        """Nothing comes before it."""
+
+    def run_epoch(self):
+        """One epoch; returns the mean loss, term (1) and KL divergence, the last KL weight and the squared error."""
+        args = self.args
+        batches = -(-args.epoch_size // args.batch_size)
+        rows = torch.randint(self.count, (batches, args.batch_size), generator=self.draws)
+        sums = torch.zeros(3, device=self.device)
+        for module in self.modules.values():
+            module.train()
+        for batch, row in enumerate(rows):
+            noise = torch.randn(args.batch_size, self.width, generator=self.draws).to(self.device)
+            weight = kl_weight((self.epoch + batch / batches) / args.epochs, args.kl_cycles)
+            loss, error, divergence = self._loss(row, noise, weight)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            sums += torch.stack([loss.detach(), error, divergence])
+        self.epoch += 1
+        return [*(sums / batches).tolist(), weight, self._look()]
+
+    def _look(self):
+        """The squared error a value, without noise, of some fixed samples; draws the epoch's pictures."""
+        for module in self.modules.values():
+            module.eval()
+        with torch.no_grad():
+            inputs, targets, found = self._reconstructions(self.looked_at)
+            error = (found - to_unit(targets)).square().mean().item()
+            if self.args.render_freq and self.epoch % self.args.render_freq == 0:
+                shown = [to_bytes(to_unit(x[:RENDERED])) for x in (inputs, targets)] + [to_bytes(found[:RENDERED])]
+                rows = [_with_gaps(parts) for parts in zip(*shown, strict=True)]
+                noise = torch.randn(3 * RENDERED, self.width, generator=self._sample_stream()).to(self.device)
+                samples = to_bytes(self._samples(noise)).reshape(3, -1, *shown[0].shape[2:])
+                self.renders.epoch(self.epoch, rows, list(samples), self.epoch % SAMPLES_FREQ == 0)
+                if self.epoch == 1:
+                    self.renders.observations(list(self._observations(self.looked_at[:RENDERED]).cpu().numpy()))
+        return error
+
+    def _sample_stream(self):
+        return torch_stream(self.args.seed, f"{self.name}: samples drawn")  # the same z every epoch
+
+    def precision(self):
+        """A context in which the networks compute as `--precision` says."""
+        if self.args.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def state_dict(self):
+        """Everything the next epoch depends on."""
+        return {
+            "epoch": self.epoch,
+            "modules": {name: module.state_dict() for name, module in self.modules.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "draws": self.draws.get_state(),
+        }
+
+    def load_state_dict(self, state):
+        """Goes back to where `state_dict` was taken."""
+        self.epoch = state["epoch"]
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.draws.set_state(state["draws"])
+
+
+def _with_gaps(parts):
+    """Joins arrays of images (n, 3, 64, 64) to one row, a white image between any two."""
+    white = np.full((1, *parts[0].shape[1:]), 255, np.uint8)
+    return np.concatenate([image for part in parts for image in (white, part)][1:])

@@ -1,0 +1,189 @@
+"""Trains DynE from pixels: the state encoder e_s, the action encoder e_a and its decoder (paper, sections 2.2, 3.1, B).
+
+    python embedding/main_pixels.py --env ReacherVertical-v2
+
+draws 100 000 random steps, trains e_s and e_a with the predictor f of images, then the decoder d_a, and writes
+results/<env>-pixels/<name>/{encoder.pt, decoder.pt, opt.json, log.csv, render/}. Look at render/latest.png as it trains:
+the predictions on the right must show every object of the task.
+
+Columns of log.csv for the stage `pixels`: the loss; `error`, term (1); `regulariser`, the KL divergences of z_s and z_a
+together, nats; `kl_weight` at the epoch's end; `squared_error`, of predictions without noise, a value in [0, 1], of 128
+fixed windows. For the decoder the first three are those of embedding/main.py.
+"""
+
+from pathlib import Path
+
+import torch
+
+from embedding.decoder import (
+    PRIOR_MAX_EMBEDDING,
+    ActionDecoder,
+    DecoderTraining,
+    add_decoder_flags,
+    decoder_span,
+)
+from embedding.flags import (
+    Parser,
+    add_common_flags,
+    check_traj_len,
+    choose_device,
+    folder_of,
+    make_env,
+    non_negative_float,
+    positive_int,
+    run,
+)
+from embedding.image_training import (
+    COLUMNS,
+    ImageTraining,
+    add_image_flags,
+    choose_precision,
+    frames_near,
+    memory_parts,
+)
+from embedding.memory import require_memory
+from embedding.models import ActionEncoder, sample_embedding
+from embedding.pixel_data import PixelWindows, load_pixel_play
+from embedding.pixel_models import (
+    PREDICTED,
+    STATE_DIM,
+    ImageEncoder,
+    PixelEmbedding,
+    PixelPredictor,
+    pixel_loss,
+    save_pixel_embedding,
+)
+from embedding.run_folder import RunFolder
+from embedding.streams import torch_stream
+from embedding.training import Training
+from envs.pixels import FRAMES, SIZE
+
+
+def parse(args=None):
+    """Returns the flags of this script."""
+    parser = Parser(__doc__.splitlines()[0])
+    add_image_flags(parser)
+    parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")
+    parser.add_argument("--gamma", type=non_negative_float, default=5e-7, help="weight of the KL divergence of z_a")
+    parser.add_argument("--state_dim", type=positive_int, default=STATE_DIM, help="width of z_s")
+    add_decoder_flags(parser)
+    add_common_flags(parser)
+    return parser.parse_args(args)
+
+
+class PixelTraining(ImageTraining):
+    """Trains e_s, e_a and f on windows of frames (section 2.2); see `ImageTraining`.
+
+    Args:
+        data: `PixelWindows`.
+        embedding: `PixelEmbedding`, whose networks are trained.
+        args, folder, device: as in `ImageTraining`.
+    """
+
+    name = "pixels"
+
+    def __init__(self, data, embedding, args, folder, device):
+        self.data, self.embedding, self.path = data, embedding, folder / "encoder.pt"
+        self.actions = data.actions.to(device)
+        self.state_encoder, self.action_encoder = embedding.state_encoder, embedding.action_encoder
+        self.predictor = embedding.predictor
+        names = ("state_encoder", "action_encoder", "predictor")
+        width = self.state_encoder.width + self.action_encoder.action_dim
+        super().__init__({n: getattr(self, n) for n in names}, len(data), width, args, folder, device)
+
+    def _batch(self, rows):
+        return *(x.to(self.device) for x in self.data.batch(rows)), self.actions[rows.to(self.device)]
+
+    def _loss(self, rows, noise, weight):
+        stacks, targets, actions = self._batch(rows)
+        mu_a, log_variance_a = self.action_encoder(actions)  # fp32: it is small, and its gradients are its own
+        noise_s, noise_a = noise.split([self.state_encoder.width, mu_a.shape[1]], dim=1)
+        with self.precision():
+            mu_s, log_variance_s = self.state_encoder(stacks)
+            z_s = sample_embedding(mu_s, log_variance_s, noise_s)
+            logits = self.predictor(z_s, sample_embedding(mu_a, log_variance_a, noise_a))
+        regularised = [
+            (mu_s, log_variance_s, self.args.beta * weight),
+            (mu_a, log_variance_a, self.args.gamma * weight),
+        ]
+        loss, error, (kl_s, kl_a) = pixel_loss(logits, targets, self.args.likelihood, regularised)
+        return loss, error, kl_s + kl_a
+
+    def _reconstructions(self, rows):
+        stacks, targets, actions = self._batch(rows)
+        with self.precision():
+            logits = self.predictor(self.state_encoder(stacks)[0], self.action_encoder(actions)[0])
+        return stacks.view(-1, FRAMES, 3, SIZE, SIZE), targets, torch.sigmoid(logits)
+
+    def _samples(self, noise):
+        with self.precision():
+            return torch.sigmoid(self.predictor(*noise.split([self.state_encoder.width, self.width_a], dim=1)))
+
+    @property
+    def width_a(self):
+        """The width of z_a."""
+        return self.action_encoder.action_dim
+
+    def _observations(self, rows):
+        return self.data.batch(rows)[0].view(-1, FRAMES, 3, SIZE, SIZE)
+
+    def finish(self):
+        """Writes encoder.pt."""
+        save_pixel_embedding(self.path, self.embedding)
+
+
+def check_memory(args, env, device):
+    """Raises `UsageError` if networks, batches or draws would not fit into memory; frames stay on the disk."""
+    actions, k = env.action_space.shape[0], args.traj_len
+    decoder_batch = args.decoder_batches * args.batch_size * (16 + 8 * actions)
+    parts = memory_parts(args, args.state_dim + actions) | {
+        f"--traj_len {k} with --steps {args.steps}": args.steps * (8 * k * actions + 8 * k + 8 * (FRAMES + PREDICTED)),
+        f"an epoch of --decoder_batches {args.decoder_batches} of --batch_size {args.batch_size}": decoder_batch,
+        f"networks for --state_dim {args.state_dim}": 16 * 4 * 400 * args.state_dim,
+    }
+    require_memory(parts, device)
+
+
+def main():
+    args = parse()
+    device = choose_device(args.device, args.threads)
+    args.precision = choose_precision(args.precision, device)
+    env = make_env(args.env_name, flag="--env")
+    check_traj_len(args, env)
+    env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
+    folder = RunFolder(Path(args.results_dir).absolute() / f"{folder_of(env_id)}-pixels" / args.name, "embedding run")
+    folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args), "decoder.pt")
+    span = decoder_span(args, low, high)
+    check_memory(args, env, device)
+    print(f"{env_id}: DynE from pixels, sequences of {args.traj_len} actions, {args.precision}, on {device}")
+    print(f"into {folder.path}")
+
+    play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, args.traj_len, args.source_img_width)
+    data = PixelWindows(play, args.traj_len)
+    folder.lock(empty=not (args.resume or args.overwrite))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_stream(args.seed, "pixels: initial weights").initial_seed())
+        action_encoder = ActionEncoder(low, high, args.traj_len)
+        state_encoder = ImageEncoder(3 * FRAMES, args.state_dim)
+        predictor = PixelPredictor(args.state_dim, action_encoder.action_dim)
+        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env_id)
+    for module in (action_encoder, state_encoder, predictor, decoder):
+        module.to(device)
+    data.frames = frames_near(data.frames, device)
+    embedding = PixelEmbedding(state_encoder, action_encoder, predictor, args.traj_len, env_id, args.source_img_width)
+    parts = [
+        PixelTraining(data, embedding, args, folder.path, device),
+        DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),
+    ]
+    training = Training(folder, parts, vars(args), COLUMNS)
+    if training.start():
+        print(f"{folder.path} is finished: nothing is left to do")
+        return
+    training.run(args.checkpoint_freq)
+    print(f"decoder: max_embedding {decoder.max_embedding:.2f}; see log.csv, and render/ for what e_s and f see")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""Pictures of what an image model predicts, as it trains: PNG files in the run's folder `render/`."""
+
+import numpy as np
+from PIL import Image
+
+from embedding.checkpoint import write_atomically
+from envs.pixels import SIZE
+
+GAP = 2  # white pixels between images
+ZOOM = 2  # of the contact sheet
+WHITE = 255
+
+
+def grid(rows):
+    """One image of many.
+
+    Args:
+        rows: list of (columns, 3, 64, 64) uint8 arrays; columns may differ.
+    Returns:
+        (H, W, 3) uint8, white where there is nothing.
+    """
+    columns = max(len(row) for row in rows)
+    step = SIZE + GAP
+    sheet = np.full((len(rows) * step - GAP, columns * step - GAP, 3), WHITE, np.uint8)
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row):
+            sheet[i * step : i * step + SIZE, j * step : j * step + SIZE] = image.transpose(1, 2, 0)
+    return sheet
+
+
+def to_bytes(unit):
+    """A tensor of values in [0, 1] as a uint8 array."""
+    return (unit.clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+class Renders:
+    """The pictures of one training.
+
+    `epoch_<n>.png`, a row for each of some fixed observations: what goes in | what should come out | what does;
+    `samples_<n>.png`, what comes of z ~ N(0, I); `observations.png`, observations as they are; `latest.png`, the newest
+    of the first two kinds on one sheet, enlarged.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder / "render"
+
+    def write(self, name, sheet):
+        """Writes (H, W, 3) uint8 as a PNG."""
+        self.folder.mkdir(exist_ok=True)
+        write_atomically(self.folder / name, lambda file: Image.fromarray(sheet).save(file, "PNG"))
+
+    def observations(self, rows):
+        """Writes observations, a list of (frames, 3, 64, 64) uint8 arrays."""
+        self.write("observations.png", grid(rows))
+
+    def epoch(self, number, rows, samples, keep_samples):
+        """Writes the pictures of an epoch and the contact sheet of both.
+
+        Args:
+            number: the epoch's.
+            rows, samples: lists of (columns, 3, 64, 64) uint8 arrays.
+            keep_samples: whether the samples get a file of their own.
+        """
+        self.write(f"epoch_{number:04}.png", grid(rows))
+        if keep_samples:
+            self.write(f"samples_{number:04}.png", grid(samples))
+        sheet = grid([*rows, np.full((1, 3, SIZE, SIZE), WHITE, np.uint8), *samples])
+        self.write("latest.png", sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))

@@ -81,6 +81,10 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
         self._stack[-1] = to_frame(self._draw())
         return self._observation(), float(reward), terminated, truncated, info | {"state": state}
 
+    def render(self) -> np.ndarray:
+        """Draw the environment as it stands, at the width that is drawn: `(W, W, 3)` uint8."""
+        return self._draw()
+
     def close(self) -> None:
         """Close the environment, and free its OpenGL objects in their own context (see `MujocoTask`)."""
         viewer = _viewer(self.env)

@@ -9,6 +9,7 @@ from embedding.flags import UsageError
 from embedding.streams import reset_seed, stream
 from rl.action_spaces import Plans
 from rl.dyne_td3 import plan_returns
+from rl.replay import Window
 
 
 class Collector:
@@ -19,7 +20,8 @@ class Collector:
     and the streams "exploration" (noise of the policy, random actions) and "resets" (by episode number).
 
     Args:
-        envs: N environments.
+        envs: N environments, made by the state space.
+        state_space: what the policy sees of their observations (`rl.state_spaces`).
         actions: the policy's action space.
         seeds: the N seeds.
         replay: where windows go.
@@ -28,8 +30,9 @@ class Collector:
         random_steps: for so many first steps actions are drawn uniformly instead; None: for all.
     """
 
-    def __init__(self, envs, actions, seeds, replay, *, discount, noise, random_steps):
-        self.envs, self.actions, self.seeds, self.replay = envs, actions, seeds, replay
+    def __init__(self, envs, state_space, actions, seeds, replay, *, discount, noise, random_steps):
+        self.envs, self.state_space, self.actions = envs, state_space, actions
+        self.seeds, self.replay = seeds, replay
         self.discount, self.noise = discount, noise
         self.random_steps = math.inf if random_steps is None else random_steps
         self.exploration = [stream(seed, "exploration") for seed in seeds]
@@ -40,11 +43,12 @@ class Collector:
         self.returns = np.zeros(len(envs))
         self.taken = [[] for _ in envs]  # raw actions of the episode under way
         self.faults = {}  # seed index -> what was not finite; such a seed is not stepped any more
-        self.states = np.stack([self._reset(n) for n in range(len(envs))])
+        self.states = self._reset(range(len(envs)))
 
-    def _reset(self, n):
-        observation, _ = self.envs[n].reset(seed=reset_seed(self.seeds[n], "resets", int(self.episodes[n])))
-        return np.asarray(observation, dtype=np.float32)
+    def _reset(self, indices):
+        """Begins the next episode of seeds; returns their states (M, *S)."""
+        seeds = [reset_seed(self.seeds[n], "resets", int(self.episodes[n])) for n in indices]
+        return self.state_space.encode([self.envs[n].reset(seed=s)[0] for n, s in zip(indices, seeds, strict=True)])
 
     def collect(self, act, steps):
         """Takes `steps` steps in every environment.
@@ -58,25 +62,39 @@ class Collector:
         for _ in range(steps):
             self._begin_plans(act)
             self.steps += 1
-            for n in self.active():
-                action = self.plans.next(n).copy()
-                observation, reward, terminated, truncated, _ = self.envs[n].step(action)
-                if not (np.isfinite(observation).all() and math.isfinite(reward)):
-                    self.faults[n] = f"step {self.steps}: observation {observation}, reward {reward}"
-                    continue
-                self.taken[n].append(action)
-                self.pending[n].append((self.states[n].copy(), float(reward)))
-                self.states[n] = observation
-                self.returns[n] += float(reward)
+            stepped = self._step()
+            for n, (terminated, truncated, next_state) in stepped.items():
                 if self.plans.due()[n] or terminated or truncated:
-                    rows[n].append(self._windows(n, terminated))
+                    rows[n].append(self._window(n, terminated, truncated, next_state))
                 if terminated or truncated:
                     ended[n].append((self.steps, float(self.returns[n]), len(self.taken[n])))
-                    self._next_episode(n)
+                self.states[n] = next_state
+            over = [n for n, (terminated, truncated, _) in stepped.items() if terminated or truncated]
+            if over:
+                self._next_episodes(over)
         for n, parts in enumerate(rows):
             if parts:
                 self.replay.append(n, np.concatenate(parts))
         return ended
+
+    def _step(self):
+        """One step in every environment; {seed index: (terminated, truncated, next state)}."""
+        ends, observations = {}, []
+        for n in self.active():
+            action = self.plans.next(n).copy()
+            observation, reward, terminated, truncated, _ = self.envs[n].step(action)
+            if not (np.isfinite(observation).all() and math.isfinite(reward)):
+                self.faults[n] = f"step {self.steps}: observation {observation}, reward {reward}"
+                continue
+            self.taken[n].append(action)
+            self.pending[n].append((self.states[n].copy(), float(reward)))
+            self.returns[n] += float(reward)
+            ends[n] = terminated, truncated
+            observations.append(observation)
+        if not ends:
+            return {}
+        next_states = self.state_space.encode(observations, self.states[list(ends)])
+        return {n: (*end, state) for (n, end), state in zip(ends.items(), next_states, strict=True)}
 
     def active(self):
         """The indices of the seeds that are still stepped."""
@@ -99,27 +117,20 @@ class Collector:
             if not np.isfinite(self.plans.raw[n]).all():
                 self.faults[n] = f"step {self.steps + 1}: action {action}"
 
-    def _windows(self, n, terminated):
+    def _window(self, n, terminated, truncated, next_state):
         """The replay rows of the plan that has just ended in environment `n`."""
         states, rewards = zip(*self.pending[n], strict=True)
         self.pending[n] = []
         sums, factors = plan_returns(rewards, terminated, self.discount)
-        h = len(rewards)
-        columns = [
-            np.stack(states),
-            np.broadcast_to(self.plans.z[n], (h, self.actions.dim)),
-            np.arange(h)[:, None],
-            sums[:, None],
-            factors[:, None],
-            np.broadcast_to(self.states[n], (h, self.states.shape[1])),
-        ]
-        return np.concatenate(columns, axis=1, dtype=np.float32)
+        begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
+        return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
 
-    def _next_episode(self, n):
-        self.plans.drop(n)
-        self.episodes[n] += 1
-        self.returns[n], self.taken[n] = 0.0, []
-        self.states[n] = self._reset(n)
+    def _next_episodes(self, indices):
+        for n in indices:
+            self.plans.drop(n)
+            self.episodes[n] += 1
+            self.returns[n], self.taken[n] = 0.0, []
+        self.states[indices] = self._reset(indices)
 
     def state_dict(self, n):
         """Everything of seed index `n` that the next steps depend on, as plain values and tensors.
@@ -136,7 +147,7 @@ class Collector:
             "z": torch.from_numpy(self.plans.z[n].copy()),
             "raw": torch.from_numpy(self.plans.raw[n].copy()),
             "plan_step": int(self.plans.step[n]),
-            "pending_states": torch.from_numpy(np.array(states, dtype=np.float32)),
+            "pending_states": torch.from_numpy(np.array(states, dtype=self.states.dtype)),
             "pending_rewards": list(rewards),
             "exploration": self.exploration[n].bit_generator.state,
         }
@@ -149,9 +160,10 @@ class Collector:
         """
         self.steps, self.episodes[n] = state["steps"], state["episodes"]
         self.returns[n], self.taken[n] = state["return"], list(state["taken"].numpy())
-        self.states[n] = self._reset(n)
+        reached = self._reset([n])
         for action in self.taken[n]:
-            self.states[n] = self.envs[n].step(action)[0]
+            reached = self.state_space.encode([self.envs[n].step(action)[0]], reached)
+        self.states[n] = reached[0]
         if not np.array_equal(self.states[n], state["state"].numpy()):
             raise UsageError(
                 f"--resume: seed {self.seeds[n]}: the same actions led the environment to another state than before: "

@@ -6,6 +6,7 @@ takes a run's folder (every seed in it) or the folder of one seed. Prints the me
 returns; the video shows the episodes of the first seed.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +36,11 @@ def main():
     except CheckpointError as error:
         raise UsageError(f"{args.run}: {error}: give the folder of a run that rl/main_*.py wrote") from error
 
+    states, actions = policies[0].state_space, policies[0].actions
     env_id = args.env_name or policies[0].env_id
-    env = make_env(env_id)
-    state_dim, action_dim = policies[0].sizes
-    if env.action_space.shape[0] != action_dim or state_dim not in (None, env.observation_space.shape[0]):
-        raise UsageError(
-            f"--env_name {env_id}: its observations and actions have {env.observation_space.shape[0]} and "
-            f"{env.action_space.shape[0]} numbers, the policy's {state_dim} and {action_dim}: use an environment like it"
-        )
-    video_env = make_video_env(env_id, "--video") if args.video else None
+    env = states.make_env(env_id) if states else make_env(env_id)
+    check_fits(env, env_id, states, actions)
+    video_env = make_video_env(states, env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
     print(f"{env_id}: {args.episodes} episodes a seed")
     for policy in policies:
@@ -53,6 +50,17 @@ def main():
         returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
         video_env.close()
         print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
+
+
+def check_fits(env, env_id, states, actions):
+    """Raises `UsageError` if a policy of these spaces (`states` may be None: any) cannot act in `env`."""
+    seen, taken = math.prod(env.observation_space.shape), env.action_space.shape[0]
+    wanted, own = states and states.observed, len(actions.low)
+    if taken != own or wanted not in (None, seen):
+        raise UsageError(
+            f"--env_name {env_id}: its observations and actions have {seen} and {taken} numbers, the policy's {wanted} "
+            f"and {own}: use an environment like it"
+        )
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
     Start states depend on the seed, the number of the evaluation and the number of the episode only.
 
     Args:
-        policies: states (N, S) and due (N,) bool to actions (N, D), of which the due ones are used.
-        envs: N environments that nothing else uses.
+        policies: their `state_space`, `actions`, and `act`: states (N, *S) and due (N,) bool to actions (N, D), of which
+            the due ones are used.
+        envs: N environments, made by the state space, that nothing else uses.
         seeds: the N seeds.
         evaluations: N numbers, that of this evaluation within each seed's run.
         active: the indices of the seeds to play, all by default; the others' returns are NaN.
@@ -29,39 +30,46 @@ def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
     returns, episode = np.zeros((count, episodes)), np.zeros(count, dtype=np.int64)
     for n in set(range(count)) - set(range(count) if active is None else active):
         returns[n], episode[n] = np.nan, episodes
-    plans = Plans(policies.actions, count)
+    plans, encode = Plans(policies.actions, count), policies.state_space.encode
 
-    def reset(n):
-        seed = reset_seed(seeds[n], "evaluation", evaluations[n], int(episode[n]))
-        return np.asarray(envs[n].reset(seed=seed)[0], dtype=np.float32)
+    def reset(indices):
+        seeds_of = [reset_seed(seeds[n], "evaluation", evaluations[n], int(episode[n])) for n in indices]
+        return encode([envs[n].reset(seed=seed)[0] for n, seed in zip(indices, seeds_of, strict=True)])
 
-    states = np.stack([reset(n) for n in range(count)])
+    states = reset(range(count))
     while (running := episode < episodes).any():
         due = plans.due() & running
         if due.any():
             chosen = policies.act(states, due)
             for n in np.flatnonzero(due):
                 plans.start(n, chosen[n])
-        for n in np.flatnonzero(running):
-            states[n], reward, terminated, truncated, _ = envs[n].step(plans.next(n))
+        indices, observations, begin = np.flatnonzero(running), [], []
+        for n in indices:
+            observation, reward, terminated, truncated, _ = envs[n].step(plans.next(n))
+            observations.append(observation)
             returns[n, episode[n]] += float(reward)
             if terminated or truncated:
                 episode[n] += 1
                 plans.drop(n)
                 if episode[n] < episodes:
-                    states[n] = reset(n)
+                    begin.append(n)
+        states[indices] = encode(observations, states[indices])
+        if begin:
+            states[begin] = reset(begin)
     return returns
 
 
-def make_video_env(env_id, flag):
+def make_video_env(state_space, env_id, flag):
     """Makes an environment that can be drawn; draws a first image, so that what is missing is missed at once.
 
+    Args:
+        state_space: of the policy that is to act in it, or None: any observations.
     Raises:
         UsageError: there is no such environment, or it cannot be drawn here; the line names `flag`.
     """
     try:
         select_gl_backend()
-        env = make_env(env_id, render_mode="rgb_array")
+        env = (state_space.make_env if state_space else make_env)(env_id, flag, render_mode="rgb_array")
         env.reset(seed=0)
         image = env.render()
     except UsageError:

@@ -1,29 +1,51 @@
-"""Trains DynE-TD3 from states: TD3 in the action space of a trained DynE decoder (paper, section 3.2).
+"""Trains DynE-TD3: TD3 in the action space of a trained DynE decoder (paper, section 3.2), from states or from pixels.
 
     python embedding/main.py --env ReacherVertical-v2
     python rl/main_dyne.py --env_name ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
 
-writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
+    python embedding/main_pixels.py --env ReacherVertical-v2
+    python rl/main_dyne.py --pixels --policy_name DynE-TD3 --env_name ReacherVertical-v2
+    python rl/main_dyne.py --pixels --policy_name TD3 --env_name ReacherVertical-v2
+
+writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
+--pixels states are DynE embeddings of images too (section 3.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
 """
 
-from embedding.flags import run
+from embedding.flags import UsageError, run
 from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
-from rl.flags import load_decoder, training_parser
+from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, load_decoder, load_encoder, training_parser
+from rl.state_spaces import DynEStates
 from rl.td3 import TD3
 from rl.training import Experiment
 
 AGENTS = {"DynE-TD3": DynETD3, "TD3": TD3, "random-DynE": None, "random": None}
+FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}
 
 
-def main():
-    parser = training_parser(__doc__.splitlines()[0], list(AGENTS))
+def parse():
+    """Returns the flags of this script."""
+    parser = training_parser(__doc__.splitlines()[0], list(AGENTS), eval_freq=None)
+    parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
+    add_encoder_flag(parser, "main_pixels.py")
     parser.add_argument(
-        "--decoder", default="default", help="name of an embedding, published-k4, published-k8, or a decoder.pt"
+        "--decoder",
+        default=None,
+        help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
     args = parser.parse_args()
+    args.eval_freq = args.eval_freq or (PIXELS_EVAL_FREQ if args.pixels else EVAL_FREQ)
+    if args.decoder is None and (not args.pixels or args.source_env):
+        args.decoder = "default"
+    if args.pixels and args.policy_name not in FROM_PIXELS:
+        raise UsageError(f"--policy_name {args.policy_name}: a random policy sees nothing: call it without --pixels")
+    return args
+
+
+def main():
+    args = parse()
 
     def actions(env):
         low, high = env.action_space.low, env.action_space.high
@@ -31,7 +53,14 @@ def main():
             return DynEActions(load_decoder(args, env), low, high)
         return RawActions(low, high)
 
-    Experiment(args, actions, AGENTS[args.policy_name]).run()
+    def states(env, device):
+        return DynEStates(*load_encoder(args, env.spec.id, "main_pixels.py"), device)
+
+    agent = AGENTS[args.policy_name]
+    if args.pixels:
+        Experiment(args, actions, agent, states, FROM_PIXELS[args.policy_name]).run()
+    else:
+        Experiment(args, actions, agent).run()
 
 
 if __name__ == "__main__":

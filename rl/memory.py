@@ -1,32 +1,32 @@
 """What a training run takes of memory, counted before it is taken."""
 
 from embedding.memory import require_memory
-from rl.replay import Replay
 
 A_SEED = 40e6  # bytes: environments, networks, optimisers (30 MB measured on ReacherVertical)
-A_ROW = 25_000  # bytes a row of a batch, a seed: activations and gradients (23 kB measured)
 
 
-def check_memory(args, state_dim, action_dim, device):
+def check_memory(args, replay_class, bytes_a_row, state_space, action_dim, device):
     """Prints what the replay will take once it is full; raises `UsageError` if memory for the run is not there.
 
     Args:
         args: the script's flags.
-        state_dim, action_dim: S and D, the widths of observations and of the policy's actions.
+        replay_class: what its experience is kept in.
+        bytes_a_row: that a sampled row takes in an update: activations and gradients.
+        state_space, action_dim: of the policy.
         device: torch device of networks and replay.
     """
     seeds, batch, updates = args.num_seeds, args.batch_size, args.update_every
-    rows, width = min(args.replay_size, args.max_timesteps), Replay.row_width(state_dim, action_dim)
-    replay = seeds * rows * width * 4
+    rows, width = min(args.replay_size, args.max_timesteps), replay_class.row_width(state_space.shape, action_dim)
+    full, growing, samples = replay_class.memory(rows, width, batch, updates)
     require_memory(
         {
-            f"--replay_size: {rows:,} rows of {seeds} seeds": replay * 3 // 2,  # while the last growth copies the rows
-            f"--num_seeds {seeds}": seeds * (A_SEED + 8 * args.eval_episodes),
-            f"--batch_size {batch} of {seeds} seeds": seeds * batch * A_ROW,
+            f"--replay_size: {rows:,} rows of {seeds} seeds": seeds * growing,
+            f"--num_seeds {seeds}": seeds * (A_SEED + state_space.bytes_a_seed + 8 * args.eval_episodes),
+            f"--batch_size {batch} of {seeds} seeds": seeds * batch * bytes_a_row,
             f"--update_every {updates} updates of --batch_size {batch}": (
-                updates * seeds * batch * (4 * width + 16 + 8 * action_dim)
+                seeds * (samples + updates * batch * (16 + 8 * action_dim))
             ),
         },
         device,
     )
-    print(f"replay: {replay / 1e9:.2f} GB on {device} once {rows:,} rows of {seeds} seeds are full")
+    print(f"replay: {seeds * full / 1e9:.2f} GB on {device} once {rows:,} rows of {seeds} seeds are full")

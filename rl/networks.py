@@ -17,17 +17,18 @@ HIDDEN = (400, 300)
 
 
 class StackedMLP(nn.Module):
-    """M independent networks inputs -> 400 -> 300 -> outputs with ReLU, one tensor a layer.
+    """M independent networks inputs -> hidden -> outputs with ReLU, one tensor a layer.
 
     Args:
         inputs, outputs: widths.
+        hidden: widths of the hidden layers.
         generators: M CPU generators; each slice is initialised from its own as a layer of its own
             (`nn.Linear`'s default), since fan-in is read wrongly off a stacked tensor.
     """
 
-    def __init__(self, inputs, outputs, generators):
+    def __init__(self, inputs, outputs, generators, hidden=HIDDEN):
         super().__init__()
-        widths = [inputs, *HIDDEN, outputs]
+        widths = [inputs, *hidden, outputs]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for fan_in, fan_out in itertools.pairwise(widths):
             bound = 1 / math.sqrt(fan_in)
@@ -36,29 +37,49 @@ class StackedMLP(nn.Module):
             self.weights.append(nn.Parameter(torch.stack(weight)))
             self.biases.append(nn.Parameter(torch.stack(bias)))
 
-    def forward(self, x):
-        """(M, B, inputs) to (M, B, outputs)."""
-        return _forward(x, self.weights, self.biases)
+    def forward(self, x, norms=None):
+        """(M, B, inputs) to (M, B, outputs); `norms` are applied to what goes into each layer."""
+        return _forward(x, self.weights, self.biases, norms)
 
-    def slices(self):
-        """Every tensor of every network by itself, as views: parameter by parameter, network by network.
 
-        Elementwise arithmetic is done on these: the last elements of a tensor, beyond a multiple of the vector's
-        length, are rounded differently, and here each network has its own last elements.
-        """
-        return [matrix for parameter in self.parameters() for matrix in parameter.detach()]
+def slices(modules):
+    """Every tensor of every network in stacks, as views: stack by stack, parameter by parameter, network by network.
+
+    Elementwise arithmetic is done on these: the last elements of a tensor, beyond a multiple of the vector's length, are
+    rounded differently, and here each network has its own last elements.
+    """
+    return [matrix for module in modules for parameter in module.parameters() for matrix in parameter.detach()]
+
+
+def slices_of_seed(modules, n, num_seeds):
+    """Which of `slices(modules)` belong to seed index `n` of `num_seeds`, which have as many networks each."""
+    own, first = [], 0
+    for stacked in (len(parameter) for module in modules for parameter in module.parameters()):
+        width = stacked // num_seeds
+        own += range(first + n * width, first + (n + 1) * width)
+        first += stacked
+    return own
+
+
+def part_of_seed(module, n):
+    """The state_dict of seed index `n` alone, on the CPU, of a module with one network a seed.
+
+    What the module names in `shared`, it has once for all seeds.
+    """
+    state, shared = module.state_dict(), getattr(module, "shared", ())
+    return {name: (t if name in shared else t[n : n + 1]).cpu().clone() for name, t in state.items()}
 
 
 class Descent:
-    """Adam on a stack of networks, slice by slice.
+    """Adam on stacks of networks, slice by slice.
 
     Args:
-        mlp: the `StackedMLP`, on its device.
+        modules: the stacks, on their device: modules whose parameters all have a leading axis of networks.
         lr: Adam's step size.
     """
 
-    def __init__(self, mlp, lr):
-        self.parameters, self.slices = list(mlp.parameters()), mlp.slices()
+    def __init__(self, modules, lr):
+        self.parameters, self.slices = [p for module in modules for p in module.parameters()], slices(modules)
         self.adam = torch.optim.Adam(self.slices, lr=lr, fused=True)
 
     def step(self, loss):
@@ -68,12 +89,21 @@ class Descent:
             matrix.grad = gradient
         self.adam.step()
 
+    def moments(self, index):
+        """Adam's moments of slices, plain tensors on the CPU."""
+        return [{key: value.cpu().clone() for key, value in self.adam.state[self.slices[i]].items()} for i in index]
 
-def _forward(x, weights, biases):
-    *hidden, (weight, bias) = zip(weights, biases, strict=True)
-    for w, b in hidden:
-        x = stacked_linear(x, w, b, relu=True)
-    return stacked_linear(x, weight, bias)
+    def set_moments(self, index, moments):
+        """Sets what `moments` returned."""
+        for i, values in zip(index, moments, strict=True):
+            self.adam.state[self.slices[i]] = {key: v.to(self.slices[i].device) for key, v in values.items()}
+
+
+def _forward(x, weights, biases, norms=None):
+    last = len(weights) - 1
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        x = stacked_linear(norms[layer](x) if norms else x, weight, bias, relu=layer < last)
+    return x
 
 
 class Actor(nn.Module):
@@ -84,6 +114,8 @@ class Actor(nn.Module):
         center, scale: (D,) the actions are center + scale * tanh.
         seeds: the N seeds.
     """
+
+    shared = ("center", "scale")
 
     def __init__(self, state_dim, action_dim, center, scale, seeds):
         super().__init__()
@@ -102,12 +134,13 @@ class TwinCritic(nn.Module):
     Args:
         inputs: width of the critic's input, which is put together by the agent.
         seeds: the N seeds.
+        hidden: widths of the hidden layers.
     """
 
-    def __init__(self, inputs, seeds):
+    def __init__(self, inputs, seeds, hidden=HIDDEN):
         super().__init__()
         generators = [torch_stream(seed, "critic: initial weights", twin) for seed in seeds for twin in (0, 1)]
-        self.mlp = StackedMLP(inputs, 1, generators)
+        self.mlp = StackedMLP(inputs, 1, generators, hidden)
 
     def forward(self, x):
         """(N, B, inputs) to (N, 2, B): both critics."""

@@ -12,18 +12,19 @@ import torch
 
 from embedding import checkpoint
 from embedding.streams import stream
-from rl import action_spaces
+from rl import action_spaces, state_spaces
 from rl.networks import Actor
+from rl.pixel_networks import PixelActor, Trunk
 
 
 class ActorPolicies:
-    """The greedy policies of an agent's N seeds."""
+    """The greedy policies of an agent's N seeds, which sees the states of `state_space`."""
 
-    def __init__(self, agent):
-        self.agent, self.actions = agent, agent.actions
+    def __init__(self, agent, state_space):
+        self.agent, self.state_space, self.actions = agent, state_space, agent.actions
 
     def act(self, states, due):
-        """States (N, S) to actions (N, D)."""
+        """States (N, *S) to actions (N, D)."""
         return self.agent.act(states)
 
 
@@ -31,12 +32,12 @@ class RandomPolicies:
     """Uniformly random actions, of an own stream for each of N seeds.
 
     Args:
-        actions: the action space of the policy.
+        state_space, actions: those of the run.
         streams: N numpy generators.
     """
 
-    def __init__(self, actions, streams):
-        self.actions, self.streams = actions, streams
+    def __init__(self, state_space, actions, streams):
+        self.state_space, self.actions, self.streams = state_space, actions, streams
 
     def act(self, states, due):
         """Actions (N, D); only the streams of `due` (N,) seeds are drawn from."""
@@ -47,45 +48,34 @@ class RandomPolicies:
 
 
 class Policy:
-    """A policy for one environment, which decodes and runs its plans itself.
+    """A policy for one environment, which sees its observations and runs its plans as it did in training.
 
     Attributes:
         env_id: the environment it was trained on.
-        method: TD3, DynE-TD3, random or random-DynE.
+        method: TD3, DynE-TD3, S-DynE-TD3, ..., random or random-DynE.
         seed: the seed it was trained with.
-        sizes: (S, A), the widths of its observations and of its raw actions; S is None for a random policy.
+        state_space: what it sees of observations (`rl.state_spaces`), which makes environments that it can act in; None
+            for a random policy.
+        actions: its action space (`rl.action_spaces`).
     """
 
-    def __init__(self, env_id, method, seed, actions, act, state_dim=None):
+    def __init__(self, env_id, method, seed, state_space, actions, act):
         self.env_id, self.method, self.seed = env_id, method, seed
-        self.sizes = state_dim, len(actions.low)
-        self._actions, self._act = actions, act
+        self.state_space, self.actions = state_space, actions
+        self._act = act
         self.reset()
 
     def reset(self):
-        """Forgets the plan under way: call it at the start of every episode."""
-        self._plans = action_spaces.Plans(self._actions, 1)
+        """Forgets what was seen and the plan under way: call it at the start of every episode."""
+        self._plans, self._state = action_spaces.Plans(self.actions, 1), None
 
     def select_action(self, observation):
-        """The next raw action (A,) float32 for an observation (S,); a new plan begins every k-th call."""
+        """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""
+        if self.state_space:
+            self._state = self.state_space.encode([observation], self._state)
         if self._plans.due()[0]:
-            self._plans.start(0, self._act(np.asarray(observation, np.float32).reshape(1, -1)))
+            self._plans.start(0, self._act(self._state))
         return self._plans.next(0).copy()
-
-
-def policy_content(agent, n):
-    """What `load_policy` needs of seed index `n`; of a random policy (no agent) nothing."""
-    if agent is None:
-        return None
-    return {
-        "state_dim": agent.state_dim,
-        "actor": {name: _slice(agent, tensor, n) for name, tensor in agent.actor.state_dict().items()},
-    }
-
-
-def _slice(agent, tensor, n):
-    stacked = tensor.dim() == 3  # weights and biases; the action's center and scale are shared
-    return (tensor[n : n + 1] if stacked else tensor).cpu().clone()
 
 
 def seed_folders(run):
@@ -120,17 +110,24 @@ def load_policy(run):
 
 def _policy_of(content):
     actions = action_spaces.from_content(content["actions"])
-    names = content["env_id"], content["method"], content["seed"]
-    if content["policy"] is None:
+    names, saved = (content["env_id"], content["method"], content["seed"]), content["policy"]
+    if saved is None:
         rng = stream(content["seed"], "random policy")
-        return Policy(*names, actions, lambda observation: actions.sample(rng))
-    saved = content["policy"]
-    actor = Actor(saved["state_dim"], actions.dim, actions.center, actions.scale, seeds=[0])
-    actor.load_state_dict(saved["actor"])
-    actor.requires_grad_(False)
-    return Policy(
-        *names,
-        actions,
-        lambda observation: actor(torch.from_numpy(observation)[None])[0, 0].numpy(),
-        saved["state_dim"],
-    )
+        return Policy(*names, None, actions, lambda _: actions.sample(rng))
+    states = state_spaces.from_content(content["states"], torch.device("cpu"))
+    bounds = actions.dim, actions.center, actions.scale
+    networks = {}
+    if "trunk" in saved:
+        networks["trunk"] = Trunk(seeds=[0])
+        networks["actor"] = PixelActor(networks["trunk"].width, *bounds, seeds=[0])
+    else:
+        networks["actor"] = Actor(*states.shape, *bounds, seeds=[0])
+    for name, network in networks.items():
+        network.load_state_dict(saved[name])
+        network.eval().requires_grad_(False)
+
+    def act(state):
+        seen = torch.from_numpy(state)[None]
+        return networks["actor"](networks["trunk"](seen) if "trunk" in networks else seen)[0, 0].numpy()
+
+    return Policy(*names, states, actions, act)

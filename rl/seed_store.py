@@ -91,13 +91,13 @@ def check_siblings(run, stores):
             )
 
 
-def find_common(stores, actions):
+def find_common(stores, states, actions):
     """The contents, one for each of `stores`, of the newest checkpoint that all of them have; None if none has any.
 
     Args:
-        actions: the action space that the flags ask for; it must be that of the checkpoints.
+        states, actions: the spaces that the flags ask for; they must be those of the checkpoints.
     Raises:
-        UsageError: some have one that others lack, or the action space differs.
+        UsageError: some have one that others lack, or a space differs.
     """
     found = [{content["steps"]: content for content in store.folder.checkpoints()} for store in stores]
     common = set.intersection(*map(set, found)) if found else set()
@@ -114,9 +114,11 @@ def find_common(stores, actions):
             "one by one with --seed and --num_seeds 1, or start over with --overwrite"
         )
     contents = [checkpoints[max(common)] for checkpoints in found]
-    if any(digest(content["actions"]) != digest(actions.content()) for content in contents):
-        raise UsageError(
-            f"--resume: the policy's action space ({actions.description}) is not the one that this run began with: name "
-            "the same decoder and environment, or start over with --overwrite"
-        )
+    asked = {"states": (states, "see"), "actions": (actions, "act in")}
+    for name, (space, use) in asked.items():
+        if any(digest(content.get(name)) != digest(space.content()) for content in contents):
+            raise UsageError(
+                f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
+                "same environment, encoder and decoder, or start over with --overwrite"
+            )
     return contents

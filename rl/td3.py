@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-from rl.networks import Actor, Descent, TwinCritic
+from rl.networks import Actor, Descent, TwinCritic, part_of_seed, slices, slices_of_seed
 
 
 class Batch(NamedTuple):
@@ -31,7 +31,7 @@ class TD3:
     """Twin delayed deep deterministic policy gradients.
 
     Args:
-        state_dim: S.
+        state_shape: (S,).
         actions: the action space of the policy (`rl.action_spaces`).
         seeds: the N seeds.
         device: torch device.
@@ -43,34 +43,45 @@ class TD3:
     """
 
     sees_plan_step = False
+    bytes_a_row = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
 
-    def __init__(self, state_dim, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):
-        self.state_dim, self.actions, self.num_seeds, self.device = state_dim, actions, len(seeds), device
+    def __init__(self, state_shape, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):
+        self.state_shape, self.actions, self.num_seeds, self.device = state_shape, actions, len(seeds), device
         self.tau, self.policy_noise, self.noise_clip, self.policy_freq = tau, policy_noise, noise_clip, policy_freq
-        # Repeated, lest a wide state drown the action.
-        action_inputs = actions.dim + self.sees_plan_step
-        self.repeats = max(1, int(0.5 * state_dim / action_inputs))
-        critic_inputs = state_dim + self.repeats * action_inputs
-
-        def actor():
-            return Actor(state_dim, actions.dim, actions.center, actions.scale, seeds).to(device)
-
-        def critic():
-            return TwinCritic(critic_inputs, seeds).to(device)
-
-        self.actor, self.target_actor, self.critic, self.target_critic = actor(), actor(), critic(), critic()
-        self.acting_actor = self.actor if device.type == "cpu" else actor().cpu()
+        self.actor, self.critic = self._make_actor(seeds), self._make_critic(seeds)
+        self.target_actor, self.target_critic = self._make_actor(seeds), self._make_critic(seeds)
+        self.acting_actor = self.actor if device.type == "cpu" else self._make_actor(seeds).cpu()
         for frozen in (self.target_actor, self.target_critic, self.acting_actor if device.type != "cpu" else None):
             if frozen is not None:
                 frozen.requires_grad_(False)
-        self.actor_descent = Descent(self.actor.mlp, lr)
-        self.critic_descent = Descent(self.critic.mlp, lr)
-        self.followed = self.actor.mlp.slices() + self.critic.mlp.slices()
-        self.following = self.target_actor.mlp.slices() + self.target_critic.mlp.slices()
+        self.actor_descent = Descent([self.actor], lr)
+        self.critic_descent = Descent([self.critic], lr)
+        self.followed, self.following = (
+            slices([self.actor, self.critic]),
+            slices([self.target_actor, self.target_critic]),
+        )
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
         self.updates = 0
         self.clear_diagnostics()
+
+    # ---- networks ----
+
+    def _make_actor(self, seeds):
+        actions = self.actions
+        return Actor(*self.state_shape, actions.dim, actions.center, actions.scale, seeds).to(self.device)
+
+    def _make_critic(self, seeds):
+        return TwinCritic(self._critic_inputs(*self.state_shape), seeds).to(self.device)
+
+    def _critic_inputs(self, state_dim, share=0.5):
+        """The width of a critic's input: S, and the action, repeated until it is about `share` of S wide.
+
+        By itself it would be drowned by a wide state.
+        """
+        action_inputs = self.actions.dim + self.sees_plan_step
+        self.repeats = max(1, int(share * state_dim / action_inputs))
+        return state_dim + self.repeats * action_inputs
 
     @torch.no_grad()
     def act(self, states):
@@ -108,7 +119,7 @@ class TD3:
         self._critic_losses += squares.detach()
         if self.updates % self.policy_freq == 0:
             self._update_actor(batch)
-            torch._foreach_lerp_(self.following, self.followed, self.tau)
+            self._follow()
 
     def _update_actor(self, batch):
         # Deterministic policy gradient; a DynE action begins at i = 0 (paper, section 3.2).
@@ -117,6 +128,10 @@ class TD3:
         self.actor_descent.step(-values.sum() / values.shape[-1])
         self._values += values.detach()
         self._value_updates += 1
+
+    def _follow(self):
+        """Moves the targets towards the networks."""
+        torch._foreach_lerp_(self.following, self.followed, self.tau)
 
     # ---- diagnostics ----
 
@@ -138,8 +153,8 @@ class TD3:
     def first_not_finite(self):
         """For each seed, the name of the first tensor of its losses, critics and actor that is not finite, or None."""
         tensors = [("critic loss", self._critic_losses), ("value", self._values)]
-        for name, network in (("critic", self.critic), ("actor", self.actor)):
-            tensors += [(f"{name} parameter {i}", p.detach()) for i, p in enumerate(network.parameters())]
+        for name, descent in self._networks()[1].items():
+            tensors += [(f"{name} parameter {i}", p.detach()) for i, p in enumerate(descent.parameters)]
         found = [None] * self.num_seeds
         for name, tensor in tensors:
             if torch.is_tensor(tensor):
@@ -149,46 +164,33 @@ class TD3:
 
     # ---- checkpoints ----
 
-    def _parts(self):
-        """The stacks with the number of networks that each seed has in them, and their optimisers."""
-        stacks = {
-            "actor": (self.actor.mlp, 1),
-            "target_actor": (self.target_actor.mlp, 1),
-            "critic": (self.critic.mlp, 2),
-            "target_critic": (self.target_critic.mlp, 2),
-        }
-        return stacks, {"actor": self.actor_descent.adam, "critic": self.critic_descent.adam}
+    def policy_content(self, n):
+        """What `rl.policies.load_policy` needs of seed index `n`."""
+        return {"actor": part_of_seed(self.actor, n)}
+
+    def _networks(self):
+        """{name: its stacks}, and {name: the descent of their weights} of those that are trained."""
+        networks = {name: [getattr(self, name)] for name in ("actor", "target_actor", "critic", "target_critic")}
+        return networks, {"critic": self.critic_descent, "actor": self.actor_descent}
 
     def state_dict(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
-        stacks, optimizers = self._parts()
+        networks, descents = self._networks()
         state = {"updates": self.updates}
-        for name, (mlp, width) in stacks.items():
-            slices = mlp.slices()
-            own = _own(slices, n, width, self.num_seeds)
-            state[name] = [slices[i].cpu().clone() for i in own]
-            if name in optimizers:
-                moments = [optimizers[name].state[optimizers[name].param_groups[0]["params"][i]] for i in own]
-                state[f"{name}_moments"] = [{key: value.cpu().clone() for key, value in m.items()} for m in moments]
+        for name, modules in networks.items():
+            tensors, own = slices(modules), slices_of_seed(modules, n, self.num_seeds)
+            state[name] = [tensors[i].cpu().clone() for i in own]
+            if name in descents:
+                state[f"{name}_moments"] = descents[name].moments(own)
         return state
 
     def load_state_dict(self, n, state):
         """Goes back, for seed index `n`, to where `state_dict` was taken."""
-        stacks, optimizers = self._parts()
+        networks, descents = self._networks()
         self.updates = state["updates"]
-        for name, (mlp, width) in stacks.items():
-            slices = mlp.slices()
-            own = _own(slices, n, width, self.num_seeds)
+        for name, modules in networks.items():
+            tensors, own = slices(modules), slices_of_seed(modules, n, self.num_seeds)
             for i, saved in zip(own, state[name], strict=True):
-                slices[i].copy_(saved)
-            if name in optimizers:
-                adam = optimizers[name]
-                for i, moments in zip(own, state[f"{name}_moments"], strict=True):
-                    matrix = adam.param_groups[0]["params"][i]
-                    adam.state[matrix] = {key: value.to(self.device) for key, value in moments.items()}
-
-
-def _own(slices, n, width, num_seeds):
-    """Which of a stack's slices belong to seed index `n`, which has `width` networks in it."""
-    stacked = width * num_seeds
-    return [i for i in range(len(slices)) if n * width <= i % stacked < (n + 1) * width]
+                tensors[i].copy_(saved)
+            if name in descents:
+                descents[name].set_moments(own, state[f"{name}_moments"])

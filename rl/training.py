@@ -16,9 +16,10 @@ from embedding.streams import reset_seed, stream
 from rl.collection import Collector
 from rl.evaluation import evaluate, make_video_env, record_video
 from rl.memory import check_memory
-from rl.policies import ActorPolicies, Policy, RandomPolicies, policy_content
+from rl.policies import ActorPolicies, Policy, RandomPolicies
 from rl.replay import Replay
 from rl.seed_store import SeedStore, check_siblings, find_common
+from rl.state_spaces import ObservedStates
 
 NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}
 
@@ -29,12 +30,14 @@ class Experiment:
     Args:
         args: the script's flags.
         make_actions: environment to the action space that its policy acts in.
-        agent_class: `TD3`, `DynETD3`, or None for a random policy.
+        agent_class: `TD3`, `DynETD3`, `PixelTD3`, or None for a random policy.
+        make_states: environment and torch device to the state space that its policy sees; None: observations.
+        method: what the policy is called in results; None: `--policy_name`.
+        replay_class: what keeps its experience; None: `Replay`.
     """
 
-    def __init__(self, args, make_actions, agent_class):
-        self.args = args
-        self.video_env = make_video_env(args.env_name, "--render_freq") if args.render_freq else None
+    def __init__(self, args, make_actions, agent_class, make_states=None, method=None, replay_class=None):
+        self.args, self.method = args, method or args.policy_name
         self.device = choose_device(args.device, args.threads)
         if args.update_every > args.max_timesteps:
             raise UsageError(
@@ -47,23 +50,26 @@ class Experiment:
                 f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps"
             )
         self.env_id = env.spec.id
+        self.states = make_states(env, self.device) if make_states else ObservedStates(env.observation_space.shape[0])
         self.actions = make_actions(env)
+        self.video_env = make_video_env(self.states, args.env_name, "--render_freq") if args.render_freq else None
         results = Path(args.results_dir).absolute()
-        self.folder = results / "rl" / folder_of(self.env_id) / args.policy_name / args.name
-        state_dim = env.observation_space.shape[0]
-        row_width = Replay.row_width(state_dim, self.actions.dim)
-        check_memory(args, state_dim, self.actions.dim, self.device)
+        self.folder = results / "rl" / folder_of(self.env_id) / self.method / args.name
+        replay_class = replay_class or Replay
+        row_width = replay_class.row_width(self.states.shape, self.actions.dim)
+        bytes_a_row = agent_class.bytes_a_row if agent_class else 0
+        check_memory(args, replay_class, bytes_a_row, self.states, self.actions.dim, self.device)
         self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
         for store in self.stores:
             store.check()
         check_siblings(self.folder, self.stores)
 
-        self.envs = [make_env(args.env_name) for _ in self.seeds]
-        self.eval_envs = [make_env(args.env_name) for _ in self.seeds]
-        self.replay = Replay(args.num_seeds, state_dim, self.actions.dim, args.replay_size, self.device)
+        self.envs, self.eval_envs = ([self.states.make_env(args.env_name) for _ in self.seeds] for _ in range(2))
+        capacity = min(args.replay_size, 2 * (args.max_timesteps + args.update_every))  # more is never written
+        self.replay = replay_class(args.num_seeds, self.states.shape, self.actions.dim, capacity, self.device)
         self.agent = agent_class and agent_class(
-            state_dim,
+            self.states.shape,
             self.actions,
             self.seeds,
             self.device,
@@ -75,6 +81,7 @@ class Experiment:
         )
         self.collector = Collector(
             self.envs,
+            self.states,
             self.actions,
             self.seeds,
             self.replay,
@@ -104,7 +111,9 @@ class Experiment:
                 if self.args.resume and store.folder.failure:
                     self.collector.faults[n] = store.folder.failure
             going = self.collector.active()
-            contents = find_common([self.stores[n] for n in going], self.actions) if self.args.resume else None
+            contents = (
+                find_common([self.stores[n] for n in going], self.states, self.actions) if self.args.resume else None
+            )
             for n, content in zip(going, contents or [], strict=False):
                 self._load(n, content)
         except UsageError:
@@ -153,8 +162,8 @@ class Experiment:
             print(f"{self.folder} is finished: it has {collector.steps} steps already, nothing is left to do")
             self._raise_faults()
             return
-        print(f"{self.env_id}: {args.policy_name}, {args.num_seeds} seeds, on {self.device}, into {self.folder}")
-        label = f"{args.policy_name} {self.env_id}"
+        print(f"{self.env_id}: {self.method}, {args.num_seeds} seeds, on {self.device}, into {self.folder}")
+        label = f"{self.method} {self.env_id}"
         bar = tqdm(
             total=args.max_timesteps, initial=collector.steps, desc=label, unit="step", mininterval=1, smoothing=0.05
         )
@@ -235,9 +244,10 @@ class Experiment:
     def _policies(self):
         if self.agent:
             self.agent.sync_acting()
-            return ActorPolicies(self.agent)
+            return ActorPolicies(self.agent, self.states)
         pairs = zip(self.seeds, self.evaluations, strict=True)
-        return RandomPolicies(self.actions, [stream(seed, "evaluation: actions", number) for seed, number in pairs])
+        streams = [stream(seed, "evaluation: actions", number) for seed, number in pairs]
+        return RandomPolicies(self.states, self.actions, streams)
 
     def _evaluate(self):
         active, collector = self.collector.active(), self.collector
@@ -262,15 +272,15 @@ class Experiment:
 
     def _policy(self, n):
         """The policy of seed index `n` as it stands, for one environment."""
-        names = self.env_id, self.args.policy_name, self.seeds[n]
+        names = self.env_id, self.method, self.seeds[n]
         if self.agent is None:
             rng = stream(self.seeds[n], "video: actions", self.collector.steps)
-            return Policy(*names, self.actions, lambda observation: self.actions.sample(rng))
+            return Policy(*names, None, self.actions, lambda _: self.actions.sample(rng))
 
-        def act(observation):
-            return self.agent.act(np.repeat(observation, len(self.seeds), axis=0))[n]
+        def act(state):
+            return self.agent.act(np.repeat(state, len(self.seeds), axis=0))[n]
 
-        return Policy(*names, self.actions, act)
+        return Policy(*names, self.states, self.actions, act)
 
     def _save(self):
         if self.saved_steps == self.collector.steps:
@@ -279,10 +289,11 @@ class Experiment:
             self.stores[n].save(
                 {
                     "env_id": self.env_id,
-                    "method": self.args.policy_name,
+                    "method": self.method,
                     "seed": self.seeds[n],
+                    "states": self.states.content(),
                     "actions": self.actions.content(),
-                    "policy": policy_content(self.agent, n),
+                    "policy": self.agent.policy_content(n) if self.agent else None,
                     "agent": self.agent.state_dict(n) if self.agent else None,
                     "collector": self.collector.state_dict(n),
                     "streams": {

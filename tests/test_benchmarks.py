@@ -124,7 +124,7 @@ def test_floor_of_an_update_is_what_an_update_multiplies(benchmark_module, agent
     batch, dyne = 7, agent_class is DynETD3
     actions = DynEActions(ActionDecoder(LOW, HIGH, k=4), LOW, HIGH) if dyne else RawActions(LOW, HIGH)
     settings = {"lr": 1e-3, "tau": 0.005, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
-    agent = agent_class(state_dim, actions, range(num_seeds), CPU, **settings)
+    agent = agent_class((state_dim,), actions, range(num_seeds), CPU, **settings)
     widths = [state_dim, 2, 1, 1, 1, state_dim]
     rows = Batch(*torch.randn(num_seeds, batch, sum(widths)).split(widths, dim=-1))
 

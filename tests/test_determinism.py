@@ -18,6 +18,7 @@ from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.evaluation import evaluate
 from rl.policies import RandomPolicies
+from rl.state_spaces import ObservedStates
 
 MAINS = {"TD3": rl.main_td3.main, "DynE-TD3": rl.main_dyne.main}
 FLAGS = {"max_timesteps": 100, "update_every": 25, "start_timesteps": 30, "eval_freq": 50, "eval_episodes": 1}
@@ -143,7 +144,7 @@ def starts(seeds, evaluation, episodes, schedule, actions=None):
     """The reset seeds of every evaluation episode of each seed, in environments that end as `schedule` says."""
     envs = [toy_envs.Scripted(schedule, number) for number in range(len(seeds))]
     actions = actions or RawActions([-1, -1], [1, 1])
-    policies = RandomPolicies(actions, [np.random.default_rng(n) for n in range(len(seeds))])
+    policies = RandomPolicies(ObservedStates(3), actions, [np.random.default_rng(n) for n in range(len(seeds))])
     returns = evaluate(policies, envs, seeds, [evaluation] * len(envs), episodes)
     for env, row in zip(envs, returns, strict=True):
         assert len(env.episodes) == episodes and all(episode["end"] for episode in env.episodes)
@@ -182,7 +183,9 @@ def test_policies_are_evaluated_from_the_same_states_of_the_environment(env_id):
     for choice in (0, 1):
         env = Starts(gymnasium.make(env_id))
         actions = RawActions(env.action_space.low, env.action_space.high)
-        policies = RandomPolicies(actions, [np.random.default_rng(choice)])
+        policies = RandomPolicies(
+            ObservedStates(*env.observation_space.shape), actions, [np.random.default_rng(choice)]
+        )
         env.reset(seed=choice)
         evaluate(policies, [env], [5], [2], 3)
         seen.append(env.seen[1:])

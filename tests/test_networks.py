@@ -140,7 +140,7 @@ def trained(size, seeds, batches):
     """
     actions = RawActions(np.full(size[1], -2), np.full(size[1], 2))
     flags = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
-    agent = TD3(size[0], actions, seeds, torch.device("cpu"), **flags)
+    agent = TD3((size[0],), actions, seeds, torch.device("cpu"), **flags)
     stacks = (agent.actor, 1), (agent.critic, 2), (agent.target_actor, 1), (agent.target_critic, 2)
     history = {seed: [] for seed in seeds}
     for step in range(len(batches[seeds[0]])):

@@ -13,7 +13,7 @@ import toy_pixel_envs  # noqa: F401  (registers its environments)
 from PIL import Image
 from processes import ScriptProcess
 from same_runs import assert_same
-from test_cli import listing
+from scripts import listing
 
 import embedding.main_pixels
 import embedding.main_vae

@@ -13,6 +13,7 @@ from rl.action_spaces import DynEActions, Plans, RawActions
 from rl.collection import Collector
 from rl.dyne_td3 import plan_returns
 from rl.replay import Replay
+from rl.state_spaces import ObservedStates
 from rl.td3 import TD3
 
 S, A, BOUND = 3, 2, 1.5
@@ -40,10 +41,10 @@ def forbidden(states):
 def collector(actions, schedules, seeds=None, *, capacity=1000, noise=0.0, random_steps=0, discount=0.9):
     """A collector of one `Scripted` environment a schedule; (collector, its environments, its replay)."""
     envs = [toy_envs.Scripted(schedule, number) for number, schedule in enumerate(schedules)]
-    replay = Replay(len(envs), S, actions.dim, capacity, torch.device("cpu"))
+    replay = Replay(len(envs), (S,), actions.dim, capacity, torch.device("cpu"))
     seeds = seeds or list(range(len(envs)))
     flags = {"discount": discount, "noise": noise, "random_steps": random_steps}
-    return Collector(envs, actions, seeds, replay, **flags), envs, replay
+    return Collector(envs, ObservedStates(S), actions, seeds, replay, **flags), envs, replay
 
 
 def literal_rows(env, actions, discount):
@@ -152,7 +153,7 @@ def test_what_a_checkpoint_holds_of_the_plan_under_way():
 @pytest.mark.parametrize("capacity", [7, 50])
 def test_the_ring_keeps_exactly_the_newest_rows(monkeypatch, capacity, first):
     monkeypatch.setattr(rl.replay, "FIRST_CAPACITY", first)
-    rng, replay = np.random.default_rng(0), Replay(2, S, A, capacity, torch.device("cpu"))
+    rng, replay = np.random.default_rng(0), Replay(2, (S,), A, capacity, torch.device("cpu"))
     width = S + A + 3 + S
     history = [np.zeros((0, width), np.float32), np.zeros((0, width), np.float32)]
     for _ in range(40):
@@ -169,7 +170,7 @@ def test_the_ring_keeps_exactly_the_newest_rows(monkeypatch, capacity, first):
 
 
 def test_rows_are_sampled_from_their_own_seed():
-    replay, width = Replay(3, S, A, 20, torch.device("cpu")), S + A + 3 + S
+    replay, width = Replay(3, (S,), A, 20, torch.device("cpu")), S + A + 3 + S
     stored = np.random.default_rng(0).standard_normal((3, 10, width)).astype(np.float32)
     for n in range(3):
         replay.append(n, stored[n])

@@ -198,7 +198,7 @@ def test_a_loaded_policy_of_a_terminating_environment_does_too(call, tmp_path, t
 
 def test_a_plan_is_run_open_loop_and_forgotten_at_a_reset(run_of):
     policy = load_policy(run_of("DynE-TD3"))
-    assert (policy.method, policy.seed, policy.sizes) == ("DynE-TD3", 3, (11, 2))
+    assert (policy.method, policy.seed, policy.state_space.shape) == ("DynE-TD3", 3, (11,))
     one, other = np.random.default_rng(0).standard_normal((2, 11))
     plan = [policy.select_action(one) for _ in range(4)]
     assert all(action.shape == (2,) and action.dtype == np.float32 for action in plan)

@@ -35,7 +35,7 @@ both = pytest.mark.parametrize("agent_class", SPACES)
 def make(agent_class, *, state_dim=S, lr=1e-3, tau=0.1, policy_noise=0.5, noise_clip=0.4, policy_freq=2):
     """An agent whose targets are not its networks, as if it had trained for long."""
     flags = {"lr": lr, "tau": tau, "policy_noise": policy_noise, "noise_clip": noise_clip, "policy_freq": policy_freq}
-    agent = agent_class(state_dim, SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
+    agent = agent_class((state_dim,), SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
     with torch.no_grad():
         for parameter in (*agent.target_actor.parameters(), *agent.target_critic.parameters()):
             parameter += 0.05 * torch.randn_like(parameter)
@@ -253,7 +253,7 @@ def test_actor_and_targets_move_at_every_policy_freqth_update(agent_class, freq)
 @both
 def test_targets_begin_as_copies(agent_class):
     flags = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.5, "noise_clip": 0.4, "policy_freq": 2}
-    agent = agent_class(S, SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
+    agent = agent_class((S,), SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
     assert equal(agent.target_actor, copy(agent.actor)) and equal(agent.target_critic, copy(agent.critic))
 
 

@@ -1,0 +1,131 @@
+"""Replay of images, for N independent seeds: each frame once, stacks are formed when they are sampled.
+
+A record is a frame and the step that was taken from it: action, reward, factor. An episode of T steps has T + 1 records,
+the last without a step. As in `rl.replay` a record is written once its step is complete.
+"""
+
+import numpy as np
+import torch
+
+from envs.pixels import FRAMES, SIZE, stack_rows
+from rl.td3 import Batch
+
+FRAME_SHAPE = (3, SIZE, SIZE)
+FRAME_FLOATS = 3 * SIZE * SIZE // 4  # a frame's bytes, counted in float32
+FLAGS = 2  # floats of a record: whether its episode begins with it, whether it has a step
+
+
+class FrameReplay:
+    """A ring of records for each of N seeds; arguments as for `rl.replay.Replay`.
+
+    A step can be sampled when the frame that it led to is there, and those of its stacks still are.
+
+    Args:
+        capacity: the most frames that are kept a seed.
+    """
+
+    def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
+        self.action_dim, self.capacity, self.device = action_dim, capacity, device
+        # Not cleared: the pages are taken as they are written.
+        self.frames = torch.empty(num_seeds, capacity, *FRAME_SHAPE, dtype=torch.uint8, device=device)
+        self.steps = torch.empty(num_seeds, capacity, action_dim + 2, device=device)
+        self.first = np.zeros((num_seeds, capacity), np.int64)  # number of the first record of its episode
+        self.written = np.zeros(num_seeds, np.int64)  # records ever written, which number them
+        self.unsaved = [[] for _ in range(num_seeds)]  # records since `take_unsaved`
+        self._episode = np.zeros(num_seeds, np.int64)  # number of the first record of the newest episode
+        # The numbers of records that have a step, as a ring: those from `_oldest` on, of `_added` ever.
+        self._numbers = np.zeros((num_seeds, capacity), np.int64)
+        self._added, self._oldest = np.zeros((2, num_seeds), np.int64)
+
+    @staticmethod
+    def row_width(state_shape, action_dim):
+        """Floats a record; the frame's bytes are counted as such."""
+        return FRAME_FLOATS + action_dim + 2 + FLAGS
+
+    @staticmethod
+    def memory(rows, width, batch, updates):
+        """Bytes that a seed takes: of `rows` frames in the end, while they grow, and of the samples of an update."""
+        replay = rows * (4 * width + 16)
+        return replay, replay, batch * 2 * FRAMES * FRAME_FLOATS * 4 + updates * batch * 8
+
+    @staticmethod
+    def pack(window):
+        """The records (1 or 2, width) float32 of a `Window` of one step, to be appended."""
+        stacks = [window.states[0], *([window.next_state] if window.ends else [])]
+        rows = np.zeros((len(stacks), FrameReplay.row_width(None, len(window.action))), np.float32)
+        for row, stack in zip(rows, stacks, strict=True):
+            row[:FRAME_FLOATS] = np.ascontiguousarray(stack[-3:]).view(np.float32).ravel()
+        rows[0, FRAME_FLOATS:] = *window.action, window.sums[0], window.factors[0], window.begins, 1
+        return rows
+
+    @property
+    def sizes(self):
+        """(N,) int: how many steps of each seed can be sampled."""
+        newest = self._numbers[np.arange(len(self.written)), (self._added - 1) % self.capacity]
+        incomplete = (self._added > self._oldest) & (newest == self.written - 1)  # its next frame is not there yet
+        return self._added - self._oldest - incomplete
+
+    def append(self, n, rows):
+        """Writes records (M, width) of seed `n` behind its last, over its oldest when full."""
+        self.unsaved[n].append(rows)
+        self._write(n, rows)
+
+    def take_unsaved(self, n):
+        """The records (M, width) of seed `n` since this was last called."""
+        rows, self.unsaved[n] = self.unsaved[n], []
+        return np.concatenate(rows) if rows else np.empty((0, self.row_width(None, self.action_dim)), np.float32)
+
+    def restore(self, n, rows, written):
+        """Puts the last records (M, width) of `written` ever written back in their places."""
+        self.written[n] = self._episode[n] = written - len(rows)
+        self._write(n, rows)
+
+    def _write(self, n, rows):
+        if not len(rows):
+            return
+        begins, has_step = rows[:, -FLAGS:].astype(bool).T
+        numbers = self.written[n] + np.arange(len(rows))
+        first = np.maximum.accumulate(np.where(begins, numbers, self._episode[n]))
+        kept = slice(max(0, len(rows) - self.capacity), None)
+        places = numbers[kept] % self.capacity
+        where = torch.from_numpy(places).to(self.device)
+        frames = np.ascontiguousarray(rows[kept, :FRAME_FLOATS]).view(np.uint8).reshape(-1, *FRAME_SHAPE)
+        self.frames[n, where] = torch.from_numpy(frames).to(self.device)
+        self.steps[n, where] = torch.from_numpy(rows[kept, FRAME_FLOATS:-FLAGS].copy()).to(self.device)
+        self.first[n, places] = first[kept]
+        self._episode[n] = first[-1]
+        self.written[n] += len(rows)
+        self._add(n, numbers[kept][has_step[kept]])
+
+    def _add(self, n, numbers):
+        self._numbers[n, (self._added[n] + np.arange(len(numbers))) % self.capacity] = numbers
+        self._added[n] += len(numbers)
+        self._oldest[n] = max(self._oldest[n], self._added[n] - self.capacity)
+        if self.written[n] > self.capacity:  # the oldest frames are gone, stacks would reach for them
+            whole = self.written[n] - self.capacity + FRAMES - 1
+            while self._oldest[n] < self._added[n] and self._numbers[n, self._oldest[n] % self.capacity] < whole:
+                self._oldest[n] += 1
+
+    def sample(self, indices):
+        """Steps at `indices` (U, N, B), as U batches of stacks (N, B, 12, 64, 64) uint8, formed one after the other."""
+        seeds = np.arange(len(self.written))[:, None]
+        for index in indices:
+            numbers = self._numbers[seeds, (self._oldest[:, None] + index) % self.capacity]
+            first = self.first[seeds, numbers % self.capacity]
+            places = torch.from_numpy(seeds * self.capacity + numbers % self.capacity).to(self.device)
+            action, reward, discount = self.steps.flatten(0, 1)[places].split([self.action_dim, 1, 1], dim=-1)
+            yield Batch(
+                self._stacks(first, numbers),
+                action,
+                torch.zeros_like(reward),
+                reward,
+                discount,
+                self._stacks(first, numbers + 1),
+            )
+
+    def _stacks(self, first, numbers):
+        """The stacks (N, B, 12, 64, 64) whose newest frames are the records `numbers` (N, B)."""
+        rows = stack_rows(first.ravel(), numbers.ravel()).reshape(*numbers.shape, FRAMES) % self.capacity
+        rows += np.arange(len(rows))[:, None, None] * self.capacity
+        frames = self.frames.flatten(0, 1).index_select(0, torch.from_numpy(rows.ravel()).to(self.device))
+        return frames.view(*numbers.shape, 3 * FRAMES, SIZE, SIZE)

@@ -1,0 +1,154 @@
+"""What a policy and its critics see: observations as they are, embeddings of images, or the images themselves.
+
+A state space also makes the environments that are observed in its way, with `observed` numbers an observation. Its
+states, arrays of `shape` and `dtype`, are a function of the observations since the episode's start, of nothing else.
+"""
+
+import math
+
+import numpy as np
+import torch
+
+from embedding.flags import make_env
+from embedding.pixel_envs import make_pixel_env
+from embedding.pixel_models import ImageEncoder
+from envs.pixels import FRAMES, SIZE
+
+
+class ObservedStates:
+    """The environment's own observations.
+
+    Args:
+        dim: O, how many numbers they have.
+    """
+
+    dtype = np.float32
+    bytes_a_seed = 0  # that its two environments take beyond those without images
+
+    def __init__(self, dim):
+        self.shape, self.observed = (dim,), dim
+        self.description = f"observations of {dim} numbers"
+
+    def make_env(self, env_id, flag="--env_name", **kwargs):
+        """Makes an environment whose observations `encode` takes; errors as in `embedding.flags.make_env`."""
+        return make_env(env_id, flag, **kwargs)
+
+    def encode(self, observations, previous=None):
+        """States of M environments: observations (M, O) to float32 (M, O)."""
+        return np.stack(observations).astype(np.float32)
+
+    def content(self):
+        """What `from_content` builds the same space from: plain values and tensors."""
+        return {"kind": "observations", "dim": self.shape[0]}
+
+
+class FrameStates:
+    """The four newest frames, (12, 64, 64) uint8: for Pixel-TD3, which learns to see by itself.
+
+    Args:
+        source_img_width: the width that is drawn, pixels.
+    """
+
+    shape, dtype = (3 * FRAMES, SIZE, SIZE), np.uint8
+    observed = math.prod(shape)
+    bytes_a_seed = 60e6
+
+    def __init__(self, source_img_width):
+        self.source_img_width = source_img_width
+        self.description = f"images, drawn {source_img_width} wide"
+
+    def make_env(self, env_id, flag="--env_name", **_):
+        """Makes an environment that observes its newest frames; errors as in `make_pixel_env`."""
+        return make_pixel_env(env_id, self.source_img_width, flag=flag)
+
+    def encode(self, observations, previous=None):
+        """Stacks of M environments, uint8 (M, 12, 64, 64)."""
+        return np.stack(observations)
+
+    def content(self):
+        """What `from_content` builds the same space from: plain values and tensors."""
+        return {"kind": "frames", "source_img_width": self.source_img_width}
+
+
+class EncodedFrames(FrameStates):
+    """Frames as a frozen encoder sees them; the base of the two spaces below.
+
+    Args:
+        encoder: `ImageEncoder`, frozen, in eval mode.
+        source_img_width: the width that it was trained on.
+        device: torch device that it runs on.
+    """
+
+    dtype = np.float32
+
+    def __init__(self, encoder, source_img_width, device):
+        super().__init__(source_img_width)
+        self.encoder, self.device = encoder.to(device), device
+
+    @torch.no_grad()
+    def _mu(self, images):
+        """mu of images (M, C, 64, 64) uint8, as float32 (M, D).
+
+        On the CPU one by one: their sums then are those of an image alone, whatever is beside it, and a batch of a few
+        is hardly faster.
+        """
+        images = torch.from_numpy(np.stack(images)).to(self.device)
+        parts = images.split(1) if self.device.type == "cpu" else [images]
+        return torch.cat([self.encoder(part)[0] for part in parts]).cpu().numpy()
+
+    def content(self):
+        """What `from_content` builds the same space from: plain values and tensors."""
+        sizes = {"kind": self.kind, "channels": self.encoder.channels, "width": self.encoder.width}
+        weights = {name: tensor.cpu() for name, tensor in self.encoder.state_dict().items()}
+        return sizes | {"source_img_width": self.source_img_width, "encoder": weights}
+
+
+class DynEStates(EncodedFrames):
+    """mu_s of the four newest frames, the encoder being DynE's e_s of stacks (paper, section 3.3)."""
+
+    kind = "dyne"
+
+    def __init__(self, encoder, source_img_width, device):
+        super().__init__(encoder, source_img_width, device)
+        self.shape = (encoder.width,)
+        self.description = f"embeddings of images, {encoder.width} wide"
+
+    def encode(self, observations, previous=None):
+        """States of M environments: stacks (M, 12, 64, 64) uint8 to mu_s (M, D) float32."""
+        return self._mu(observations)
+
+
+class VAEStates(EncodedFrames):
+    """The encodings of the four newest frames, side by side, oldest first; the encoder is a VAE's, of one frame."""
+
+    kind = "vae"
+
+    def __init__(self, encoder, source_img_width, device):
+        super().__init__(encoder, source_img_width, device)
+        self.shape = (FRAMES * encoder.width,)
+        self.description = f"encodings of {FRAMES} images, {encoder.width} wide each"
+
+    def encode(self, observations, previous=None):
+        """States of M environments, (M, 4 D) float32.
+
+        Args:
+            observations: stacks (M, 12, 64, 64) uint8, of which the newest frame is encoded.
+            previous: (M, 4 D), their states one step before; None where an episode begins: its first frame stands for
+                those before it.
+        """
+        newest = self._mu([stack[-3:] for stack in observations])
+        if previous is None:
+            return np.tile(newest, FRAMES)
+        return np.concatenate([previous[:, self.encoder.width :], newest], axis=1)
+
+
+def from_content(content, device):
+    """The state space that `content()` described."""
+    if content["kind"] == "observations":
+        return ObservedStates(content["dim"])
+    if content["kind"] == "frames":
+        return FrameStates(content["source_img_width"])
+    encoder = ImageEncoder(content["channels"], content["width"])
+    encoder.load_state_dict(content["encoder"])
+    kinds = {"dyne": DynEStates, "vae": VAEStates}
+    return kinds[content["kind"]](encoder.eval().requires_grad_(False), content["source_img_width"], device)

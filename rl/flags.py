@@ -18,15 +18,9 @@ from embedding.flags import (
     positive_float,
     positive_int,
 )
-from embedding.pixel_models import load_pixel_embedding, load_vae
-from envs.pixels import FRAMES
+from embedding.trained import image_encoder_path, load_image_encoder, trained_file
 
 PUBLISHED_DECODERS = REPOSITORY / "results" / "published" / "decoders"
-# Scripts that train encoders of images: the end of their folders' names, how they are read, the frames they see.
-ENCODERS = {
-    "main_pixels.py": ("pixels", load_pixel_embedding, FRAMES),
-    "main_vae.py": ("vae", load_vae, 1),
-}
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
 # Where the paper's decoders come from (section 5.2).
 TRANSFER = {
@@ -77,48 +71,13 @@ def training_parser(description, policy_names, eval_freq=EVAL_FREQ, start_timest
 def add_encoder_flag(parser, script):
     """Adds the flag that names what embedding/`script` has trained."""
     parser.add_argument(
-        "--encoder",
-        default="default",
-        help=f"name of an embedding of embedding/{script}, its folder, or its encoder.pt",
+        "--encoder", default="default", help=f"name of a training of embedding/{script}, its folder, or its encoder.pt"
     )
 
 
-def load_encoder(args, env_id, script):
-    """Loads the frozen encoder of images that `--encoder` names.
-
-    Args:
-        env_id: the environment that it is to see.
-        script: main_pixels.py or main_vae.py, which trained it.
-    Returns:
-        the `ImageEncoder`, and the width of images that it was trained on.
-    Raises:
-        UsageError: there is none, with the command that trains it, or it does not fit.
-    """
-    path, load, frames = encoder_path(args, env_id, script), *ENCODERS[script][1:]
-    named = f"--encoder {args.encoder}"
-    try:
-        found = load(path)
-    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
-        reason = error if isinstance(error, CheckpointError) else f"{path} is not of this version, or of other images"
-        raise UsageError(f"{named}: {reason}: train it anew with embedding/{script}") from error
-    encoder = found.state_encoder if script == "main_pixels.py" else found.encoder
-    if found.env_id != env_id:
-        raise UsageError(
-            f"{named}: it was trained on images of {found.env_id}, not of {env_id}: train one with "
-            f"python embedding/{script} --env {args.env_name}"
-        )
-    if encoder.channels != 3 * frames:
-        raise UsageError(
-            f"{named}: it sees {encoder.channels // 3} frames at once, {args.policy_name} has {frames}: train it anew "
-            f"with embedding/{script}"
-        )
-    return encoder, found.source_img_width
-
-
-def encoder_path(args, env_id, script):
-    """The file that `--encoder` names for an environment; `UsageError` if it is not there."""
-    parent = f"{folder_of(env_id)}-{ENCODERS[script][0]}"
-    return _trained_file(args, "encoder", args.encoder, parent, f"python embedding/{script} --env {args.env_name}")
+def load_encoder(args, env_id, kind):
+    """The frozen encoder that `--encoder` names, and the width of its images; see `load_image_encoder`."""
+    return load_image_encoder(kind, args.encoder, args.env_name, env_id, args.results_dir)
 
 
 def load_decoder(args, env):
@@ -141,7 +100,8 @@ def load_decoder(args, env):
 def decoder_path(args, env_id):
     """The file that `--decoder` and `--source_env` name for an environment; `UsageError` if it is not there."""
     if args.decoder is None:  # from pixels: the actions that were embedded with the images
-        path = encoder_path(args, env_id, "main_pixels.py").with_name("decoder.pt")
+        path = image_encoder_path("pixels", args.encoder, args.env_name, env_id, args.results_dir)
+        path = path.with_name("decoder.pt")
         if not path.is_file():
             raise UsageError(f"--encoder {args.encoder}: there is no {path} beside it: name one with --decoder")
         return path
@@ -149,22 +109,8 @@ def decoder_path(args, env_id):
     source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
     if published := re.fullmatch(r"published-k(\d{1,3})", args.decoder):
         return _published_decoder(args, source_id, source, int(published[1]))
-    return _trained_file(
-        args, "decoder", args.decoder, folder_of(source_id), f"python embedding/main.py --env {source}"
-    )
-
-
-def _trained_file(args, kind, name, parent, command):
-    """The file `<kind>.pt` that a flag names: by its path, by its folder, or by the name of its training."""
-    if name.endswith(".pt") or "/" in name:
-        path, way_out = Path(name), f"give {'an' if kind[0] == 'e' else 'a'} {kind}.pt, or its folder"
-        path = path / f"{kind}.pt" if path.is_dir() else path
-    else:
-        path = Path(args.results_dir).absolute() / parent / name / f"{kind}.pt"
-        way_out = f"train it with {command}" + ("" if name == "default" else f" --name {name}")
-    if not path.is_file():
-        raise UsageError(f"--{kind} {name}: there is no {path}: {way_out}")
-    return path
+    parent = Path(args.results_dir) / folder_of(source_id)
+    return trained_file("decoder.pt", "--decoder", args.decoder, parent, f"python embedding/main.py --env {source}")
 
 
 def _published_decoder(args, source_id, source, k):

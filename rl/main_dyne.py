@@ -54,7 +54,7 @@ def main():
         return RawActions(low, high)
 
     def states(env, device):
-        return DynEStates(*load_encoder(args, env.spec.id, "main_pixels.py"), device)
+        return DynEStates(*load_encoder(args, env.spec.id, "pixels"), device)
 
     agent = AGENTS[args.policy_name]
     if args.pixels:

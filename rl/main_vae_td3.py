@@ -23,7 +23,7 @@ def main():
         return RawActions(env.action_space.low, env.action_space.high)
 
     def states(env, device):
-        return VAEStates(*load_encoder(args, env.spec.id, "main_vae.py"), device)
+        return VAEStates(*load_encoder(args, env.spec.id, "vae"), device)
 
     Experiment(args, actions, TD3, states).run()
 

@@ -504,7 +504,7 @@ def test_encoders_that_are_not_there(refuse, encoders, tmp_path):
     refuse("S-DynE-TD3", ["--encoder default: there is no", command], encoder="default")
     refuse("SA-DynE-TD3", ["--encoder mine: there is no", f"{command} --name mine"], encoder="mine")
     refuse("VAE-TD3", ["--encoder default: there is no", "python embedding/main_vae.py"], encoder="default")
-    refuse("VAE-TD3", ["there is no", "give an encoder.pt"], encoder=tmp_path / "nothing.pt")
+    refuse("VAE-TD3", ["there is no", "give the encoder.pt"], encoder=tmp_path / "nothing.pt")
 
 
 def test_encoders_of_another_kind_environment_or_stack(refuse, encoders, tmp_path):

@@ -1,0 +1,216 @@
+"""Says how much of the true state is in the embedding of images: a linear probe.
+
+    python embedding/probe.py --env ReacherVertical-v2 --encoder default --vae default
+
+plays random steps that no training has seen, embeds what they look like, and predicts from that, by ridge regression,
+the sine and cosine of joint angles, the joints' velocities, and the position of the target. R^2 is that of whole
+episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean. Compared are mu_s of DynE, the
+four newest encodings of a VAE (paper, section 5.3), and the images themselves, 16 x 16 pixels of each of four frames.
+Writes probe.csv and probe.png into the encoder's folder.
+"""
+
+import math
+
+import altair as alt
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from embedding.checkpoint import write_atomically
+from embedding.data import episode_seed
+from embedding.flags import REPOSITORY, Parser, UsageError, make_env, non_negative_int, positive_int, run
+from embedding.pixel_data import load_pixel_play, take_frames
+from embedding.trained import image_encoder_path, load_image_encoder
+from envs.pixels import FRAMES, SIZE, stack_rows
+
+HELD_OUT = 0.2  # share of the episodes that R^2 is of
+CHOSEN_ON = 0.2  # share of the others that the weight of the penalty is chosen on
+PENALTIES = 10.0 ** np.arange(-3, 6)  # on standardised inputs
+SMALL = 16  # width of the images that are probed themselves, pixels
+BATCH = 128
+STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
+COLUMNS = ["env", "representation", "quantity", "r2"]
+
+
+def true_state(env):
+    """Returns names of quantities, and a function that reads them of the simulator as it stands.
+
+    Joints: sine and cosine of hinges, positions of slides, all velocities; x, y, z of the body `target`, if there is one.
+
+    Raises:
+        UsageError: the environment is not MuJoCo's.
+    """
+    import mujoco
+
+    model = getattr(env.unwrapped, "model", None)
+    if not isinstance(model, mujoco.MjModel):
+        raise UsageError(f"--env {env.spec.id}: a probe needs the joints of a MuJoCo environment: name one")
+    hinges, slides, speeds = [], [], []
+    of_kind = {int(mujoco.mjtJoint.mjJNT_HINGE): hinges, int(mujoco.mjtJoint.mjJNT_SLIDE): slides}
+    for joint in range(model.njnt):
+        kind, name = int(model.jnt_type[joint]), model.joint(joint).name
+        if kind in of_kind:
+            of_kind[kind].append((name, model.jnt_qposadr[joint]))
+            speeds.append((name, model.jnt_dofadr[joint]))
+    target = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, "target")
+    names = [f"{f} {name}" for name, _ in hinges for f in ("sin", "cos")] + [f"position {name}" for name, _ in slides]
+    names += [f"velocity {name}" for name, _ in speeds] + [f"target {axis}" for axis in "xyz" if target != -1]
+
+    def read():
+        data = env.unwrapped.data
+        values = [f(data.qpos[i]) for _, i in hinges for f in (math.sin, math.cos)]
+        values += [data.qpos[i] for _, i in slides] + [data.qvel[i] for _, i in speeds]
+        return values + (data.xpos[target].tolist() if target != -1 else [])
+
+    return names, read
+
+
+def replay(env, play, seed):
+    """The true states of random play: names of Q quantities, and (T + E, Q), rows of episodes as in `play`."""
+    names, read = true_state(env)
+    rows, actions = [], iter(play.actions)
+    for episode, length in enumerate(play.lengths):
+        env.reset(seed=episode_seed(seed, episode))
+        rows.append(read())
+        for _ in range(length):
+            env.step(next(actions))
+            rows.append(read())
+    return names, np.array(rows)
+
+
+# ---- representations ----
+
+
+def embed(encoder, frames, rows):
+    """mu of images: rows (M, F) of frames, F side by side, to (M, D)."""
+    parts = []
+    with torch.no_grad():
+        for part in tqdm(torch.from_numpy(rows).split(BATCH), desc="embedding", unit="batch", leave=False):
+            images = take_frames(frames, part.flatten()).view(len(part), -1, SIZE, SIZE)
+            parts.append(encoder(images)[0])
+    return torch.cat(parts).numpy()
+
+
+def shrink(frames, rows):
+    """Stacks (M, 4) of rows as small images, (M, 4 * 3 * 16 * 16), in [0, 1]."""
+    small = [
+        np.asarray(Image.fromarray(frame.permute(1, 2, 0).numpy()).reduce(SIZE // SMALL)).ravel() for frame in frames
+    ]
+    return np.stack(small)[rows].reshape(len(rows), -1).astype(np.float32) / 255
+
+
+# ---- regression ----
+
+
+def ridge(inputs, outputs, penalty):
+    """The weights (I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I); the last row is not penalised."""
+    mean, center = inputs.mean(0), outputs.mean(0)
+    x = inputs - mean
+    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (outputs - center))
+    return np.concatenate([weights, (center - mean @ weights)[None]])
+
+
+def r_squared(inputs, outputs, weights):
+    """R^2 (Q,) of predictions of outputs (M, Q): 1 - squared error / squared deviation from their own mean."""
+    error = np.square(outputs - inputs @ weights[:-1] - weights[-1]).sum(0)
+    return 1 - error / np.square(outputs - outputs.mean(0)).sum(0)
+
+
+def probe(inputs, outputs, episode, seed=0):
+    """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I).
+
+    Args:
+        episode: (M,) int, the episode that each row is of. Episodes are shared out by `seed`: most are fitted on, by
+            some the penalty is chosen (for the best mean R^2), the rest is held out.
+    """
+    order = np.random.default_rng(seed).permutation(np.unique(episode))
+    held = max(1, round(HELD_OUT * len(order)))
+    chosen_on = max(1, round(CHOSEN_ON * (len(order) - held)))
+    test, choose, fit = (np.isin(episode, part) for part in np.split(order, [held, held + chosen_on]))
+    scale = inputs[fit].std(0)
+    inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
+    inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
+    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)).mean() for p in PENALTIES]
+    weights = ridge(inputs[fit | choose], outputs[fit | choose], PENALTIES[int(np.argmax(found))])
+    return r_squared(inputs[test], outputs[test], weights)
+
+
+# ---- pictures ----
+
+
+def chart(table):
+    """Bars of R^2, one colour a representation, from 0 on (worse than the mean is 0)."""
+    shown = table.assign(r2=table.r2.clip(0))
+    return (
+        alt.Chart(shown)
+        .mark_bar()
+        .encode(
+            x=alt.X("quantity:N", sort=None, title=None, axis=alt.Axis(labelAngle=-35)),
+            xOffset=alt.XOffset("representation:N", sort=None),
+            y=alt.Y("r2:Q", title="R² on held-out episodes", scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("representation:N", sort=None, title=None),
+            tooltip=["representation", "quantity", alt.Tooltip("r2:Q", format=".3f")],
+        )
+        .properties(width=520, height=220, title=table.env.iloc[0])
+    )
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument(
+        "--encoder", default="default", help="name of a training of embedding/main_pixels.py, or a path"
+    )
+    parser.add_argument(
+        "--vae", default=None, help="name of a training of embedding/main_vae.py, or a path; none: left out"
+    )
+    parser.add_argument("--steps", type=positive_int, default=10_000, help="steps of random play")
+    parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the trainings")
+    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder of results")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    env = make_env(args.env_name, flag="--env")
+    env_id = env.spec.id
+    true_state(env)
+    names = args.env_name, env_id, args.results_dir
+    encoder, width = load_image_encoder("pixels", args.encoder, *names)
+    vae, vae_width = load_image_encoder("vae", args.vae, *names, "--vae") if args.vae else (None, width)
+    if width != vae_width:
+        raise UsageError(
+            f"--vae {args.vae}: it was trained on images {vae_width} wide, --encoder {width}: use its equal"
+        )
+
+    play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, source_img_width=width)
+    quantities, truth = replay(env, play, args.seed)
+    length = play.lengths + 1
+    first, episode = np.repeat(np.cumsum(length) - length, length), np.repeat(np.arange(len(length)), length)
+    whole = np.flatnonzero(np.arange(len(first)) - first >= FRAMES - 1)  # stacks of four frames
+    rows, truth, episode = stack_rows(first[whole], whole), truth[whole], episode[whole]
+    moving = truth.std(0) > STILL
+    if len(np.unique(episode)) < 5:
+        raise UsageError(
+            f"--steps {args.steps}: these are {len(play.lengths)} episodes: use at least 5 longer than 3 steps"
+        )
+
+    seen = {f"DynE ({encoder.width})": embed(encoder, play.frames, rows)}
+    if vae:
+        codes = embed(vae, play.frames, np.arange(len(play.frames))[:, None])
+        seen[f"VAE ({FRAMES} x {vae.width})"] = codes[rows].reshape(len(rows), -1)
+    seen[f"pixels ({FRAMES} x {SMALL} x {SMALL})"] = shrink(play.frames, rows)
+    found = {name: probe(inputs, truth[:, moving], episode) for name, inputs in seen.items()}
+    columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
+    table = pd.DataFrame(
+        [(env_id, name, quantity, r2) for name, of in found.items() for quantity, r2 in zip(columns, of, strict=True)],
+        columns=COLUMNS,
+    )
+    print(table.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
+    folder = image_encoder_path("pixels", args.encoder, *names).parent
+    write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
+    chart(table).save(str(folder / "probe.png"), scale_factor=2)
+    print(f"{folder / 'probe.png'}: R² on {round(HELD_OUT * len(play.lengths))} held-out episodes")
+
+
+if __name__ == "__main__":
+    run(main)

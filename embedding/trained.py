@@ -1,0 +1,77 @@
+"""Finding what was trained: by the name it was given, its folder or its file."""
+
+from pathlib import Path
+
+from embedding.checkpoint import CheckpointError
+from embedding.flags import UsageError, folder_of
+from embedding.pixel_models import load_pixel_embedding, load_vae
+from envs.pixels import FRAMES
+
+# Encoders of images: the script that trains them, how they are read, the frames that they see at once.
+IMAGE_ENCODERS = {
+    "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder), FRAMES),
+    "vae": ("main_vae.py", lambda path: (found := load_vae(path), found.encoder), 1),
+}
+
+
+def trained_file(file, flag, name, parent, command):
+    """The file that a flag names.
+
+    Args:
+        file: encoder.pt or decoder.pt.
+        flag, name: the flag and its value: the name of a training, the file, or the folder that it is in.
+        parent: folder of named trainings.
+        command: that trains one.
+    Raises:
+        UsageError: there is no such file.
+    """
+    if name.endswith(".pt") or "/" in name:
+        path, way_out = Path(name), f"give the {file} of a training, or its folder"
+        path = path / file if path.is_dir() else path
+    else:
+        path = Path(parent).absolute() / name / file
+        way_out = f"train it with {command}" + ("" if name == "default" else f" --name {name}")
+    if not path.is_file():
+        raise UsageError(f"{flag} {name}: there is no {path}: {way_out}")
+    return path
+
+
+def image_encoder_path(kind, name, env_name, env_id, results_dir, flag="--encoder"):
+    """The encoder.pt that a flag names; arguments and errors as for `load_image_encoder`."""
+    parent = Path(results_dir) / f"{folder_of(env_id)}-{kind}"
+    command = f"python embedding/{IMAGE_ENCODERS[kind][0]} --env {env_name}"
+    return trained_file("encoder.pt", flag, name, parent, command)
+
+
+def load_image_encoder(kind, name, env_name, env_id, results_dir, flag="--encoder"):
+    """Loads a frozen encoder of images.
+
+    Args:
+        kind: pixels (DynE's e_s, of stacks of frames) or vae (of one frame).
+        name: the value of `flag`: the name of a training, its folder, or its encoder.pt.
+        env_name, env_id: the environment that it is to see, as it was named and its id.
+        results_dir: where named trainings are looked for.
+        flag: the flag that is named if it will not do.
+    Returns:
+        the `ImageEncoder`, and the width of the images that it was trained on.
+    Raises:
+        UsageError: there is none, with the command that trains it, or it does not fit.
+    """
+    script, load, frames = IMAGE_ENCODERS[kind]
+    path = image_encoder_path(kind, name, env_name, env_id, results_dir, flag)
+    try:
+        found, encoder = load(path)
+    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
+        reason = error if isinstance(error, CheckpointError) else f"{path} is not of this version, or of other images"
+        raise UsageError(f"{flag} {name}: {reason}: train it anew with embedding/{script}") from error
+    if found.env_id != env_id:
+        raise UsageError(
+            f"{flag} {name}: it was trained on images of {found.env_id}, not of {env_id}: train one with "
+            f"python embedding/{script} --env {env_name}"
+        )
+    if encoder.channels != 3 * frames:
+        raise UsageError(
+            f"{flag} {name}: it sees {encoder.channels // 3} frames at once, not {frames}: train it anew with "
+            f"embedding/{script}"
+        )
+    return encoder, found.source_img_width

@@ -69,7 +69,7 @@ def peer(args, device):
 
 def floor(agent, batch, device):
     """The matrix products of an agent's updates."""
-    sizes = agent.state_dim, agent.actions.dim, agent.critic.mlp.weights[0].shape[1]
+    sizes = agent.state_shape[0], agent.actions.dim, agent.critic.mlp.weights[0].shape[1]
     return TD3Floor(sizes, agent.num_seeds, batch, agent.policy_freq, device)
 
 

@@ -2,7 +2,8 @@
 
 The notebook rl_plots.ipynb and the scripts plot_runs.py and publish.py share these functions. Curves are long-form
 frames of one evaluation a row, with the columns of `CURVES`: environment id, method, name of the run or variant, seed,
-environment steps of the policy, mean return of the evaluation's episodes.
+environment steps (where an encoder of images was pretrained, its random play included), mean return of the evaluation's
+episodes.
 """
 
 import csv
@@ -39,8 +40,34 @@ COLORS = {
 # Where a method has several names, the further ones take these.
 NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
 
-# Returns read off the authors' released plots (2 seeds), after so many steps.
-AUTHORS = {"ReacherVertical-v2": {"TD3": {50_000: -9}, "DynE-TD3": {50_000: -8}}}
+FROM_PIXELS = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3", "Pixel-TD3"]
+PRETRAINED = FROM_PIXELS[:3]  # their encoders have seen PRETRAINING random steps of the same environment
+PRETRAINING = 100_000
+
+# Returns read off the authors' released plots (from states 2 seeds, from pixels 8), after so many steps; from pixels
+# those of pretraining are among them.
+_READ = (400_000, 1_000_000, 3_000_000)
+AUTHORS = {
+    "ReacherVertical-v2": {
+        "TD3": {50_000: -9},
+        "DynE-TD3": {50_000: -8},
+        "SA-DynE-TD3": dict(zip(_READ, (-9.0, -8.1, -7.5), strict=True)),
+        "S-DynE-TD3": dict(zip(_READ, (-9.2, -7.8, -6.8), strict=True)),
+        "VAE-TD3": dict(zip(_READ, (-23.5, -21.3, -19.8), strict=True)),
+        "Pixel-TD3": dict(zip(_READ[:2], (-26, -27), strict=True)),  # below -30 at the third
+    },
+    "ReacherTurn-v2": {
+        "SA-DynE-TD3": dict(zip(_READ, (-145, -113, -88), strict=True)),
+        "S-DynE-TD3": dict(zip(_READ, (-194, -156, -110), strict=True)),
+        "VAE-TD3": dict(zip(_READ, (-220, -224, -212), strict=True)),
+        "Pixel-TD3": dict(zip(_READ, (-248, -272, -272), strict=True)),
+    },
+    "ReacherPush-v2": {
+        "SA-DynE-TD3": dict(zip(_READ, (-161, -138, -124), strict=True)),
+        "S-DynE-TD3": dict(zip(_READ, (-173, -170, -187), strict=True)),
+        "VAE-TD3": dict(zip(_READ, (-209, -208, -222), strict=True)),
+    },  # Pixel-TD3: below -300
+}
 # The returns that the authors' plots of methods from states span.
 AUTHORS_RANGE = {
     "ReacherVertical-v2": (-20, -5),
@@ -67,7 +94,7 @@ def results_dir():
 
 def load_published(results):
     """The curves in `results`/published/**/*.csv, named `published`; raises `UsageError` if there are none."""
-    return _load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES]
+    return with_pretraining(_load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES])
 
 
 def load_ablations(results):
@@ -93,11 +120,19 @@ def load_runs(results):
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:
         raise UsageError(f"{results}: no evaluations in it: rl/<env>/<method>/<name>/seed_<n>/eval.csv are looked for")
-    return pd.concat(runs, ignore_index=True)
+    return with_pretraining(pd.concat(runs, ignore_index=True))
+
+
+def with_pretraining(curves):
+    """The same curves, the steps of methods that pretrain counted from the first one of their random play."""
+    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(PRETRAINED))
 
 
 def load_run(run):
-    """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet."""
+    """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet.
+
+    Steps are the policy's own.
+    """
     env, method, name = Path(run).absolute().parts[-3:]
     files = seed_files(run).items()
     seeds = [read_csv(file, EVAL_COLUMNS, growing=True).assign(seed=seed) for seed, file in files]
@@ -242,12 +277,13 @@ def series_of(curves):
 # ---- drawing ----
 
 
-def figure(curves, bin_width=None):
+def figure(curves, bin_width=None, until=None):
     """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
 
     Args:
         curves: a frame of `CURVES`.
         bin_width: see `summarize`.
+        until: the step that axes end at; None: the last of each environment.
     """
     colors, further = {}, 0
     for (method, _), label in series_of(curves).items():
@@ -257,7 +293,7 @@ def figure(curves, bin_width=None):
             colors[label] = NAME_COLORS[further % len(NAME_COLORS)]
             further += 1
     summaries = summarize(curves, bin_width).groupby("env", sort=False)
-    panels = [_panel(number, summary, colors) for number, (_, summary) in enumerate(summaries)]
+    panels = [_panel(number, summary, colors, until) for number, (_, summary) in enumerate(summaries)]
     chart = alt.concat(*panels, columns=3)
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
     views = [view for param in chart.params if param.name.startswith("near") for view in param.views]
@@ -272,9 +308,9 @@ def figure(curves, bin_width=None):
     )
 
 
-def _panel(number, summary, colors):
+def _panel(number, summary, colors, until):
     """One environment's layers: bands, lines, points that tell their numbers, and the authors' diamonds."""
-    env, last = summary.env.iloc[0], summary.steps.max()
+    env, last = summary.env.iloc[0], until or summary.steps.max()
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
     returns = alt.Scale(domain=_returns_shown(summary), nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
@@ -322,7 +358,7 @@ def _returns_shown(summary):
     later = summary[summary.steps >= summary.steps.max() / 10]
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
-    if authors:
+    if authors and not set(summary.method) & set(FROM_PIXELS):
         if later.groupby("series")["mean"].last().between(*authors).all():
             return list(authors)
         low, high = min(low, authors[0]), max(high, authors[1])

@@ -24,7 +24,7 @@ AGENTS = {"DynE-TD3": DynETD3, "TD3": TD3, "random-DynE": None, "random": None}
 FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}
 
 
-def parse():
+def parse(args=None):
     """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], list(AGENTS), eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
@@ -35,7 +35,7 @@ def parse():
         help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
-    args = parser.parse_args()
+    args = parser.parse_args(args)
     args.eval_freq = args.eval_freq or (PIXELS_EVAL_FREQ if args.pixels else EVAL_FREQ)
     if args.decoder is None and (not args.pixels or args.source_env):
         args.decoder = "default"

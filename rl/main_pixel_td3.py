@@ -17,10 +17,15 @@ from rl.state_spaces import FrameStates
 from rl.training import Experiment
 
 
-def main():
+def parse(args=None):
+    """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], ["Pixel-TD3"], PIXELS_EVAL_FREQ, 10_000)
     add_pixel_flags(parser)
-    args = parser.parse_args()
+    return parser.parse_args(args)
+
+
+def main():
+    args = parse()
     keep_freed_memory()
 
     def actions(env):

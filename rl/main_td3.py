@@ -12,8 +12,13 @@ from rl.td3 import TD3
 from rl.training import Experiment
 
 
+def parse(args=None):
+    """Returns the flags of this script."""
+    return training_parser(__doc__.splitlines()[0], ["TD3", "random"]).parse_args(args)
+
+
 def main():
-    args = training_parser(__doc__.splitlines()[0], ["TD3", "random"]).parse_args()
+    args = parse()
 
     def actions(env):
         return RawActions(env.action_space.low, env.action_space.high)

@@ -14,10 +14,15 @@ from rl.td3 import TD3
 from rl.training import Experiment
 
 
-def main():
+def parse(args=None):
+    """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], ["VAE-TD3"], PIXELS_EVAL_FREQ, 10_000)
     add_encoder_flag(parser, "main_vae.py")
-    args = parser.parse_args()
+    return parser.parse_args(args)
+
+
+def main():
+    args = parse()
 
     def actions(env):
         return RawActions(env.action_space.low, env.action_space.high)

@@ -19,11 +19,26 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+import embedding.main
+import embedding.main_pixels
+import embedding.main_vae
+import rl.main_dyne
+import rl.main_pixel_td3
+import rl.main_td3
+import rl.main_vae_td3
 from embedding.checkpoint import write_atomically
 from embedding.flags import REPOSITORY, Parser, UsageError, folder_name, run
-from embedding.main import parse
+from embedding.trained import image_encoder_path
 from rl.curves import ABLATION, PUBLISHED, load_run, seed_files
-from rl.flags import decoder_path, training_parser
+from rl.flags import decoder_path
+
+# What trains a method; TD3 and random policies may also come from main_dyne.py.
+SCRIPTS = {
+    **dict.fromkeys(["TD3", "random"], rl.main_td3),
+    **dict.fromkeys(["DynE-TD3", "random-DynE", "S-DynE-TD3", "SA-DynE-TD3"], rl.main_dyne),
+    "VAE-TD3": rl.main_vae_td3,
+    "Pixel-TD3": rl.main_pixel_td3,
+}
 
 
 def main():
@@ -104,46 +119,66 @@ def last_evaluation(flags):
 
 
 def rebuild_commands(method, of_seeds):
-    """The commands that made a run, from the flags of its seeds: those of its decoders first.
+    """The commands that made a run, from the flags of its seeds: those of its decoders and encoders first.
 
     Seeds that agree in all other flags are told by one command for each row of consecutive seeds.
 
     Raises:
         UsageError: the flags of this method do not tell its script.
     """
-    if method not in ("TD3", "DynE-TD3", "random", "random-DynE") or of_seeds[0].get("pixels"):
+    script = SCRIPTS.get(method)
+    if script is None:
         raise UsageError(f"--command: the flags of {method} do not tell its script: give the command that made the run")
-    script, policy = ("rl/main_dyne.py", "DynE-TD3") if "decoder" in of_seeds[0] else ("rl/main_td3.py", "TD3")
-    defaults = vars(training_parser("", [policy]).parse_args([]))
-    decoders, groups = [], {}
+    if script is rl.main_td3 and "decoder" in of_seeds[0]:
+        script = rl.main_dyne
+    name = f"rl/{Path(script.__file__).name}"
+    defaults = vars(script.parse(["--pixels"] if of_seeds[0].get("pixels") else [])) | {"pixels": False}
+    trainings, groups = [], {}
     for flags in of_seeds:
-        if "DynE" in method:
-            decoders.append(decoder_command(flags))
-        groups.setdefault(command(script, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
-    commands = list(dict.fromkeys(decoders))
+        trainings += training_commands(method, flags)
+        groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
+    commands = list(dict.fromkeys(trainings))
     for group in groups.values():
         seeds = {flags["seed"] for flags in group}
         for first in sorted(seed for seed in seeds if seed - 1 not in seeds):
             count = next(count for count in range(1, len(seeds) + 1) if first + count not in seeds)
-            commands.append(command(script, {**group[0], "seed": first, "num_seeds": count}, defaults))
+            commands.append(command(name, {**group[0], "seed": first, "num_seeds": count}, defaults))
     return commands
 
 
-def decoder_command(flags):
-    """The command that trained a run's decoder, or a remark that what tells it is gone."""
-    env_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
+def training_commands(method, flags):
+    """The commands that trained a run's encoder of images and its decoder, or remarks that what tells them is gone."""
+    env_id = flags["env_name"].rpartition(":")[2]
+    found, kind = [], "pixels" if flags.get("pixels") else "vae" if method == "VAE-TD3" else None
     try:
-        decoder = decoder_path(argparse.Namespace(**flags), env_id)
+        if kind:
+            named = flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
+            found.append(training_command(image_encoder_path(kind, *named)))
     except UsageError:
-        return f"(the decoder {flags['decoder']} is not there any more)"
-    notes = decoder.with_name("decoder.txt")
+        found.append(f"(the encoder {flags['encoder']} is not there any more)")
+    try:
+        if method in ("DynE-TD3", "random-DynE", "SA-DynE-TD3"):
+            source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
+            found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
+    except UsageError:
+        found.append(f"(the decoder {flags['decoder']} is not there any more)")
+    return found
+
+
+def training_command(path):
+    """The command that trained the encoder or decoder in the file `path`."""
+    notes = path.with_suffix(".txt")
     try:
         if notes.is_file():
             (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
             return line.removeprefix("command:").strip()
-        return command("embedding/main.py", json.loads(decoder.with_name("opt.json").read_text()), vars(parse([])))
+        flags = json.loads(path.with_name("opt.json").read_text())
+        script = embedding.main
+        if "likelihood" in flags:
+            script = embedding.main_pixels if "traj_len" in flags else embedding.main_vae
+        return command(f"embedding/{Path(script.__file__).name}", flags, vars(script.parse([])))
     except (OSError, ValueError):
-        return f"(there is no opt.json any more beside the decoder {decoder})"
+        return f"(there is no opt.json any more beside {path})"
 
 
 def command(script, flags, defaults):

@@ -5,12 +5,19 @@ import math
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+import embedding.main_pixels
+import embedding.main_vae
+import rl.main_dyne
+import rl.main_pixel_td3
+import rl.main_td3
+import rl.main_vae_td3
 from embedding.flags import REPOSITORY, UsageError, run
 from rl import curves, plot_runs, publish
 
@@ -306,10 +313,36 @@ def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
 
 
 def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
-    parser = publish.training_parser("", ["TD3"])
-    flags = vars(parser.parse_args(["--tensorboard", "--tau", "0.01", "--num_seeds", "3", "--start_timesteps", "5"]))
-    words = shlex.split(publish.command("rl/main_td3.py", flags, vars(parser.parse_args([]))))
-    assert words[:2] == ["python", "rl/main_td3.py"] and vars(parser.parse_args(words[2:])) == flags
+    given = ["--tensorboard", "--tau", "0.01", "--num_seeds", "3", "--start_timesteps", "5"]
+    for script in (rl.main_td3, rl.main_dyne, rl.main_vae_td3, rl.main_pixel_td3):
+        flags = vars(script.parse(given))
+        words = shlex.split(publish.command("rl/x.py", flags, vars(script.parse([]))))
+        assert words[:2] == ["python", "rl/x.py"] and vars(script.parse(words[2:])) == flags
+
+
+@pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
+def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
+    script = publish.SCRIPTS[method]
+    given = ["--pixels", "--policy_name", method.removeprefix("SA-").removeprefix("S-")] * ("DynE" in method)
+    encoder = ["--encoder", "mine"] * (method != "Pixel-TD3")
+    flags = vars(script.parse([*given, *encoder, "--env", ENV, "--results_dir", str(tmp_path), "--num_seeds", "2"]))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    assert again == {**flags, "seed": 3, "results_dir": again["results_dir"]}
+    assert len(commands) == {"S-DynE-TD3": 2, "SA-DynE-TD3": 3, "VAE-TD3": 2, "Pixel-TD3": 1}[method]
+    if method == "Pixel-TD3":
+        return
+    assert commands[0] == "(the encoder mine is not there any more)"
+    kind, trainer = ("vae", embedding.main_vae) if method == "VAE-TD3" else ("pixels", embedding.main_pixels)
+    folder = tmp_path / f"{ENV}-{kind}" / "mine"
+    folder.mkdir(parents=True)
+    for name in ("encoder.pt", "decoder.pt"):
+        (folder / name).touch()
+    trained = vars(trainer.parse(["--name", "mine", "--epochs", "7"]))
+    (folder / "opt.json").write_text(json.dumps(trained))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    name = Path(trainer.__file__).name
+    assert commands[:-1] == [f"python embedding/{name} --env_name {ENV} --epochs 7 --name mine"]
 
 
 def test_a_last_evaluation_is_where_the_loop_makes_it():

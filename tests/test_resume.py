@@ -13,6 +13,7 @@ from scripts import listing
 import embedding.main
 import rl.main_dyne
 import rl.main_td3
+import rl.state_spaces
 from embedding import checkpoint
 from embedding.run_folder import RunFolder
 
@@ -216,14 +217,12 @@ def test_a_folder_in_use_is_refused(train):
 def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(train, monkeypatch):
     """Seed 1's environment returns NaN from its 150th step on; seeds 0 and 2 are what they would have been."""
     undisturbed, _ = train("Pendulum-v1", "TD3", "undisturbed", max_timesteps=300, num_seeds=3)
-    import rl.training
-
-    made, original = [], rl.training.make_env
+    made, original = [], rl.state_spaces.make_env
 
     def make_env(*args, **kwargs):
         env = original(*args, **kwargs)
         made.append(env)
-        if len(made) == 3:  # the first is looked at, then come the seeds'
+        if len(made) == 2:  # seed 1's
             steps, step = [], env.step
 
             def broken(action):
@@ -234,7 +233,7 @@ def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(train, monkeypatc
             env.step = broken
         return env
 
-    monkeypatch.setattr(rl.training, "make_env", make_env)
+    monkeypatch.setattr(rl.state_spaces, "make_env", make_env)
     folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=300, num_seeds=3)
     assert ran.code == 3 and "seed 1" in ran.err and "step 150" in ran.err and "observation" in ran.err
     for seed in (0, 2):

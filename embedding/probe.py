@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from embedding.checkpoint import write_atomically
-from embedding.data import episode_seed
+from embedding.data import episode_seed, random_play
 from embedding.flags import REPOSITORY, Parser, UsageError, make_env, non_negative_int, positive_int, run
 from embedding.pixel_data import load_pixel_play, take_frames
 from embedding.trained import image_encoder_path, load_image_encoder
@@ -28,6 +28,7 @@ from envs.pixels import FRAMES, SIZE, stack_rows
 HELD_OUT = 0.2  # share of the episodes that R^2 is of
 CHOSEN_ON = 0.2  # share of the others that the weight of the penalty is chosen on
 PENALTIES = 10.0 ** np.arange(-3, 6)  # on standardised inputs
+LEAST = 5  # episodes that can be shared out
 SMALL = 16  # width of the images that are probed themselves, pixels
 BATCH = 128
 STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
@@ -182,6 +183,11 @@ def main():
             f"--vae {args.vae}: it was trained on images {vae_width} wide, --encoder {width}: use its equal"
         )
 
+    whole = (random_play(env, args.steps, args.seed).lengths >= FRAMES).sum()
+    if whole < LEAST:
+        raise UsageError(
+            f"--steps {args.steps}: that is {whole} episodes of {FRAMES} steps or more: use at least {LEAST}"
+        )
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, source_img_width=width)
     quantities, truth = replay(env, play, args.seed)
     length = play.lengths + 1
@@ -189,10 +195,6 @@ def main():
     whole = np.flatnonzero(np.arange(len(first)) - first >= FRAMES - 1)  # stacks of four frames
     rows, truth, episode = stack_rows(first[whole], whole), truth[whole], episode[whole]
     moving = truth.std(0) > STILL
-    if len(np.unique(episode)) < 5:
-        raise UsageError(
-            f"--steps {args.steps}: these are {len(play.lengths)} episodes: use at least 5 longer than 3 steps"
-        )
 
     seen = {f"DynE ({encoder.width})": embed(encoder, play.frames, rows)}
     if vae:

@@ -13,6 +13,8 @@ import torch
 from scripts import EVALUATE, SHORT, TD3, listing
 
 import embedding.main
+import embedding.main_pixels
+import embedding.main_vae
 from embedding.flags import run
 
 TINY_EMBEDDING = {"steps": 1000, "epochs": 1, "epoch_size": 256, "decoder_epochs": 1, "decoder_batches": 8}
@@ -83,6 +85,21 @@ def tiny(tmp_path_factory):
     for env_id in ("ReacherVertical-v2", "Hopper-v5", "Pendulum-v1"):
         ran = _call(embedding.main.main, env=env_id, results_dir=results, **TINY_EMBEDDING)
         assert ran.code == 0, ran.err
+    return results
+
+
+TINY_IMAGES = {"steps": 60, "source_img_width": 64, "epochs": 1, "epoch_size": 8, "batch_size": 4}
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory):
+    """Results folder with hardly trained embeddings of images, DynE's and the VAE's; not to be written to."""
+    results = tmp_path_factory.mktemp("embeddings_of_images")
+    for env in ("ReacherVertical-v2", "toy_pixel_envs:Dot-v0"):
+        decoder = {"decoder_epochs": 1, "decoder_batches": 4, "traj_len": 4}
+        for main, flags in ((embedding.main_pixels.main, decoder), (embedding.main_vae.main, {})):
+            ran = _call(main, env=env, results_dir=results, **TINY_IMAGES, **flags)
+            assert ran.code == 0, ran.err
     return results
 
 

@@ -11,15 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
+import toy_pixel_envs  # noqa: F401  (likewise)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import embedding.evaluate
 import embedding.main
+import embedding.main_pixels
+import embedding.main_vae
+import embedding.probe
 import rl.evaluate
 import rl.list_runs
 import rl.main_dyne
+import rl.main_pixel_td3
 import rl.main_td3
+import rl.main_vae_td3
 import rl.plot_runs
 import rl.publish
 from embedding import flags
@@ -27,7 +33,11 @@ from embedding import flags
 MAINS = [
     *(embedding.main.main, embedding.evaluate.main, rl.main_td3.main, rl.main_dyne.main),
     *(rl.evaluate.main, rl.list_runs.main, rl.plot_runs.main, rl.publish.main),
+    *(embedding.main_pixels.main, embedding.main_vae.main, embedding.probe.main),
+    *(rl.main_pixel_td3.main, rl.main_vae_td3.main),
 ]
+# What scripts are called with that need images.
+DRAWN = dict.fromkeys(MAINS[-5:], "toy_pixel_envs:Dot-v0") | {embedding.probe.main: "ReacherVertical-v2"}
 RUN = "rl/Pendulum-v1/TD3/existing"
 
 # What is not drawn is given these values, so that a run is short; what is drawn and may make a run long is drawn from a
@@ -46,6 +56,7 @@ SHORT = {
     "episodes": 1,
     "video_episodes": 1,
     "env_name": "Pendulum-v1",
+    "source_img_width": 64,
 }
 SMALL = {
     "steps": [3, 250],
@@ -77,12 +88,15 @@ LARGE = ["10000000000000", "1e14", str(2**53), str(2**64), "1e400", "9" * 400]
 FLOATS = ["0", "-1", "1e-300", "1e-3", "0.5", "1", "1e5", "1e300", "nan", "inf", "-inf"]
 IDS = [
     *("Pendulum-v1", "ReacherVertical-v2", "toy_envs:Walk-v0", "toy_envs:WalkShort-v0", "toy_envs:WalkBreaks-v0"),
+    *("toy_pixel_envs:Dot-v0", "toy_pixel_envs:DotGray-v0", "toy_pixel_envs:DotShort-v0"),
     *("CartPole-v1", "Hopper-v2", "Blackjack-v1", "Nope-v0", ":", "a:b", "os:x-v0", "embedding.main:x-v1", "x/y-v0"),
 ]
 TEXTS = {
     "env_name": IDS,
     "source_env": IDS,
     "decoder": ["default", "existing", "here", "missing", "missing.pt", "damaged.pt", ".", "/", "results"],
+    "encoder": ["default", "missing", "missing.pt", "damaged.pt", "results/Dot-v0-vae/default", ".", "results"],
+    "vae": ["default", "missing", "results/Dot-v0-pixels/default", "damaged.pt"],
     "results_dir": ["results", ".", "file", "file/x", "/proc", "new", "new/deep", "x" * 300, "~"],
     "device": ["cpu", "cuda", "cuda:7", "cpu:1", "cuda:x", "mps", "meta", "gpu"],
     "name": ["existing", "a", "a.b", "..", "a/b", "-", "x" * 255],
@@ -129,7 +143,7 @@ def values_of(action):
     """A strategy for the text given to one argument."""
     name = action.dest
     if action.choices:
-        return mostly(st.sampled_from(list(action.choices)))
+        return mostly(st.sampled_from([str(choice) for choice in action.choices]))
     if action.type in (flags.positive_int, flags.non_negative_int):
         small = [str(value) for value in SMALL.get(name, [])] or WHOLE
         refused = ["0", "-1", "2.5", "1e-3", "nan"] if action.type is flags.positive_int else ["-1", "2.5", "nan"]
@@ -150,7 +164,7 @@ def command_lines(draw):
         name = action.dest
         if action not in chosen:
             if name in SHORT:
-                words += [f"--{name}", str(SHORT[name])]
+                words += [f"--{name}", str(DRAWN.get(main, SHORT[name]) if name == "env_name" else SHORT[name])]
             elif name == "folder":
                 words += ["results/Pendulum-v1/default"]
             elif name in ("run", "runs"):
@@ -174,13 +188,16 @@ def command_lines(draw):
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory, call, tiny):
+def world(tmp_path_factory, call, tiny, tiny_images):
     """A folder with decoders, a finished run, a damaged one, and files in the way."""
     folder = tmp_path_factory.mktemp("world")
     for env_id in ("Pendulum-v1", "ReacherVertical-v2"):
         (folder / "results" / env_id / "default").mkdir(parents=True)
         for name in ("encoder.pt", "decoder.pt"):
             shutil.copy(tiny / env_id / "default" / name, folder / "results" / env_id / "default")
+    for kind in ("pixels", "vae"):
+        for env_id in ("Dot-v0", "ReacherVertical-v2"):
+            shutil.copytree(tiny_images / f"{env_id}-{kind}", folder / "results" / f"{env_id}-{kind}")
     short = {name: SHORT[name] for name in ("env_name", "max_timesteps", "update_every", "eval_freq", "eval_episodes")}
     ran = call(rl.main_td3.main, results_dir=folder / "results", name="existing", **short, batch_size=8)
     assert ran.code == 0, ran.err

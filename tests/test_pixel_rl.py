@@ -1,11 +1,13 @@
 """Agents that see images: state spaces, the replay of frames, the networks of Pixel-TD3, and the scripts."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
+from conftest import TINY_IMAGES
 from same_runs import assert_same
 from scripts import listing
 from torch import nn
@@ -385,27 +387,15 @@ def test_the_critic_sees_the_action_as_wide_as_the_features():
 # ---- scripts ----
 
 
-@pytest.fixture(scope="module")
-def encoders(tmp_path_factory, call):
-    """Results folder with hardly trained embeddings of images of Dot."""
-    results = tmp_path_factory.mktemp("encoders")
-    short = {"env": DOT, "steps": 40, "source_img_width": 64, "epochs": 1, "epoch_size": 8, "batch_size": 4}
-    decoder = {"decoder_epochs": 1, "decoder_batches": 4, "traj_len": 4}
-    for main, flags in ((embedding.main_pixels.main, decoder), (embedding.main_vae.main, {})):
-        ran = call(main, results_dir=results, **short, **flags)
-        assert ran.code == 0, ran.err
-    return results
-
-
 @pytest.fixture
-def train(call, encoders, tmp_path):
+def train(call, tiny_images, tmp_path):
     """Runs a method shortly; returns the run's folder and how the call ended."""
 
     def run(method, *arguments, name="default", **flags):
         main, own = METHODS[method]
         if main is not PIXEL_TD3:
             kind = "vae" if main is VAE_TD3 else "pixels"
-            own = {**own, "encoder": encoders / f"Dot-v0-{kind}" / "default"}
+            own = {**own, "encoder": tiny_images / f"Dot-v0-{kind}" / "default"}
         if main is DYNE:
             arguments = ("--pixels", *arguments)
         ran = call(main, *arguments, name=name, results_dir=tmp_path, **{**SHORT, **own, **flags})
@@ -499,7 +489,7 @@ def refuse(train, tmp_path):
     return refused
 
 
-def test_encoders_that_are_not_there(refuse, encoders, tmp_path):
+def test_tiny_images_that_are_not_there(refuse, tiny_images, tmp_path):
     command = "train it with python embedding/main_pixels.py --env toy_pixel_envs:Dot-v0"
     refuse("S-DynE-TD3", ["--encoder default: there is no", command], encoder="default")
     refuse("SA-DynE-TD3", ["--encoder mine: there is no", f"{command} --name mine"], encoder="mine")
@@ -507,8 +497,8 @@ def test_encoders_that_are_not_there(refuse, encoders, tmp_path):
     refuse("VAE-TD3", ["there is no", "give the encoder.pt"], encoder=tmp_path / "nothing.pt")
 
 
-def test_encoders_of_another_kind_environment_or_stack(refuse, encoders, tmp_path):
-    pixels, vae = (encoders / f"Dot-v0-{kind}" / "default" for kind in ("pixels", "vae"))
+def test_tiny_images_of_another_kind_environment_or_stack(refuse, tiny_images, tmp_path):
+    pixels, vae = (tiny_images / f"Dot-v0-{kind}" / "default" for kind in ("pixels", "vae"))
     refuse("S-DynE-TD3", [f"--encoder {vae}", "vae", "train it anew with embedding/main_pixels.py"], encoder=vae)
     refuse("VAE-TD3", [f"--encoder {pixels}", "pixel encoder", "embedding/main_vae.py"], encoder=pixels)
     refuse("S-DynE-TD3", ["images of Dot-v0, not of DotShort-v0", "--env"], env="toy_pixel_envs:DotShort-v0")
@@ -521,8 +511,8 @@ def test_encoders_of_another_kind_environment_or_stack(refuse, encoders, tmp_pat
         refuse("S-DynE-TD3", words, encoder=damaged)
 
 
-def test_decoders_beside_the_encoder(refuse, train, encoders, tiny, tmp_path):
-    pixels = encoders / "Dot-v0-pixels" / "default"
+def test_decoders_beside_the_encoder(refuse, train, tiny_images, tiny, tmp_path):
+    pixels = tiny_images / "Dot-v0-pixels" / "default"
     alone = tmp_path / "encoder.pt"
     alone.write_bytes((pixels / "encoder.pt").read_bytes())
     refuse("SA-DynE-TD3", [f"--encoder {alone}", "name one with --decoder"], encoder=alone)
@@ -531,19 +521,15 @@ def test_decoders_beside_the_encoder(refuse, train, encoders, tiny, tmp_path):
     assert train("SA-DynE-TD3", encoder=alone, decoder=pixels)[1].code == 0
 
 
-def test_a_run_is_not_resumed_with_another_encoder(train, encoders, call, tmp_path):
-    assert train("S-DynE-TD3", max_timesteps=20)[1].code == 0
+def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp_path):
     other = tmp_path / "other"
-    short = {"env": DOT, "steps": 40, "source_img_width": 64, "epochs": 1, "epoch_size": 8, "batch_size": 4, "seed": 7}
-    flags = {"decoder_epochs": 1, "decoder_batches": 4, "results_dir": other}
-    assert call(embedding.main_pixels.main, **short, **flags).code == 0
-    own = encoders / "Dot-v0-pixels" / "default" / "encoder.pt"
-    whole = own.read_bytes()
-    try:
-        own.write_bytes((other / "Dot-v0-pixels" / "default" / "encoder.pt").read_bytes())
-        ran = train("S-DynE-TD3", "--resume")[1]
-    finally:
-        own.write_bytes(whole)
+    flags = {"decoder_epochs": 1, "decoder_batches": 4, "results_dir": other, "seed": 7}
+    assert call(embedding.main_pixels.main, env=DOT, **TINY_IMAGES, **flags).code == 0
+    moved = tmp_path / "encoder.pt"
+    shutil.copy(tiny_images / "Dot-v0-pixels" / "default" / "encoder.pt", moved)
+    assert train("S-DynE-TD3", max_timesteps=20, encoder=moved)[1].code == 0
+    shutil.copy(other / "Dot-v0-pixels" / "default" / "encoder.pt", moved)
+    ran = train("S-DynE-TD3", "--resume", encoder=moved)[1]
     assert ran.code == 2 and "what the policy is to see (embeddings of images, 100 wide)" in ran.err
 
 

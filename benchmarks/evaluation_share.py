@@ -7,10 +7,8 @@ evaluates and saves at its very start and saves again at its very end, so these 
 in a long run.
 """
 
-from collections import defaultdict
-
 from experiments import AGENTS, make_experiment
-from measure import Report, add_report_flags, now, temporary_folder
+from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
 from embedding.flags import Parser, choose_device, positive_int, run
 
@@ -29,35 +27,6 @@ def parse():
     parser.add_argument("--threads", type=positive_int, default=1, help="torch threads of this process")
     add_report_flags(parser)
     return parser.parse_args()
-
-
-class Stopwatch:
-    """Adds up the time spent in methods that it wraps.
-
-    A wrapped method that is called from another one counts for itself and not for its caller.
-
-    Attributes:
-        seconds: {label: seconds}.
-    """
-
-    def __init__(self, device):
-        self.seconds, self.device = defaultdict(float), device
-        self._inner = [0.0]  # of every call under way, the time spent in wrapped methods called from it
-
-    def wrap(self, owner, method, label):
-        """Times `owner.method` under `label` from now on."""
-        original = getattr(owner, method)
-
-        def timed(*args, **kwargs):
-            start = now(self.device)
-            self._inner.append(0.0)
-            result = original(*args, **kwargs)
-            elapsed = now(self.device) - start
-            self.seconds[label] += elapsed - self._inner.pop()
-            self._inner[-1] += elapsed
-            return result
-
-        setattr(owner, method, timed)
 
 
 def shares(num_seeds, args, device):

@@ -5,21 +5,29 @@ import contextlib
 import torch
 
 from embedding.decoder import ActionDecoder
+from embedding.pixel_models import STATE_DIM, VAE_DIM, ImageEncoder
+from envs.pixels import SOURCE_WIDTH
 from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
 from rl.flags import training_parser
+from rl.frame_replay import FrameReplay
+from rl.pixel_td3 import PixelTD3
+from rl.state_spaces import DynEStates, FrameStates, VAEStates
 from rl.td3 import TD3
 from rl.training import Experiment
 
 AGENTS = {"TD3": TD3, "DynE-TD3": DynETD3}
+FROM_PIXELS = {"S-DynE-TD3": TD3, "SA-DynE-TD3": DynETD3, "VAE-TD3": TD3, "Pixel-TD3": PixelTD3}
 K = 4
 
 
 def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
-    """An `Experiment` that has not begun, as rl/main_td3.py and rl/main_dyne.py make it.
+    """An `Experiment` that has not begun, as the scripts of rl/ make it.
 
     Args:
-        policy_name: TD3, or DynE-TD3 with a decoder of random weights for k = 4.
+        policy_name: a method; its decoder (k = 4) and its encoder of images have random weights.
+        env_name: environment.
+        num_seeds: N.
         results_dir: folder that its results go to.
         flags: others of its flags, `max_timesteps=5000`; defaults hold for the rest.
     """
@@ -29,11 +37,27 @@ def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
 
     def actions(env):
         low, high = env.action_space.low, env.action_space.high
-        if policy_name == "TD3":
+        if policy_name not in ("DynE-TD3", "SA-DynE-TD3"):
             return RawActions(low, high)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with _fixed_weights():
             return DynEActions(ActionDecoder(low, high, K, env_id=env.spec.id).requires_grad_(False), low, high)
 
+    def states(env, device):
+        if policy_name == "Pixel-TD3":
+            return FrameStates(SOURCE_WIDTH)
+        space, channels, width = (VAEStates, 3, VAE_DIM) if policy_name == "VAE-TD3" else (DynEStates, 12, STATE_DIM)
+        with _fixed_weights():
+            return space(ImageEncoder(channels, width).eval().requires_grad_(False), SOURCE_WIDTH, device)
+
+    replay_class = FrameReplay if policy_name == "Pixel-TD3" else None
     with contextlib.redirect_stdout(None):
-        return Experiment(args, actions, AGENTS[policy_name])
+        if policy_name in AGENTS:
+            return Experiment(args, actions, AGENTS[policy_name])
+        return Experiment(args, actions, FROM_PIXELS[policy_name], states, replay_class=replay_class)
+
+
+@contextlib.contextmanager
+def _fixed_weights():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

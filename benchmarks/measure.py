@@ -13,6 +13,7 @@ import shlex
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,35 @@ def alternate(contestants, rounds, device=None):
 def ratio(rates, peer):
     """The median over rounds of rates (rounds,) relative to those of a peer, round by round."""
     return float(np.median(rates / peer))
+
+
+class Stopwatch:
+    """Adds up the time spent in methods that it wraps.
+
+    A wrapped method that is called from another one counts for itself and not for its caller.
+
+    Attributes:
+        seconds: {label: seconds}.
+    """
+
+    def __init__(self, device):
+        self.seconds, self.device = defaultdict(float), device
+        self._inner = [0.0]  # of every call under way, the time spent in wrapped methods called from it
+
+    def wrap(self, owner, method, label):
+        """Times `owner.method` under `label` from now on."""
+        original = getattr(owner, method)
+
+        def timed(*args, **kwargs):
+            start = now(self.device)
+            self._inner.append(0.0)
+            result = original(*args, **kwargs)
+            elapsed = now(self.device) - start
+            self.seconds[label] += elapsed - self._inner.pop()
+            self._inner[-1] += elapsed
+            return result
+
+        setattr(owner, method, timed)
 
 
 # ---- reports ----

@@ -59,7 +59,6 @@ def drawn(args, report):
         together = args.steps / (time.monotonic() - begin)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
         play.frames = play.frames.clone()  # the folder goes
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # as the processes that draw have it
     contestants = {}
     for width in (SOURCE_WIDTH, SIZE):
         env = make_pixel_env(args.env_name, width)

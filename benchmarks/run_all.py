@@ -22,6 +22,7 @@ QUICK = {
     "evaluation_share": "--num_seeds 1 2 --batch_size 8 --steps 200",
     "embedding_stages": "--steps 1000 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 2 "
     "--peer_steps 300 --products 2 --rounds 2 --runs 1",
+    "pixel_agents": "--num_seeds 1 2 --batch_size 4 --block 10 --rounds 2",
     "pixels": "--steps 200 --episodes 1 --batch_size 4 --batches 2 --rounds 2",
 }
 RUNS = [

@@ -230,7 +230,6 @@ def _share_out(tasks, processes, progress):
 def _work(connection, layout, env_name, source_img_width, seed):
     """A process that draws: announces itself, then draws what it is sent until its parent is gone or has no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's own threads would only compete with the other processes
     with contextlib.suppress(EOFError, ConnectionError):
         steps = 0
         try:

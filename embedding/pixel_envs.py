@@ -1,5 +1,7 @@
 """Environments that are observed in pixels, made from what the command line names."""
 
+import os
+
 import gymnasium
 
 from embedding.flags import UsageError, make_env
@@ -33,6 +35,7 @@ def make_pixel_env(env_id, source_img_width=SOURCE_WIDTH, frames=FRAMES, flag="-
     way_out = "use an environment that draws rgb_array of a given width and height, as MuJoCo's do"
     if "rgb_array" not in make_env(env_id, flag).metadata.get("render_modes", []):
         raise UsageError(f"{flag} {env_id}: it has no pixels, no render mode rgb_array: {way_out}")
+    os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's own threads compete with the processes beside this one
     try:
         select_gl_backend()
         return PixelObservation(make_env(env_id, flag, render_mode="rgb_array", **size), frames)

@@ -11,18 +11,23 @@ import signal
 import subprocess
 import time
 
+import mujoco  # noqa: F401  (as processes.py does: its version stands in what is written)
 import numpy as np
 import pytest
 import torch
+import toy_pixel_envs  # noqa: F401  (registers its environments)
 from processes import ScriptProcess
 from same_runs import assert_same, contents
 from scripts import Malicious, listing
 
 import embedding.main
+import embedding.main_pixels
+import embedding.main_vae
 import rl.evaluate
 import rl.evaluation
 import rl.list_runs
 import rl.main_dyne
+import rl.main_pixel_td3
 import rl.main_td3
 from embedding import checkpoint
 from embedding.run_folder import CsvLog, RunFolder
@@ -31,25 +36,45 @@ from rl.replay_files import ReplayFiles
 
 MAINS = {
     "embedding/main.py": embedding.main.main,
+    "embedding/main_pixels.py": embedding.main_pixels.main,
+    "embedding/main_vae.py": embedding.main_vae.main,
     "rl/main_td3.py": rl.main_td3.main,
     "rl/main_dyne.py": rl.main_dyne.main,
+    "rl/main_pixel_td3.py": rl.main_pixel_td3.main,
 }
 POLICY = {"max_timesteps": 2000, "num_seeds": 2, "eval_freq": 500, "eval_episodes": 1, "batch_size": 20}
+DOT = {"env": "toy_pixel_envs:Dot-v0", "source_img_width": 64}
+IMAGES = {**DOT, "steps": 200, "epochs": 12, "epoch_size": 64, "batch_size": 8, "checkpoint_freq": 1}
 FLAGS = {
     "embedding/main.py": {"steps": 3000, "epochs": 20, "epoch_size": 10_000, "decoder_batches": 100},
     "rl/main_td3.py": {**POLICY, "env": "Hopper-v5", "checkpoint_freq": 100},
     "rl/main_dyne.py": {**POLICY, "checkpoint_freq": 100, "update_every": 50},
+    "rl/main_pixel_td3.py": {**POLICY, **DOT, "batch_size": 4},
+    "embedding/main_pixels.py": {**IMAGES, "decoder_epochs": 2, "decoder_batches": 20},
+    "embedding/main_vae.py": IMAGES,
+}
+FLAGS["rl/main_pixel_td3.py"] |= {
+    "max_timesteps": 400,
+    "checkpoint_freq": 20,
+    "update_every": 10,
+    "start_timesteps": 50,
 }
 FLAGS["embedding/main.py"] |= {"decoder_epochs": 10, "checkpoint_freq": 1}
 FEWER = {
     "embedding/main.py": {"epochs": 4, "decoder_epochs": 3},
+    "embedding/main_pixels.py": {"epochs": 4},
+    "embedding/main_vae.py": {"epochs": 4},
     "rl/main_td3.py": {"max_timesteps": 800},
     "rl/main_dyne.py": {"max_timesteps": 800},
+    "rl/main_pixel_td3.py": {"max_timesteps": 100},
 }
 FOLDERS = {
+    "embedding/main_pixels.py": "Dot-v0-pixels",
+    "embedding/main_vae.py": "Dot-v0-vae",
     "embedding/main.py": "ReacherVertical-v2",
     "rl/main_td3.py": "rl/Hopper-v5/TD3",
     "rl/main_dyne.py": "rl/ReacherVertical-v2/DynE-TD3",
+    "rl/main_pixel_td3.py": "rl/Dot-v0/Pixel-TD3",
 }
 scripts = pytest.mark.parametrize("script", list(MAINS))
 
@@ -153,15 +178,18 @@ def test_a_second_sigint_stops_at_once_and_loses_nothing(start, flags_of, tmp_pa
 # ---- full disks ----
 
 WRITES = {
-    "the checkpoint": (checkpoint, "save", ["rl/main_td3.py", "embedding/main.py"]),
+    "the checkpoint": (checkpoint, "save", ["rl/main_td3.py", "embedding/main.py", "embedding/main_vae.py"]),
     "csv": (CsvLog, "append", ["rl/main_td3.py", "embedding/main.py"]),
-    "the replay": (ReplayFiles, "append", ["rl/main_td3.py"]),
+    "the replay": (ReplayFiles, "append", ["rl/main_td3.py", "rl/main_pixel_td3.py"]),
     "the video": (rl.evaluation, "write_video", ["rl/main_dyne.py"]),
 }
 SHORT = {
+    "embedding/main_pixels.py": {"epochs": 2, "epoch_size": 16, "decoder_epochs": 2, "decoder_batches": 8},
+    "embedding/main_vae.py": {"epochs": 2, "epoch_size": 16},
     "embedding/main.py": {"epochs": 3, "epoch_size": 256, "decoder_epochs": 2, "decoder_batches": 8},
     "rl/main_td3.py": {"max_timesteps": 300, "eval_freq": 100},
     "rl/main_dyne.py": {"max_timesteps": 200, "eval_freq": 100, "render_freq": 100, "num_seeds": 1},
+    "rl/main_pixel_td3.py": {"max_timesteps": 60, "eval_freq": 20, "checkpoint_freq": 0},
 }
 
 
@@ -232,7 +260,7 @@ def test_a_disk_that_fills_up(script, start, flags_of, tmp_path, counts, full):
             code = process.wait()
             assert code in (0, 1, 2) and "Traceback" not in process.err, process.err
             counts[f"disks that were filled by {script}"] += code != 0
-            subprocess.run([*mount, "remount,size=64m", "none", disk], check=True)
+            subprocess.run([*mount, "remount,size=2g", "none", disk], check=True)
             process = start(script, flags, "--results_dir", disk, "--name", "parts", "--resume")
             assert process.wait() == 0, (attempt, process.err)
             assert_same(whole, disk / FOLDERS[script] / "parts")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 import mujoco  # noqa: F401  (as processes.py does: its version stands in what is written)
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
 from PIL import Image
-from processes import ScriptProcess
 from same_runs import assert_same
 from scripts import listing
 
@@ -167,29 +165,6 @@ def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypa
     assert_same(whole, parts)
     parts, ran = train(main, "parts", "--resume", precision=precision, epochs=4)
     assert ran.code == 0 and "is finished" in ran.out
-
-
-@pytest.mark.parametrize("script", ["embedding/main_pixels.py", "embedding/main_vae.py"])
-def test_kill_9_loses_nothing(train, script, tmp_path, counts):
-    main = PIXELS if "pixels" in script else VAE
-    flags = FLAGS[main] | {"epochs": 8, "checkpoint_freq": 1, "threads": 1}
-    whole, ran = train(main, "whole", **flags)
-    assert ran.code == 0, ran.err
-    words = [word for name, value in flags.items() for word in (f"--{name}", value)]
-    words += ["--results_dir", tmp_path, "--name", "parts", "--resume"]
-    parts = tmp_path / FOLDERS[main] / "parts"
-    for kill in range(2):
-        process = ScriptProcess(script, words, tmp_path / f"{kill}.txt")
-        end = time.monotonic() + 120
-        while not (parts / "checkpoint.pt").exists() and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        time.sleep(0.1)
-        process.kill()
-        counts[f"kills of {script}"] += 1
-    process = ScriptProcess(script, words, tmp_path / "last.txt")
-    assert process.wait() == 0, process.err
-    assert_same(whole, parts)
 
 
 @scripts

@@ -13,11 +13,17 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 EMBEDDING = "--steps 600 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 3"
 RL = "--max_timesteps 200 --eval_freq 100 --eval_episodes 1"
+IMAGES = "--steps 200 --source_img_width 64 --epochs 1 --epoch_size 8 --batch_size 4"
 SMALL = {
     "embedding/main.py": EMBEDDING,
     "embedding/evaluate.py": "",
+    "embedding/main_pixels.py": f"{IMAGES} --decoder_epochs 1 --decoder_batches 3",
+    "embedding/main_vae.py": IMAGES,
+    "embedding/probe.py": "--steps 600",
     "rl/main_td3.py": f"{RL} --num_seeds 2",
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
+    "rl/main_vae_td3.py": f"{RL} --num_seeds 2",
+    "rl/main_pixel_td3.py": f"{RL} --num_seeds 1 --batch_size 8 --source_img_width 64",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "rl/plot_runs.py": "",
     "rl/list_runs.py": "",

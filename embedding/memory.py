@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -52,6 +53,29 @@ def require_memory(parts, device):
         rest = f" of {_gigabytes(sum(parts.values()))} in all" if len(parts) > 1 else ""
         raise UsageError(
             f"{largest} take {_gigabytes(parts[largest])}{rest}, and {_gigabytes(free)} are free on {device}: use less"
+        )
+
+
+def require_disk(what, wanted, folder, pattern):
+    """Makes sure that the disk has room for files before they are written.
+
+    Args:
+        what: flags and what they take, as text.
+        wanted: bytes.
+        folder: where they will be; it need not be there yet.
+        pattern: of those files below the folder that are there already: they count.
+    Raises:
+        UsageError: there is no room.
+    """
+    parent = Path(folder).absolute()
+    while not parent.exists():
+        parent = parent.parent
+    there = sum(file.stat().st_blocks * 512 for file in Path(folder).glob(pattern))
+    free = shutil.disk_usage(parent).free
+    if wanted - there > free:
+        raise UsageError(
+            f"{what} take {_gigabytes(wanted - there)} on the disk, and {_gigabytes(free)} are free in {parent}: use fewer, "
+            "or another --results_dir"
         )
 
 

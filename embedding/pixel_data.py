@@ -14,7 +14,6 @@ import errno
 import fcntl
 import hashlib
 import json
-import shutil
 import warnings
 import zipfile
 import zlib
@@ -31,6 +30,7 @@ from embedding.checkpoint import write_atomically
 from embedding.data import RandomPlay, check_lengths, load_random_play, play_key, state_size
 from embedding.drawing import Layout, draw_all
 from embedding.flags import DISK_FULL, UsageError, folder_of, make_env
+from embedding.memory import require_disk
 from embedding.pixel_envs import make_pixel_env
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, stack_rows
 
@@ -123,7 +123,7 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
     key = json.dumps(pixel_key(env, steps, seed, source_img_width), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     folder = Path(results_dir) / folder_of(env.spec.id) / "data" / f"pixels-{digest}"
-    check_disk(folder, steps)
+    require_disk(f"--steps {steps}: its frames", steps * FRAME_BYTES, folder, "frames.*")
     if not (folder / HEADER).exists():
         make_pixel_env(env_name, source_img_width, flag="--env").close()  # refused before anything is written
     played = load_random_play(env, steps, seed, results_dir, k)
@@ -211,17 +211,3 @@ def _locked(folder):
             print(f"random play: another process draws into {folder}: waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def check_disk(folder, steps):
-    """Raises `UsageError` if the disk has no room for the frames of `steps` steps that are not in `folder` yet."""
-    parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    there = sum(file.stat().st_blocks * 512 for file in folder.glob("frames.*"))
-    wanted, free = steps * FRAME_BYTES - there, shutil.disk_usage(parent).free
-    if wanted > free:
-        raise UsageError(
-            f"--steps {steps}: its frames take {wanted / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free in {parent}: "
-            "use fewer, or another --results_dir"
-        )

@@ -1,15 +1,16 @@
-"""What a training run takes of memory, counted before it is taken."""
+"""What a training run takes of memory and of the disk, counted before it is taken."""
 
-from embedding.memory import require_memory
+from embedding.memory import require_disk, require_memory
 
 A_SEED = 40e6  # bytes: environments, networks, optimisers (30 MB measured on ReacherVertical)
 
 
-def check_memory(args, replay_class, bytes_a_row, state_space, action_dim, device):
-    """Prints what the replay will take once it is full; raises `UsageError` if memory for the run is not there.
+def check_memory(args, folder, replay_class, bytes_a_row, state_space, action_dim, device):
+    """Prints what the replay will take once it is full; raises `UsageError` if that or the rest of the run has no room.
 
     Args:
         args: the script's flags.
+        folder: the run's.
         replay_class: what its experience is kept in.
         bytes_a_row: that a sampled row takes in an update: activations and gradients.
         state_space, action_dim: of the policy.
@@ -29,4 +30,6 @@ def check_memory(args, replay_class, bytes_a_row, state_space, action_dim, devic
         },
         device,
     )
+    on_disk = f"--replay_size: {rows:,} rows of {seeds} seeds, kept for --resume,"
+    require_disk(on_disk, seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
     print(f"replay: {seeds * full / 1e9:.2f} GB on {device} once {rows:,} rows of {seeds} seeds are full")

@@ -58,7 +58,7 @@ class Experiment:
         replay_class = replay_class or Replay
         row_width = replay_class.row_width(self.states.shape, self.actions.dim)
         bytes_a_row = agent_class.bytes_a_row if agent_class else 0
-        check_memory(args, replay_class, bytes_a_row, self.states, self.actions.dim, self.device)
+        check_memory(args, self.folder, replay_class, bytes_a_row, self.states, self.actions.dim, self.device)
         self.seeds = list(range(args.seed, args.seed + args.num_seeds))
         self.stores = [SeedStore(self.folder, seed, row_width, args) for seed in self.seeds]
         for store in self.stores:

@@ -320,6 +320,25 @@ def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
         assert words[:2] == ["python", "rl/x.py"] and vars(script.parse(words[2:])) == flags
 
 
+def test_steps_of_pretraining_are_counted_where_there_was_any(tmp_path):
+    for method, first in (("SA-DynE-TD3", 100_000), ("VAE-TD3", 100_000), ("Pixel-TD3", 0), ("DynE-TD3", 0)):
+        run = write_run(tmp_path, [0], method)
+        drawn = curves.load_runs(tmp_path)
+        assert drawn[drawn.method == method].steps.tolist() == list(range(first, first + 10_001, 1000))
+        assert curves.load_run(run).steps.tolist() == list(range(0, 10_001, 1000))
+    chart = curves.figure(drawn, until=400_000).to_dict()
+    (panel,) = chart["concat"]
+    assert panel["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1.02 * 400_000]
+    diamonds = [values for values in chart["datasets"].values() if "source" in values[0]]
+    told = {(row["series"], row["steps"]): row["mean"] for row in diamonds[0]}
+    assert told == {
+        ("DynE-TD3", 50_000): -8,
+        ("SA-DynE-TD3", 400_000): -9.0,
+        ("VAE-TD3", 400_000): -23.5,
+        ("Pixel-TD3", 400_000): -26,
+    }
+
+
 @pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
 def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
     script = publish.SCRIPTS[method]

@@ -185,7 +185,7 @@ WRITES = {
 }
 SHORT = {
     "embedding/main_pixels.py": {"epochs": 2, "epoch_size": 16, "decoder_epochs": 2, "decoder_batches": 8},
-    "embedding/main_vae.py": {"epochs": 2, "epoch_size": 16},
+    "embedding/main_vae.py": {"epochs": 6, "epoch_size": 16},
     "embedding/main.py": {"epochs": 3, "epoch_size": 256, "decoder_epochs": 2, "decoder_batches": 8},
     "rl/main_td3.py": {"max_timesteps": 300, "eval_freq": 100},
     "rl/main_dyne.py": {"max_timesteps": 200, "eval_freq": 100, "render_freq": 100, "num_seeds": 1},

@@ -281,8 +281,8 @@ def test_whatever_determines_the_frames_is_part_of_the_key(tmp_path, drawn, monk
 
 
 def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
-    usage = embedding.pixel_data.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(embedding.pixel_data.shutil, "disk_usage", lambda _: usage._replace(free=40 * 12288 - 1))
+    usage = embedding.memory.shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(embedding.memory.shutil, "disk_usage", lambda _: usage._replace(free=40 * 12288 - 1))
     with pytest.raises(UsageError, match=r"--steps 40: its frames take 0.0 GB.* use fewer, or another --results_dir"):
         load(tmp_path / "x")
     assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 import embedding.main_pixels
 import embedding.main_vae
+import embedding.memory
 import rl.evaluate
 import rl.main_dyne
 import rl.main_pixel_td3
@@ -545,6 +546,18 @@ def test_images_beyond_memory(refuse):
     words = ["--replay_size: 1,000,000,000 rows of 1 seeds take 12", "GB", "free on cpu: use less"]
     refuse("Pixel-TD3", words, replay_size="1e9", max_timesteps="1e9")
     refuse("Pixel-TD3", ["--batch_size 1000000 of 1 seeds", "use less"], batch_size="1e6")
+
+
+def test_images_beyond_the_disk(refuse, train, monkeypatch, tmp_path):
+    usage = shutil.disk_usage(tmp_path)
+    rows = 40 * FrameReplay.row_width(None, 1) * 4
+    monkeypatch.setattr(embedding.memory.shutil, "disk_usage", lambda _: usage._replace(free=rows - 1))
+    refuse("Pixel-TD3", ["--replay_size: 40 rows of 1 seeds, kept for --resume, take 0.0 GB on the disk"])
+    assert train("S-DynE-TD3")[1].code == 0  # its rows are small
+    monkeypatch.setattr(embedding.memory.shutil, "disk_usage", lambda _: usage._replace(free=rows))
+    assert train("Pixel-TD3", max_timesteps=20)[1].code == 0
+    monkeypatch.setattr(embedding.memory.shutil, "disk_usage", lambda _: usage._replace(free=rows // 2 + 8192))
+    assert train("Pixel-TD3", "--resume")[1].code == 0  # half of it is there
 
 
 def test_without_opengl_pixels_are_refused(refuse, monkeypatch):

@@ -16,6 +16,8 @@ _TASKS = {
     "Pusher-v2": "envs.seven_dof_family.pusher:Pusher",
     "Striker-v2": "envs.seven_dof_family.striker:Striker",
     "Thrower-v2": "envs.seven_dof_family.thrower:Thrower",
+    "Point-v0": "envs.point.point:Point",
+    "PointMass-v0": "envs.point.point_mass:PointMass",
 }
 
 for _id, _entry_point in _TASKS.items():

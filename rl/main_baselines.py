@@ -1,0 +1,183 @@
+"""Trains SAC or PPO on states, with stable-baselines3: the baselines of figure 4.
+
+    python rl/main_baselines.py --algo SAC --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+    python rl/main_baselines.py --algo PPO --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+
+writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, model.zip}: evaluations from the
+start states that the other methods have. Seeds are trained one after the other; such a run cannot be resumed.
+
+Hyperparameters are those of the authors of each method for MuJoCo. SAC: Haarnoja et al. (arXiv:1812.05905), table 1. PPO:
+ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, step size 3e-4 falling to 0,
+tanh networks of 64-64, observations and rewards normalised by running statistics).
+"""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from embedding.flags import (
+    REPOSITORY,
+    Parser,
+    UsageError,
+    choose_device,
+    folder_name,
+    folder_of,
+    make_env,
+    non_negative_int,
+    positive_int,
+    run,
+    time_limit,
+)
+from embedding.run_folder import RunFolder
+from embedding.streams import stream
+from rl.action_spaces import RawActions
+from rl.evaluation import evaluate
+from rl.results import SeedResults
+from rl.state_spaces import ObservedStates
+
+SAC = {
+    "learning_rate": 3e-4,
+    "gamma": 0.99,
+    "buffer_size": 1_000_000,
+    "batch_size": 256,
+    "tau": 0.005,
+    "train_freq": 1,
+    "gradient_steps": 1,
+    "learning_starts": 1000,
+    "ent_coef": "auto",
+    "target_entropy": "auto",  # minus the number of actions
+    "policy_kwargs": {"net_arch": [256, 256]},
+}
+PPO = {
+    "n_steps": 2048,
+    "batch_size": 64,  # 32 minibatches
+    "n_epochs": 10,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+    "clip_range": 0.2,
+    "ent_coef": 0.0,
+    "vf_coef": 0.5,
+    "max_grad_norm": 0.5,
+    "learning_rate": lambda left: 3e-4 * left,
+    "policy_kwargs": {"net_arch": [64, 64]},
+}
+NO_DIAGNOSTICS = {"critic_loss": float("nan"), "value": float("nan")}
+
+
+def parse(args=None):
+    """Returns the flags of this script."""
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("--algo", choices=["SAC", "PPO"], default="SAC", help="the method")
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
+    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
+    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")
+    parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
+    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
+    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
+    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
+    return parser.parse_args(args)
+
+
+class Greedy:
+    """The policy of a model without noise, as `rl.evaluation.evaluate` takes it.
+
+    Args:
+        model: of stable-baselines3.
+        env: the environment that it acts in.
+        normalise: observations (N, S) to what the model sees.
+    """
+
+    def __init__(self, model, env, normalise):
+        self.model, self.normalise = model, normalise
+        self.state_space = ObservedStates(env.observation_space.shape[0])
+        self.actions = RawActions(env.action_space.low, env.action_space.high)
+
+    def act(self, states, due):
+        """States (N, S) to actions (N, A)."""
+        return self.model.predict(self.normalise(states), deterministic=True)[0]
+
+
+def make_model(args, env, seed, device):
+    """A model of stable-baselines3 for `env`, and the function that normalises its observations."""
+    from stable_baselines3 import PPO as ProximalPolicy
+    from stable_baselines3 import SAC as SoftActorCritic
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    common = {"seed": int(stream(seed, "stable-baselines3").integers(2**31)), "device": device}
+    if args.algo == "SAC":
+        return SoftActorCritic("MlpPolicy", env, **SAC, **common), lambda states: states
+    vectors = VecNormalize(DummyVecEnv([lambda: env]), gamma=PPO["gamma"])
+    return ProximalPolicy("MlpPolicy", vectors, **PPO, **common), vectors.normalize_obs
+
+
+def train_seed(args, env_id, seed, folder, device):
+    """Trains one seed into its locked folder."""
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.monitor import Monitor
+
+    results = SeedResults(folder.path)
+    results.begin()
+    env, eval_env = Monitor(make_env(args.env_name)), make_env(args.env_name)
+    model, normalise = make_model(args, env, seed, device)
+    policies, number = Greedy(model, eval_env, normalise), 0
+
+    class Evaluations(BaseCallback):
+        """Evaluates every `--eval_freq` steps and notes episodes as they end."""
+
+        def _on_training_start(self):
+            self.look()
+
+        def _on_step(self):
+            bar.update()
+            for info in self.locals["infos"]:
+                if "episode" in info:
+                    row = (self.num_timesteps, info["episode"]["r"], info["episode"]["l"])
+                    results.add_episodes(len(env.get_episode_rewards()), [row], NO_DIAGNOSTICS)
+            if self.num_timesteps % args.eval_freq == 0:
+                self.look()
+            return True
+
+        def look(self):
+            nonlocal number
+            mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
+            results.add_evaluation(len(env.get_episode_rewards()), self.num_timesteps, mean)
+            number += 1
+            bar.set_postfix_str(f"return {mean:.1f}")
+
+    label = f"{args.algo} {env_id} seed {seed}"
+    with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
+        model.learn(args.max_timesteps, callback=Evaluations())
+    model.save(folder.path / "model.zip")
+    results.close()
+
+
+def main():
+    args = parse()
+    device = choose_device(args.device, args.threads)
+    env = make_env(args.env_name)
+    if time_limit(env) is None:
+        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    env_id = env.spec.id
+    parent = Path(args.results_dir).absolute() / "rl" / folder_of(env_id) / args.algo / args.name
+    seeds = range(args.seed, args.seed + args.num_seeds)
+    folders = [RunFolder(parent / f"seed_{seed}", "run") for seed in seeds]
+    for folder in folders:
+        folder.check(False, args.overwrite)
+    print(f"{env_id}: {args.algo}, {args.num_seeds} seeds, on {device}, into {parent}")
+    with contextlib.ExitStack() as held:
+        for folder in folders:
+            folder.lock(empty=not args.overwrite)
+            held.callback(folder.release)
+        for seed, folder in zip(seeds, folders, strict=True):
+            folder.begin({**vars(args), "policy_name": args.algo, "seed": seed, "num_seeds": 1})
+            train_seed(args, env_id, seed, folder, device)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -28,7 +28,7 @@ from envs.pixels import FRAMES, SIZE, stack_rows
 HELD_OUT = 0.2  # share of the episodes that R^2 is of
 CHOSEN_ON = 0.2  # share of the others that the weight of the penalty is chosen on
 PENALTIES = 10.0 ** np.arange(-3, 6)  # on standardised inputs
-LEAST = 5  # episodes that can be shared out
+LEAST = 20  # episodes that can be shared out
 SMALL = 16  # width of the images that are probed themselves, pixels
 BATCH = 128
 STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
@@ -133,7 +133,8 @@ def probe(inputs, outputs, episode, seed=0):
     scale = inputs[fit].std(0)
     inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
     inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
-    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)).mean() for p in PENALTIES]
+    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)) for p in PENALTIES]
+    found = [r2.clip(-1).mean() for r2 in found]  # none of them decides alone
     weights = ridge(inputs[fit | choose], outputs[fit | choose], PENALTIES[int(np.argmax(found))])
     return r_squared(inputs[test], outputs[test], weights)
 
@@ -211,7 +212,7 @@ def main():
     folder = image_encoder_path("pixels", args.encoder, *names).parent
     write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
     chart(table).save(str(folder / "probe.png"), scale_factor=2)
-    print(f"{folder / 'probe.png'}: R² on {round(HELD_OUT * len(play.lengths))} held-out episodes")
+    print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def probe(inputs, outputs, episode, seed=0):
 
     Args:
         episode: (M,) int, the episode that each row is of. Episodes are shared out by `seed`: most are fitted on, by
-            some the penalty is chosen (for the best mean R^2), the rest is held out.
+            some the penalty of each output is chosen, the rest is held out.
     """
     order = np.random.default_rng(seed).permutation(np.unique(episode))
     held = max(1, round(HELD_OUT * len(order)))
@@ -134,9 +134,9 @@ def probe(inputs, outputs, episode, seed=0):
     inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
     inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
     found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)) for p in PENALTIES]
-    found = [r2.clip(-1).mean() for r2 in found]  # none of them decides alone
-    weights = ridge(inputs[fit | choose], outputs[fit | choose], PENALTIES[int(np.argmax(found))])
-    return r_squared(inputs[test], outputs[test], weights)
+    best = np.argmax(found, axis=0)
+    weights = np.stack([ridge(inputs[fit | choose], outputs[fit | choose], p) for p in PENALTIES])
+    return r_squared(inputs[test], outputs[test], weights[best, :, np.arange(outputs.shape[1])].T)
 
 
 # ---- pictures ----
@@ -168,7 +168,7 @@ def main():
     parser.add_argument(
         "--vae", default=None, help="name of a training of embedding/main_vae.py, or a path; none: left out"
     )
-    parser.add_argument("--steps", type=positive_int, default=10_000, help="steps of random play")
+    parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the trainings")
     parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder of results")
     args = parser.parse_args()

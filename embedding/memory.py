@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import shutil
 import sys
@@ -71,7 +72,8 @@ def require_disk(what, wanted, folder, pattern):
     while not parent.exists():
         parent = parent.parent
     there = sum(file.stat().st_blocks * 512 for file in Path(folder).glob(pattern))
-    free = shutil.disk_usage(parent).free
+    usage = shutil.disk_usage(parent)
+    free = usage.free if usage.total else math.inf  # a file system that is no disk says nothing
     if wanted - there > free:
         raise UsageError(
             f"{what} take {_gigabytes(wanted - there)} on the disk, and {_gigabytes(free)} are free in {parent}: use fewer, "

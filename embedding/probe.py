@@ -28,7 +28,7 @@ from envs.pixels import FRAMES, SIZE, stack_rows
 HELD_OUT = 0.2  # share of the episodes that R^2 is of
 CHOSEN_ON = 0.2  # share of the others that the weight of the penalty is chosen on
 PENALTIES = 10.0 ** np.arange(-3, 6)  # on standardised inputs
-LEAST = 5  # episodes that can be shared out
+LEAST = 20  # episodes that can be shared out
 SMALL = 16  # width of the images that are probed themselves, pixels
 BATCH = 128
 STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
@@ -124,7 +124,7 @@ def probe(inputs, outputs, episode, seed=0):
 
     Args:
         episode: (M,) int, the episode that each row is of. Episodes are shared out by `seed`: most are fitted on, by
-            some the penalty is chosen (for the best mean R^2), the rest is held out.
+            some the penalty of each output is chosen, the rest is held out.
     """
     order = np.random.default_rng(seed).permutation(np.unique(episode))
     held = max(1, round(HELD_OUT * len(order)))
@@ -133,9 +133,10 @@ def probe(inputs, outputs, episode, seed=0):
     scale = inputs[fit].std(0)
     inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
     inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
-    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)).mean() for p in PENALTIES]
-    weights = ridge(inputs[fit | choose], outputs[fit | choose], PENALTIES[int(np.argmax(found))])
-    return r_squared(inputs[test], outputs[test], weights)
+    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)) for p in PENALTIES]
+    best = np.argmax(found, axis=0)
+    weights = np.stack([ridge(inputs[fit | choose], outputs[fit | choose], p) for p in PENALTIES])
+    return r_squared(inputs[test], outputs[test], weights[best, :, np.arange(outputs.shape[1])].T)
 
 
 # ---- pictures ----
@@ -167,7 +168,7 @@ def main():
     parser.add_argument(
         "--vae", default=None, help="name of a training of embedding/main_vae.py, or a path; none: left out"
     )
-    parser.add_argument("--steps", type=positive_int, default=10_000, help="steps of random play")
+    parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the trainings")
     parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder of results")
     args = parser.parse_args()
@@ -211,7 +212,7 @@ def main():
     folder = image_encoder_path("pixels", args.encoder, *names).parent
     write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
     chart(table).save(str(folder / "probe.png"), scale_factor=2)
-    print(f"{folder / 'probe.png'}: R² on {round(HELD_OUT * len(play.lengths))} held-out episodes")
+    print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
 
 
 if __name__ == "__main__":

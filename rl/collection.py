@@ -43,12 +43,15 @@ class Collector:
         self.returns = np.zeros(len(envs))
         self.taken = [[] for _ in envs]  # raw actions of the episode under way
         self.faults = {}  # seed index -> what was not finite; such a seed is not stepped any more
+        self.observations = [None] * len(envs)  # the newest
         self.states = self._reset(range(len(envs)))
 
     def _reset(self, indices):
         """Begins the next episode of seeds; returns their states (M, *S)."""
-        seeds = [reset_seed(self.seeds[n], "resets", int(self.episodes[n])) for n in indices]
-        return self.state_space.encode([self.envs[n].reset(seed=s)[0] for n, s in zip(indices, seeds, strict=True)])
+        for n in indices:
+            seed = reset_seed(self.seeds[n], "resets", int(self.episodes[n]))
+            self.observations[n] = self.envs[n].reset(seed=seed)[0]
+        return self.state_space.encode([self.observations[n] for n in indices])
 
     def collect(self, act, steps):
         """Takes `steps` steps in every environment.
@@ -79,7 +82,7 @@ class Collector:
 
     def _step(self):
         """One step in every environment; {seed index: (terminated, truncated, next state)}."""
-        ends, observations = {}, []
+        ends = {}
         for n in self.active():
             action = self.plans.next(n).copy()
             observation, reward, terminated, truncated, _ = self.envs[n].step(action)
@@ -89,11 +92,10 @@ class Collector:
             self.taken[n].append(action)
             self.pending[n].append((self.states[n].copy(), float(reward)))
             self.returns[n] += float(reward)
-            ends[n] = terminated, truncated
-            observations.append(observation)
+            ends[n], self.observations[n] = (terminated, truncated), observation
         if not ends:
             return {}
-        next_states = self.state_space.encode(observations, self.states[list(ends)])
+        next_states = self.state_space.encode([self.observations[n] for n in ends], self.states[list(ends)])
         return {n: (*end, state) for (n, end), state in zip(ends.items(), next_states, strict=True)}
 
     def active(self):
@@ -142,6 +144,7 @@ class Collector:
             "steps": self.steps,
             "episodes": int(self.episodes[n]),
             "return": float(self.returns[n]),
+            "observation": torch.from_numpy(np.array(self.observations[n])),
             "state": torch.from_numpy(self.states[n].copy()),
             "taken": torch.from_numpy(np.array(self.taken[n], dtype=np.float32)),
             "z": torch.from_numpy(self.plans.z[n].copy()),
@@ -160,11 +163,11 @@ class Collector:
         """
         self.steps, self.episodes[n] = state["steps"], state["episodes"]
         self.returns[n], self.taken[n] = state["return"], list(state["taken"].numpy())
-        reached = self._reset([n])
+        self._reset([n])
         for action in self.taken[n]:
-            reached = self.state_space.encode([self.envs[n].step(action)[0]], reached)
-        self.states[n] = reached[0]
-        if not np.array_equal(self.states[n], state["state"].numpy()):
+            self.observations[n] = self.envs[n].step(action)[0]
+        self.states[n] = state["state"].numpy()
+        if not np.array_equal(self.observations[n], state["observation"].numpy()):
             raise UsageError(
                 f"--resume: seed {self.seeds[n]}: the same actions led the environment to another state than before: "
                 "it is not deterministic, or its version has changed: start over with --overwrite"

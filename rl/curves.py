@@ -99,7 +99,8 @@ def load_published(results):
 
 def load_ablations(results):
     """The curves in `results`/ablations/**/*.csv, named by their variant; raises `UsageError` if there are none."""
-    return _load_long_form(Path(results) / "ablations", ABLATION).rename(columns={"variant": "name"})
+    curves = _load_long_form(Path(results) / "ablations", ABLATION)
+    return with_pretraining(curves.rename(columns={"variant": "name"}))
 
 
 def _load_long_form(folder, columns):
@@ -124,7 +125,7 @@ def load_runs(results):
 
 
 def with_pretraining(curves):
-    """The same curves, the steps of methods that pretrain counted from the first one of their random play."""
+    """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
     return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(PRETRAINED))
 
 

@@ -68,10 +68,12 @@ def training_parser(description, policy_names, eval_freq=EVAL_FREQ, start_timest
     return parser
 
 
-def add_encoder_flag(parser, script):
-    """Adds the flag that names what embedding/`script` has trained."""
+def add_encoder_flag(parser, script, default="default", more=""):
+    """Adds the flag that names what embedding/`script` has trained; `more` ends its line of help."""
     parser.add_argument(
-        "--encoder", default="default", help=f"name of a training of embedding/{script}, its folder, or its encoder.pt"
+        "--encoder",
+        default=default,
+        help=f"name of a training of embedding/{script}, its folder, or its encoder.pt{more}",
     )
 
 
@@ -86,12 +88,14 @@ def load_decoder(args, env):
     Raises:
         UsageError: there is none, with the command that trains it, or it does not fit.
     """
-    path, named = decoder_path(args, env.spec.id), f"--decoder {args.decoder or args.encoder}"
+    path, named, script = decoder_path(args, env.spec.id), f"--decoder {args.decoder}", "main.py"
+    if args.decoder is None:
+        named, script = f"--encoder {args.encoder}", "main_pixels.py"
     try:
         decoder = ActionDecoder.load(path)
     except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
         reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
-        raise UsageError(f"{named}: {reason}: train it anew with embedding/main.py") from error
+        raise UsageError(f"{named}: {reason}: train it anew with embedding/{script}") from error
     if misfit := decoder.misfit(env):
         raise UsageError(f"{named}: {misfit}")
     return decoder

@@ -4,6 +4,10 @@ A record is a frame and the step that was taken from it: action, reward, factor.
 the last without a step. As in `rl.replay` a record is written once its step is complete.
 """
 
+import math
+import mmap
+import sys
+
 import numpy as np
 import torch
 
@@ -12,7 +16,16 @@ from rl.td3 import Batch
 
 FRAME_SHAPE = (3, SIZE, SIZE)
 FRAME_FLOATS = 3 * SIZE * SIZE // 4  # a frame's bytes, counted in float32
+MAP_NORESERVE = 0x4000  # Linux; Python 3.11's mmap does not name it
 FLAGS = 2  # floats of a record: whether its episode begins with it, whether it has a step
+
+
+def _zeros(shape, device):
+    """Zeros of uint8. On a CPU the system gives pages as they are written, and promises none of them beforehand."""
+    if device.type != "cpu" or not sys.platform.startswith("linux"):
+        return torch.zeros(shape, dtype=torch.uint8, device=device)
+    pages = mmap.mmap(-1, math.prod(shape), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+    return torch.frombuffer(pages, dtype=torch.uint8).view(shape)
 
 
 class FrameReplay:
@@ -24,11 +37,12 @@ class FrameReplay:
         capacity: the most frames that are kept a seed.
     """
 
+    least, lag, preallocates = FRAMES + 2, 1, True
+
     def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
         self.action_dim, self.capacity, self.device = action_dim, capacity, device
-        # Not cleared: the pages are taken as they are written.
-        self.frames = torch.empty(num_seeds, capacity, *FRAME_SHAPE, dtype=torch.uint8, device=device)
-        self.steps = torch.empty(num_seeds, capacity, action_dim + 2, device=device)
+        self.frames = _zeros((num_seeds, capacity, *FRAME_SHAPE), device)
+        self.steps = torch.zeros(num_seeds, capacity, action_dim + 2, device=device)
         self.first = np.zeros((num_seeds, capacity), np.int64)  # number of the first record of its episode
         self.written = np.zeros(num_seeds, np.int64)  # records ever written, which number them
         self.unsaved = [[] for _ in range(num_seeds)]  # records since `take_unsaved`
@@ -43,10 +57,18 @@ class FrameReplay:
         return FRAME_FLOATS + action_dim + 2 + FLAGS
 
     @staticmethod
-    def memory(rows, width, batch, updates):
-        """Bytes that a seed takes: of `rows` frames in the end, while they grow, and of the samples of an update."""
-        replay = rows * (4 * width + 16)
-        return replay, replay, batch * 2 * FRAMES * FRAME_FLOATS * 4 + updates * batch * 8
+    def capacity_for(replay_size, steps):
+        """The most frames that a seed can have after so many steps, each an episode of its own."""
+        return min(replay_size, 2 * steps)
+
+    @staticmethod
+    def memory(steps, capacity, width, batch, updates):
+        """Bytes that a seed takes: its frames after so many steps, likewise, and the samples of an update.
+
+        An episode's last frame is counted as a twentieth of a step: episodes are mostly longer.
+        """
+        frames = min(capacity, steps * 21 // 20) * (4 * width + 24)
+        return frames, frames, batch * 2 * FRAMES * FRAME_FLOATS * 4 + updates * batch * 8
 
     @staticmethod
     def pack(window):
@@ -71,14 +93,15 @@ class FrameReplay:
         self._write(n, rows)
 
     def take_unsaved(self, n):
-        """The records (M, width) of seed `n` since this was last called."""
-        rows, self.unsaved[n] = self.unsaved[n], []
-        return np.concatenate(rows) if rows else np.empty((0, self.row_width(None, self.action_dim)), np.float32)
+        """The records of seed `n` since this was last called, a list of (M, width)."""
+        parts, self.unsaved[n] = self.unsaved[n], []
+        return parts
 
-    def restore(self, n, rows, written):
-        """Puts the last records (M, width) of `written` ever written back in their places."""
-        self.written[n] = self._episode[n] = written - len(rows)
-        self._write(n, rows)
+    def restore(self, n, parts, written):
+        """Puts the last records of `written` ever written, in parts (M, width), back in their places."""
+        self.written[n] = self._episode[n] = max(0, written - self.capacity)
+        for rows in parts:
+            self._write(n, rows)
 
     def _write(self, n, rows):
         if not len(rows):

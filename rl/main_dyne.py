@@ -28,7 +28,7 @@ def parse(args=None):
     """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], list(AGENTS), eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
-    add_encoder_flag(parser, "main_pixels.py")
+    add_encoder_flag(parser, "main_pixels.py", None, "; none: default, with --pixels")
     parser.add_argument(
         "--decoder",
         default=None,
@@ -36,8 +36,15 @@ def parse(args=None):
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
     args = parser.parse_args(args)
+    acts_in_z = args.policy_name in ("DynE-TD3", "random-DynE")
+    for flag in () if acts_in_z else ("decoder", "source_env"):
+        if getattr(args, flag) is not None:
+            raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} takes raw actions: leave it out")
+    if args.encoder is not None and not args.pixels:
+        raise UsageError(f"--encoder {args.encoder}: states need no encoder: add --pixels, or leave it out")
+    args.encoder = args.encoder or ("default" if args.pixels else None)
     args.eval_freq = args.eval_freq or (PIXELS_EVAL_FREQ if args.pixels else EVAL_FREQ)
-    if args.decoder is None and (not args.pixels or args.source_env):
+    if args.decoder is None and acts_in_z and (not args.pixels or args.source_env):
         args.decoder = "default"
     if args.pixels and args.policy_name not in FROM_PIXELS:
         raise UsageError(f"--policy_name {args.policy_name}: a random policy sees nothing: call it without --pixels")

@@ -16,16 +16,24 @@ def check_memory(args, folder, replay_class, bytes_a_row, state_space, action_di
         state_space, action_dim: of the policy.
         device: torch device of networks and replay.
     """
-    seeds, batch, updates = args.num_seeds, args.batch_size, args.update_every
-    rows, width = min(args.replay_size, args.max_timesteps), replay_class.row_width(state_space.shape, action_dim)
-    full, growing, samples = replay_class.memory(rows, width, batch, updates)
+    seeds, batch, updates, steps = args.num_seeds, args.batch_size, args.update_every, args.max_timesteps
+    rows, width = min(args.replay_size, steps), replay_class.row_width(state_space.shape, action_dim)
+    capacity = replay_class.capacity_for(args.replay_size, steps + updates)
+    full, growing, samples = replay_class.memory(steps, capacity, width, batch, updates)
+    if device.type != "cpu" and replay_class.preallocates:
+        growing = capacity * 4 * width
+    unsaved = min(
+        steps, args.checkpoint_freq or args.eval_freq
+    )  # kept until they are on the disk, and while they go there
     require_memory(
         {
             f"--replay_size: {rows:,} rows of {seeds} seeds": seeds * growing,
-            f"--num_seeds {seeds}": seeds * (A_SEED + state_space.bytes_a_seed + 8 * args.eval_episodes),
+            f"--checkpoint_freq {unsaved} steps of {seeds} seeds": seeds * unsaved * 4 * width,
+            f"--num_seeds {seeds}": state_space.bytes_once
+            + seeds * (A_SEED + state_space.bytes_a_seed + 8 * args.eval_episodes),
             f"--batch_size {batch} of {seeds} seeds": seeds * batch * bytes_a_row,
             f"--update_every {updates} updates of --batch_size {batch}": (
-                seeds * (samples + updates * batch * (16 + 8 * action_dim))
+                seeds * (samples + updates * (batch * (16 + 8 * action_dim) + 3 * 4 * width))
             ),
         },
         device,

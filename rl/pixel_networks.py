@@ -58,7 +58,7 @@ class StackedBatchNorm(nn.Module):
         return F.batch_norm(x, *tensors, self.training, MOMENTUM, EPSILON)
 
     def of_input(self, x, group):
-        """What the batch norm of data does, which needs no gradient: the scale and shift (G C,) of its channels.
+        """What the batch norm of data does: the scale and shift (G C,) of its channels; no gradient reaches the data.
 
         Args:
             x: (B, G C, H, W), of the networks in the slice `group`.
@@ -67,8 +67,11 @@ class StackedBatchNorm(nn.Module):
         if self.training:
             with torch.no_grad():
                 count = x.numel() // x.shape[1]
-                mean, squares = x.mean((2, 3)).mean(0), torch.linalg.vector_norm(x, dim=(2, 3)).square().sum(0)
+                about = x[0].mean((1, 2), keepdim=True)  # squares of small numbers, lest their differences vanish
+                away = x - about
+                mean, squares = away.mean((2, 3)).mean(0), torch.linalg.vector_norm(away, dim=(2, 3)).square().sum(0)
                 of_batch = (squares / count - mean.square()).clamp_(min=0)
+                mean = mean + about.flatten()
                 self.mean[group].flatten().lerp_(mean, MOMENTUM)
                 self.variance[group].flatten().lerp_(of_batch * count / (count - 1), MOMENTUM)
                 variance = of_batch

@@ -161,7 +161,8 @@ def training_commands(method, flags):
             source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
             found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
     except UsageError:
-        found.append(f"(the decoder {flags['decoder']} is not there any more)")
+        if flags["decoder"]:  # else it is the encoder's, of which that is said already
+            found.append(f"(the decoder {flags['decoder']} is not there any more)")
     return found
 
 

@@ -38,12 +38,17 @@ class Window(NamedTuple):
 class Replay:
     """A ring of rows for each of N seeds, on one device, that grows up to `capacity` rows.
 
+    Attributes of the class: `least`, the smallest capacity that works; `lag`, for how many steps a step waits until it
+    can be sampled; `preallocates`, whether a GPU holds the whole capacity from the start.
+
     Args:
         num_seeds: N.
         state_shape, action_dim: (S,) and D.
         capacity: the most rows that are kept a seed.
         device: torch device.
     """
+
+    least, lag, preallocates = 1, 0, False
 
     def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
         (state_dim,) = state_shape
@@ -59,10 +64,17 @@ class Replay:
         return 2 * state_shape[0] + action_dim + 3
 
     @staticmethod
-    def memory(rows, width, batch, updates):
-        """Bytes that a seed takes: of `rows` rows in the end, while they grow, and of the samples of a block."""
-        replay = 4 * rows * width
-        return replay, replay * 3 // 2, updates * batch * 4 * width  # the last growth copies the rows
+    def capacity_for(replay_size, steps):
+        """The most rows that a seed can have after so many steps: more need not be provided for."""
+        return min(replay_size, steps)
+
+    @staticmethod
+    def memory(steps, capacity, width, batch, updates):
+        """Bytes that a seed takes: its rows after so many steps, at most while they grow, the samples of a block."""
+        rows, size, before = min(steps, capacity), min(capacity, FIRST_CAPACITY), 0
+        while size < rows:
+            size, before = min(capacity, 2 * size), size
+        return 4 * rows * width, 4 * (size + before) * width, updates * batch * 4 * width
 
     @staticmethod
     def pack(window):
@@ -89,14 +101,15 @@ class Replay:
         self._write(n, rows)
 
     def take_unsaved(self, n):
-        """The rows (M, width) of seed `n` since this was last called."""
-        rows, self.unsaved[n] = self.unsaved[n], []
-        return np.concatenate(rows) if rows else np.empty((0, sum(self.widths)), np.float32)
+        """The rows of seed `n` since this was last called, a list of (M, width)."""
+        parts, self.unsaved[n] = self.unsaved[n], []
+        return parts
 
-    def restore(self, n, rows, written):
-        """Puts the last rows (M, width) of `written` ever written back in their places."""
-        self.written[n] = written - len(rows)
-        self._write(n, rows)
+    def restore(self, n, parts, written):
+        """Puts the last rows of `written` ever written, in parts (M, width), back in their places."""
+        self.written[n] = max(0, written - self.capacity)
+        for rows in parts:
+            self._write(n, rows)
 
     def _write(self, n, rows):
         skipped = max(0, len(rows) - self.capacity)

@@ -1,5 +1,6 @@
 """A seed's replay on the disk: rows are appended as they come, so a checkpoint need not write them again."""
 
+import contextlib
 import os
 import zlib
 from pathlib import Path
@@ -10,6 +11,7 @@ from embedding.checkpoint import sync_folder
 from embedding.flags import UsageError
 
 CHUNK = 100_000  # rows a file
+PART = 2**26  # bytes that are read at once
 
 
 class ReplayFiles:
@@ -62,21 +64,24 @@ class ReplayFiles:
         return {"rows": self.rows, "checksums": dict(self.checksums)}
 
     def read(self, state):
-        """The rows (M, width) that the replay held at a state that `sync` returned; nothing is changed.
+        """Yields the rows that the replay held at a state that `sync` returned, in parts (M, width); changes nothing.
 
         Raises:
             UsageError: the files are not what they were.
         """
-        first, parts = max(0, state["rows"] - self.capacity), [np.empty((0, self.width), np.float32)]
+        first = max(0, state["rows"] - self.capacity)
         for chunk, checksum in sorted(state["checksums"].items()):
-            size = self._size(chunk, state["rows"])
-            path = self._path(chunk)
-            data = path.read_bytes()[:size] if path.is_file() else b""
-            if len(data) < size or zlib.crc32(data) != checksum:
-                raise UsageError(f"--resume: {path} is damaged: start over with --overwrite")
-            rows = np.frombuffer(data, np.float32).reshape(-1, self.width)
-            parts.append(rows[max(0, first - chunk * CHUNK) :])
-        return np.concatenate(parts)
+            begin, left, found = chunk * CHUNK, self._size(chunk, state["rows"]), 0
+            with contextlib.suppress(FileNotFoundError), open(self._path(chunk), "rb") as file:
+                while left and (data := file.read(min(left, max(1, PART // (4 * self.width)) * 4 * self.width))):
+                    left, found = left - len(data), zlib.crc32(data, found)
+                    if len(data) % (4 * self.width):
+                        break
+                    rows = np.frombuffer(data, np.float32).reshape(-1, self.width)
+                    yield rows[max(0, first - begin) :]
+                    begin += len(rows)
+            if left or found != checksum:
+                raise UsageError(f"--resume: {self._path(chunk)} is damaged: start over with --overwrite")
 
     def go_back(self, state):
         """Cuts the files back to a state that `sync` returned and `read` found whole."""

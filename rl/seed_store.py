@@ -43,14 +43,15 @@ class SeedStore:
         self.folder.begin(self.flags)
         self.results.begin()
 
-    def save(self, content, rows):
-        """Writes a checkpoint of `content` (plain values and tensors), and the replay's `rows` since the last one."""
-        self.replay.append(rows)
+    def save(self, content, parts):
+        """Writes a checkpoint of `content` (plain values and tensors), and the replay's new rows, parts (M, width)."""
+        for part in parts:
+            self.replay.append(part)
         files = {"replay": self.replay.sync(), "results": self.results.sync(), "flags": self.flags}
         self.folder.save(content | files)
 
     def verify(self, content):
-        """Checks flags and files against a checkpoint's content; returns the rows (M, width) of its replay.
+        """Checks flags and files against a checkpoint's content; returns the rows of its replay, in parts (M, width).
 
         Nothing is changed.
 
@@ -115,8 +116,12 @@ def find_common(stores, states, actions):
         )
     contents = [checkpoints[max(common)] for checkpoints in found]
     asked = {"states": (states, "see"), "actions": (actions, "act in")}
+    if any(asked.keys() - content.keys() for content in contents):
+        raise UsageError(
+            f"--resume: {stores[0].folder.path} was written by another version: start over with --overwrite"
+        )
     for name, (space, use) in asked.items():
-        if any(digest(content.get(name)) != digest(space.content()) for content in contents):
+        if any(digest(content[name]) != digest(space.content()) for content in contents):
             raise UsageError(
                 f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
                 "same environment, encoder and decoder, or start over with --overwrite"

@@ -1,7 +1,7 @@
 """What a policy and its critics see: observations as they are, embeddings of images, or the images themselves.
 
 A state space also makes the environments that are observed in its way, with `observed` numbers an observation. Its
-states, arrays of `shape` and `dtype`, are a function of the observations since the episode's start, of nothing else.
+states, arrays of `shape`, are a function of the observations since the episode's start, of nothing else.
 """
 
 import math
@@ -22,8 +22,7 @@ class ObservedStates:
         dim: O, how many numbers they have.
     """
 
-    dtype = np.float32
-    bytes_a_seed = 0  # that its two environments take beyond those without images
+    bytes_once = bytes_a_seed = 0  # that environments take beyond those without images: in all, and the two of a seed
 
     def __init__(self, dim):
         self.shape, self.observed = (dim,), dim
@@ -49,9 +48,9 @@ class FrameStates:
         source_img_width: the width that is drawn, pixels.
     """
 
-    shape, dtype = (3 * FRAMES, SIZE, SIZE), np.uint8
+    shape = (3 * FRAMES, SIZE, SIZE)
     observed = math.prod(shape)
-    bytes_a_seed = 60e6
+    bytes_once, bytes_a_seed = 110e6, 96e6
 
     def __init__(self, source_img_width):
         self.source_img_width = source_img_width
@@ -78,8 +77,6 @@ class EncodedFrames(FrameStates):
         source_img_width: the width that it was trained on.
         device: torch device that it runs on.
     """
-
-    dtype = np.float32
 
     def __init__(self, encoder, source_img_width, device):
         super().__init__(source_img_width)

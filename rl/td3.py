@@ -43,6 +43,7 @@ class TD3:
     """
 
     sees_plan_step = False
+    least_batch = 1
     bytes_a_row = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
 
     def __init__(self, state_shape, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):

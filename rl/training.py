@@ -56,6 +56,7 @@ class Experiment:
         results = Path(args.results_dir).absolute()
         self.folder = results / "rl" / folder_of(self.env_id) / self.method / args.name
         replay_class = replay_class or Replay
+        check_least(args, agent_class, replay_class)
         row_width = replay_class.row_width(self.states.shape, self.actions.dim)
         bytes_a_row = agent_class.bytes_a_row if agent_class else 0
         check_memory(args, self.folder, replay_class, bytes_a_row, self.states, self.actions.dim, self.device)
@@ -66,7 +67,7 @@ class Experiment:
         check_siblings(self.folder, self.stores)
 
         self.envs, self.eval_envs = ([self.states.make_env(args.env_name) for _ in self.seeds] for _ in range(2))
-        capacity = min(args.replay_size, 2 * (args.max_timesteps + args.update_every))  # more is never written
+        capacity = replay_class.capacity_for(args.replay_size, args.max_timesteps + args.update_every)
         self.replay = replay_class(args.num_seeds, self.states.shape, self.actions.dim, capacity, self.device)
         self.agent = agent_class and agent_class(
             self.states.shape,
@@ -213,11 +214,11 @@ class Experiment:
 
     def _update(self, updates):
         self.agent.clear_diagnostics()
-        if self.collector.steps < self.actions.k:
+        if self.collector.steps < self.actions.k + self.replay.lag:
             return  # a seed may still be within its first plan
         batch = self.args.batch_size
         # All randomness of the block is drawn here, each seed's from its own streams.
-        sizes = np.maximum(self.replay.sizes, 1)  # a seed that was given up may have no row: it samples zeros
+        sizes = np.maximum(self.replay.sizes, 1)  # a seed that was given up may have none: it samples zeros
         indices = [rng.integers(0, sizes[n], (updates, batch)) for n, rng in enumerate(self.index_streams)]
         shape = (updates, batch, self.actions.dim)
         noise = [rng.standard_normal(shape, dtype=np.float32) for rng in self.noise_streams]
@@ -313,3 +314,15 @@ class Experiment:
         for env in (*self.envs, *self.eval_envs, self.video_env):
             if env is not None:
                 env.close()
+
+
+def check_least(args, agent_class, replay_class):
+    """Raises `UsageError` if agent or replay cannot work with so little."""
+    if args.replay_size < replay_class.least:
+        raise UsageError(
+            f"--replay_size {args.replay_size}: stacks of frames need more to be sampled: use at least {replay_class.least}"
+        )
+    if agent_class and args.batch_size < agent_class.least_batch:
+        raise UsageError(
+            f"--batch_size {args.batch_size}: batch norm needs more rows: use at least {agent_class.least_batch}"
+        )

@@ -95,7 +95,7 @@ def results(tiny_images, tmp_path):
 
 
 def test_the_script_writes_a_table_and_a_picture(call, results):
-    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=600, results_dir=results)
+    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results)
     assert ran.code == 0, ran.err
     folder = results / f"{ENV}-pixels" / "default"
     table = pd.read_csv(folder / "probe.csv")
@@ -113,7 +113,7 @@ def test_bad_input(call, results):
         ({"encoder": "mine"}, ["--encoder mine: there is no", "--name mine"]),
         ({"vae": "mine"}, ["--vae mine: there is no", "python embedding/main_vae.py"]),
         ({"steps": 3}, ["--steps 3: that is 0 episodes of 4 steps or more"]),
-        ({"steps": 300}, ["--steps 300: that is 3 episodes", "use at least 5"]),
+        ({"steps": 1900}, ["--steps 1900: that is 19 episodes", "use at least 20"]),
     ):
         before = set(listing(results))
         ran = call(embedding.probe.main, threads=None, **{"env": ENV, "results_dir": results} | flags)

@@ -19,7 +19,7 @@ SMALL = {
     "embedding/evaluate.py": "",
     "embedding/main_pixels.py": f"{IMAGES} --decoder_epochs 1 --decoder_batches 3",
     "embedding/main_vae.py": IMAGES,
-    "embedding/probe.py": "--steps 600",
+    "embedding/probe.py": "--steps 2000",
     "rl/main_td3.py": f"{RL} --num_seeds 2",
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
     "rl/main_vae_td3.py": f"{RL} --num_seeds 2",

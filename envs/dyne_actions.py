@@ -1,0 +1,57 @@
+"""DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from gymnasium.utils import RecordConstructorArgs
+
+
+class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
+    """Act in the embedding space of a decoder: a step of it is k steps of the environment.
+
+    This is the straw man of the paper's section 3.2: k steps become one, so an algorithm sees and updates only every
+    k-th of them, and cannot interrupt a sequence. DynE-TD3 updates at every step.
+
+    The action is z `(A,)` float32 within `max_embedding` of zero, decoded as `rl.action_spaces.DynEActions` does. The
+    reward of a step is the sum of those of its raw steps, discounted by `discount` a raw step; an episode's end drops
+    the rest of a sequence. `info["steps"]` counts the raw steps.
+    """
+
+    def __init__(self, env: gymnasium.Env, decoder, discount: float = 1.0):
+        """Wrap an environment.
+
+        Args:
+            env: with a time limit of its own, in raw steps.
+            decoder: an `embedding.decoder.ActionDecoder`.
+            discount: of rewards, a raw step; 1 for returns that are those of the environment.
+
+        Raises:
+            ValueError: the decoder makes actions of another size, or plans longer than an episode.
+        """
+        RecordConstructorArgs.__init__(self, decoder=decoder, discount=discount, _disable_deepcopy=True)
+        gymnasium.ActionWrapper.__init__(self, env)
+        if misfit := decoder.misfit(env):
+            raise ValueError(misfit)
+        self.decoder, self.discount = decoder, discount
+        bound = np.float32(decoder.max_embedding)
+        self.action_space = Box(-bound, bound, (decoder.action_dim,), np.float32)
+
+    def action(self, action: np.ndarray) -> np.ndarray:
+        """The raw actions `(k, A)` float32 of an embedding, within the environment's bounds."""
+        space = self.env.action_space
+        with torch.no_grad():
+            z = torch.as_tensor(np.clip(action, self.action_space.low, self.action_space.high)).float()
+            plan = self.decoder(z.unsqueeze(0))[0].numpy()
+        return np.clip(plan, space.low, space.high)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """Run a whole sequence, or what is left of the episode."""
+        total, steps = 0.0, 0
+        for raw in self.action(action):
+            observation, reward, terminated, truncated, info = self.env.step(raw)
+            total += self.discount**steps * float(reward)
+            steps += 1
+            if terminated or truncated:
+                break
+        return observation, total, terminated, truncated, info | {"steps": steps}

@@ -1,0 +1,77 @@
+"""DynEActionSpace: sequences, rewards, ends."""
+
+import gymnasium
+import numpy as np
+import pytest
+import toy_envs
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import TimeLimit
+
+from embedding.decoder import ActionDecoder
+from envs.dyne_actions import DynEActionSpace
+from rl.action_spaces import DynEActions
+
+LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
+
+
+def decoder_of(k, size=2):
+    return ActionDecoder(LOW[:1].repeat(size), HIGH[:1].repeat(size), k, max_embedding=2.5).requires_grad_(False)
+
+
+@pytest.mark.parametrize("discount", [1.0, 0.9])
+def test_a_step_is_a_sequence_of_the_environments(discount):
+    decoder, rng = decoder_of(4), np.random.default_rng(0)
+    env, raw = (
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder, discount),
+        gymnasium.make("ReacherVertical-v2"),
+    )
+    plans = DynEActions(decoder, LOW, HIGH)
+    seen, literal = env.reset(seed=1)[0], raw.reset(seed=1)[0]
+    for number in range(25):
+        assert np.array_equal(seen, literal)
+        z = rng.uniform(-2.5, 2.5, 2).astype(np.float32)
+        seen, reward, terminated, truncated, info = env.step(z)
+        steps = [raw.step(action) for action in plans.decode(z)]
+        literal = steps[-1][0]
+        assert reward == pytest.approx(sum(discount**i * step[1] for i, step in enumerate(steps)))
+        assert (terminated, truncated, info["steps"]) == (False, number == 24, 4)
+
+
+@pytest.mark.parametrize(("length", "end"), [(6, "terminated"), (7, "truncated"), (3, "both")])
+def test_an_episodes_end_drops_the_rest_of_a_sequence(length, end):
+    inner = toy_envs.Scripted([(length, end)])
+    env = DynEActionSpace(TimeLimit(_with_spec(inner), 100), decoder_of(4))
+    for _ in range(2):
+        env.reset(seed=0)
+        counts, over = [], False
+        while not over:
+            _, _, terminated, truncated, info = env.step(np.zeros(2, np.float32))
+            counts.append(info["steps"])
+            over = terminated or truncated
+        assert counts == [4] * (length // 4) + ([length % 4] if length % 4 else [])
+        assert (terminated, truncated) == (end != "truncated", end != "terminated")
+        assert len(inner.episodes[-1]["actions"]) == length
+
+
+def _with_spec(env):
+    env.spec = gymnasium.spec("ReacherVertical-v2")
+    return env
+
+
+def test_actions_outside_are_clipped_and_raw_actions_too():
+    env = DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(3))
+    assert np.array_equal(env.action(np.array([9, -9])), env.action(np.array([2.5, -2.5], np.float32)))
+    assert env.action_space.high.tolist() == [2.5, 2.5]
+    assert np.abs(env.action(np.array([9, 9]))).max() <= 1
+
+
+def test_decoders_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="makes actions of 3 numbers"):
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4, 3))
+    with pytest.raises(ValueError, match="longer than an episode"):
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(101))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_gymnasium_finds_no_fault():
+    check_env(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)), skip_render_check=True)

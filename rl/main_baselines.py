@@ -66,10 +66,9 @@ PPO = {
 NO_DIAGNOSTICS = {"critic_loss": float("nan"), "value": float("nan")}
 
 
-def parse(args=None):
-    """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--algo", choices=["SAC", "PPO"], default="SAC", help="the method")
+def baseline_parser(description):
+    """A parser with the flags that the scripts of baselines share."""
+    parser = Parser(description)
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
     parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
     parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
@@ -81,6 +80,13 @@ def parse(args=None):
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
     parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
+    return parser
+
+
+def parse(args=None):
+    """Returns the flags of this script."""
+    parser = baseline_parser(__doc__.splitlines()[0])
+    parser.add_argument("--algo", choices=["SAC", "PPO"], default="SAC", help="the method")
     return parser.parse_args(args)
 
 
@@ -116,15 +122,15 @@ def make_model(args, env, seed, device):
     return ProximalPolicy("MlpPolicy", vectors, **PPO, **common), vectors.normalize_obs
 
 
-def train_seed(args, env_id, seed, folder, device):
+def train_seed(args, env, eval_env, seed, folder, device):
     """Trains one seed into its locked folder."""
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.monitor import Monitor
 
     results = SeedResults(folder.path)
     results.begin()
-    env, eval_env = Monitor(make_env(args.env_name)), make_env(args.env_name)
-    model, normalise = make_model(args, env, seed, device)
+    monitored = Monitor(env)
+    model, normalise = make_model(args, monitored, seed, device)
     policies, number = Greedy(model, eval_env, normalise), 0
 
     class Evaluations(BaseCallback):
@@ -138,45 +144,57 @@ def train_seed(args, env_id, seed, folder, device):
             for info in self.locals["infos"]:
                 if "episode" in info:
                     row = (self.num_timesteps, info["episode"]["r"], info["episode"]["l"])
-                    results.add_episodes(len(env.get_episode_rewards()), [row], NO_DIAGNOSTICS)
+                    results.add_episodes(len(monitored.get_episode_rewards()), [row], NO_DIAGNOSTICS)
             if self.num_timesteps % args.eval_freq == 0:
                 self.look()
-            return True
+            return self.num_timesteps < args.max_timesteps
 
         def look(self):
             nonlocal number
             mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
-            results.add_evaluation(len(env.get_episode_rewards()), self.num_timesteps, mean)
+            results.add_evaluation(len(monitored.get_episode_rewards()), self.num_timesteps, mean)
             number += 1
             bar.set_postfix_str(f"return {mean:.1f}")
 
-    label = f"{args.algo} {env_id} seed {seed}"
+    label = f"{args.algo} {env.spec.id} seed {seed}"
     with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
         model.learn(args.max_timesteps, callback=Evaluations())
     model.save(folder.path / "model.zip")
     results.close()
 
 
-def main():
-    args = parse()
+def train_all(args, method, train):
+    """Trains the seeds of a baseline one after the other.
+
+    Args:
+        args: the script's flags.
+        method: what it is called in results.
+        train: a function like `train_seed`.
+    Raises:
+        UsageError: the environment has no time limit, or a folder cannot be used; nothing was written.
+    """
     device = choose_device(args.device, args.threads)
-    env = make_env(args.env_name)
+    env, eval_env = make_env(args.env_name), make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
-    env_id = env.spec.id
-    parent = Path(args.results_dir).absolute() / "rl" / folder_of(env_id) / args.algo / args.name
+    parent = Path(args.results_dir).absolute() / "rl" / folder_of(env.spec.id) / method / args.name
     seeds = range(args.seed, args.seed + args.num_seeds)
     folders = [RunFolder(parent / f"seed_{seed}", "run") for seed in seeds]
     for folder in folders:
         folder.check(False, args.overwrite)
-    print(f"{env_id}: {args.algo}, {args.num_seeds} seeds, on {device}, into {parent}")
+    print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")
     with contextlib.ExitStack() as held:
         for folder in folders:
             folder.lock(empty=not args.overwrite)
             held.callback(folder.release)
         for seed, folder in zip(seeds, folders, strict=True):
-            folder.begin({**vars(args), "policy_name": args.algo, "seed": seed, "num_seeds": 1})
-            train_seed(args, env_id, seed, folder, device)
+            folder.begin({**vars(args), "policy_name": method, "seed": seed, "num_seeds": 1})
+            train(args, env, eval_env, seed, folder, device)
+
+
+def main():
+    args = parse()
+    train_all(args, args.algo, train_seed)
 
 
 if __name__ == "__main__":

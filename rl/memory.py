@@ -22,9 +22,7 @@ def check_memory(args, folder, replay_class, bytes_a_row, state_space, action_di
     full, growing, samples = replay_class.memory(steps, capacity, width, batch, updates)
     if device.type != "cpu" and replay_class.preallocates:
         growing = capacity * 4 * width
-    unsaved = min(
-        steps, args.checkpoint_freq or args.eval_freq
-    )  # kept until they are on the disk, and while they go there
+    unsaved = min(steps, args.checkpoint_freq or args.eval_freq)  # rows kept once more until they are on the disk
     require_memory(
         {
             f"--replay_size: {rows:,} rows of {seeds} seeds": seeds * growing,

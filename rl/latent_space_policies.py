@@ -1,0 +1,188 @@
+"""SAC with latent space policies (Haarnoja et al., 2018a, arXiv:1804.02808): invertible policies, stacked.
+
+A policy turns a latent h ~ N(0, I) into an action by an invertible map that depends on the state, f(h; s), so the
+density of its actions is known exactly. It is trained by soft actor-critic. Then it is frozen, its latent becomes the
+action of the policy on top of it, and that one is trained in the same way: whatever the lower one can do, the upper one
+can still choose.
+"""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+HIDDEN = 256
+COUPLINGS = 2  # of a policy (the paper's)
+SMALLEST = 1e-6
+
+
+def mlp(inputs, outputs):
+    """inputs -> 256 -> 256 -> outputs with ReLU."""
+    return nn.Sequential(
+        *(nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
+    )
+
+
+class Coupling(nn.Module):
+    """An affine coupling layer of real NVP (Dinh et al., 2017) that is conditioned on the state; the identity at first.
+
+    Half of the dimensions pass, and with the state they say how the others are scaled and moved.
+
+    Args:
+        state_dim, action_dim: S and A.
+        parity: which half passes, 0 or 1. Of a single dimension none does: the state alone decides.
+    """
+
+    def __init__(self, state_dim, action_dim, parity):
+        super().__init__()
+        passes = (torch.arange(action_dim) + parity) % 2 == 0
+        self.register_buffer("passes", passes.float() if action_dim > 1 else torch.zeros(1))
+        self.layers = mlp(state_dim + action_dim, 2 * action_dim)
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def _scale_and_shift(self, h, state):
+        scale, shift = self.layers(torch.cat([h * self.passes, state], dim=-1)).chunk(2, dim=-1)
+        return torch.tanh(scale) * (1 - self.passes), shift * (1 - self.passes)
+
+    def forward(self, h, state):
+        """h (B, A) to its image (B, A) and log |det| of the map (B,)."""
+        scale, shift = self._scale_and_shift(h, state)
+        return h * scale.exp() + shift, scale.sum(-1)
+
+    def inverse(self, x, state):
+        """The h (B, A) whose image is x."""
+        scale, shift = self._scale_and_shift(x, state)
+        return (x - shift) * (-scale).exp()
+
+
+class LatentPolicy(nn.Module):
+    """One invertible policy: h (B, A) ~ N(0, I) to an action (B, A), given the state (B, S).
+
+    Args:
+        state_dim, action_dim: S and A.
+        squash: whether actions end in (-1, 1), by tanh: those of the environment do, those of an upper policy do not.
+    """
+
+    def __init__(self, state_dim, action_dim, squash):
+        super().__init__()
+        self.squash, self.action_dim = squash, action_dim
+        self.couplings = nn.ModuleList(Coupling(state_dim, action_dim, i % 2) for i in range(COUPLINGS))
+
+    def forward(self, h, state):
+        """The action, and the log density (B,) that the policy has there."""
+        log_density = -(h.square() + math.log(2 * math.pi)).sum(-1) / 2
+        for coupling in self.couplings:
+            h, log_det = coupling(h, state)
+            log_density = log_density - log_det
+        if self.squash:
+            h = torch.tanh(h)
+            log_density = log_density - (1 - h.square() + SMALLEST).log().sum(-1)
+        return h, log_density
+
+    def latent(self, action, state):
+        """The h (B, A) that leads to an action (B, A)."""
+        if self.squash:
+            action = torch.atanh(action.clamp(-1 + SMALLEST, 1 - SMALLEST))
+        for coupling in reversed(self.couplings):
+            action = coupling.inverse(action, state)
+        return action
+
+
+class Critic(nn.Module):
+    """Q_1 and Q_2 (B,) of states (B, S) and actions (B, A)."""
+
+    def __init__(self, state_dim, action_dim):
+        super().__init__()
+        self.twins = nn.ModuleList(mlp(state_dim + action_dim, 1) for _ in range(2))
+
+    def forward(self, state, action):
+        """Both, (2, B)."""
+        x = torch.cat([state, action], dim=-1)
+        return torch.stack([twin(x).squeeze(-1) for twin in self.twins])
+
+
+class SoftActorCritic:
+    """Soft actor-critic (arXiv:1812.05905) of one `LatentPolicy`, with the temperature tuned to an entropy of -A.
+
+    Args:
+        policy: `LatentPolicy`, on the device.
+        state_dim: S.
+        device: torch device.
+        generator: CPU generator of all its noise.
+    """
+
+    def __init__(self, policy, state_dim, device, generator, *, lr=3e-4, discount=0.99, tau=0.005):
+        self.policy, self.device, self.generator = policy, device, generator
+        self.discount, self.tau = discount, tau
+        self.critic = Critic(state_dim, policy.action_dim).to(device)
+        self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
+        self.log_alpha = torch.zeros((), device=device, requires_grad=True)
+        self.optimizers = [
+            torch.optim.Adam(parameters, lr=lr)
+            for parameters in (self.critic.parameters(), policy.parameters(), [self.log_alpha])
+        ]
+
+    def noise(self, batch):
+        """Latents (B, A) ~ N(0, I)."""
+        return torch.randn(batch, self.policy.action_dim, generator=self.generator).to(self.device)
+
+    def update(self, state, action, reward, next_state, terminated):
+        """One update of critics, policy and temperature on a batch; all (B, ·), `reward` and `terminated` (B,)."""
+        alpha = self.log_alpha.exp().detach()
+        with torch.no_grad():
+            next_action, log_density = self.policy(self.noise(len(state)), next_state)
+            value = self.target_critic(next_state, next_action).amin(0) - alpha * log_density
+            target = reward + self.discount * (1 - terminated) * value
+        self._step(0, (self.critic(state, action) - target).square().mean(1).sum())
+        self.critic.requires_grad_(False)
+        chosen, log_density = self.policy(self.noise(len(state)), state)
+        self._step(1, (alpha * log_density - self.critic(state, chosen).amin(0)).mean())
+        self.critic.requires_grad_(True)
+        self._step(2, -(self.log_alpha * (log_density.detach() - self.policy.action_dim)).mean())
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.target_critic.parameters()), list(self.critic.parameters()), self.tau)
+
+    def _step(self, index, loss):
+        self.optimizers[index].zero_grad()
+        loss.backward()
+        self.optimizers[index].step()
+
+
+class Stack:
+    """Policies on top of each other: the last one's latents go down to raw actions.
+
+    Args:
+        low, high: (A,) bounds of the environment.
+        device: torch device.
+    """
+
+    def __init__(self, state_dim, low, high, device):
+        self.state_dim, self.device = state_dim, device
+        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        self.policies = []
+
+    def add(self):
+        """Freezes what is there, and puts a new policy on top; returns it."""
+        for policy in self.policies:
+            policy.requires_grad_(False)
+        self.policies.append(LatentPolicy(self.state_dim, len(self.low), not self.policies).to(self.device))
+        return self.policies[-1]
+
+    @torch.no_grad()
+    def act(self, states, latents):
+        """What the top policy chooses (B, A), and the raw actions (B, A) that it comes to; numpy float32.
+
+        Args:
+            states: (B, S) float32.
+            latents: (B, A), of the top policy; zeros for its most likely action before squashing.
+        """
+        state, h = (torch.as_tensor(x, device=self.device) for x in (states, latents))
+        chosen = None
+        for policy in reversed(self.policies):
+            h, _ = policy(h, state)
+            chosen = h if chosen is None else chosen
+        raw = self.low + (h.cpu().numpy() + 1) / 2 * (self.high - self.low)
+        return chosen.cpu().numpy(), np.clip(raw, self.low, self.high)

@@ -1,0 +1,102 @@
+"""Trains SAC-LSP on states: latent space policies (Haarnoja et al., 2018a), the hierarchical baseline of figure 4.
+
+    python rl/main_sac_lsp.py --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+
+The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one is
+trained on top of it, from an empty replay. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as rl/main_baselines.py
+does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
+"""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from embedding.flags import positive_int, run
+from embedding.streams import reset_seed, stream, torch_stream
+from rl.action_spaces import RawActions
+from rl.evaluation import evaluate
+from rl.latent_space_policies import SoftActorCritic, Stack
+from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, train_all
+from rl.results import SeedResults
+from rl.state_spaces import ObservedStates
+
+BATCH = 256
+LEARNING_STARTS = 1000  # steps of a level before its updates begin; the first level's are uniformly random
+
+
+def parse(args=None):
+    """Returns the flags of this script."""
+    parser = baseline_parser(__doc__.splitlines()[0])
+    parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
+    return parser.parse_args(args)
+
+
+class Greedy:
+    """The stack without noise, as `rl.evaluation.evaluate` takes it."""
+
+    def __init__(self, stack):
+        self.stack, self.state_space = stack, ObservedStates(stack.state_dim)
+        self.actions = RawActions(stack.low, stack.high)
+
+    def act(self, states, due):
+        """States (N, S) to actions (N, A)."""
+        return self.stack.act(states, np.zeros((len(states), len(self.stack.low)), np.float32))[1]
+
+
+def train_seed(args, env, eval_env, seed, folder, device):
+    """Trains one seed into its locked folder."""
+    low, high, state_dim = env.action_space.low, env.action_space.high, env.observation_space.shape[0]
+    results, stack = SeedResults(folder.path), Stack(state_dim, low, high, device)
+    results.begin()
+    rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
+    torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
+    policies, number, episodes = Greedy(stack), 0, 0
+    level_steps = -(-args.max_timesteps // args.levels)
+    width = 2 * state_dim + len(low) + 2
+    rows = np.zeros((level_steps, width), np.float32)
+
+    def look(steps):
+        nonlocal number
+        mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
+        results.add_evaluation(episodes, steps, mean)
+        number += 1
+        bar.set_postfix_str(f"return {mean:.1f}")
+
+    state = env.reset(seed=reset_seed(seed, "resets", 0))[0].astype(np.float32)
+    total, length, agent = 0.0, 0, None
+    bar = tqdm(total=args.max_timesteps, desc=f"SAC-LSP {env.spec.id} seed {seed}", unit="step", mininterval=1)
+    with bar:
+        for step in range(args.max_timesteps):
+            place = step % level_steps
+            if place == 0:
+                agent = SoftActorCritic(stack.add(), state_dim, device, generator)
+            if step == 0:
+                look(0)
+            h = rng.standard_normal((1, len(low)), dtype=np.float32)
+            chosen, raw = stack.act(state[None], h)
+            following, reward, terminated, truncated, _ = env.step(raw[0])
+            following = following.astype(np.float32)
+            rows[place] = [*state, *chosen[0], reward, *following, terminated]
+            state, total, length = following, total + float(reward), length + 1
+            if terminated or truncated:
+                episodes += 1
+                results.add_episodes(episodes, [(step + 1, total, length)], NO_DIAGNOSTICS)
+                state = env.reset(seed=reset_seed(seed, "resets", episodes))[0].astype(np.float32)
+                total, length = 0.0, 0
+            if place + 1 >= min(LEARNING_STARTS, level_steps):
+                batch = torch.from_numpy(rows[rng.integers(0, place + 1, BATCH)]).to(device)
+                s, a, r, following, done = batch.split([state_dim, len(low), 1, state_dim, 1], dim=1)
+                agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
+            bar.update()
+            if (step + 1) % args.eval_freq == 0:
+                look(step + 1)
+    torch.save([policy.state_dict() for policy in stack.policies], folder.path / "policies.pt")
+    results.close()
+
+
+def main():
+    train_all(parse(), "SAC-LSP", train_seed)
+
+
+if __name__ == "__main__":
+    run(main)

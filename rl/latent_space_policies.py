@@ -15,7 +15,8 @@ from torch import nn
 
 HIDDEN = 256
 COUPLINGS = 2  # of a policy (the paper's)
-SMALLEST = 1e-6
+LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
+SMALLEST = 1e-6  # that latents of squashed actions keep from the ends
 
 
 def mlp(inputs, outputs):
@@ -45,7 +46,8 @@ class Coupling(nn.Module):
 
     def _scale_and_shift(self, h, state):
         scale, shift = self.layers(torch.cat([h * self.passes, state], dim=-1)).chunk(2, dim=-1)
-        return torch.tanh(scale) * (1 - self.passes), shift * (1 - self.passes)
+        scale = LARGEST_SCALE * torch.tanh(scale / LARGEST_SCALE)
+        return scale * (1 - self.passes), shift * (1 - self.passes)
 
     def forward(self, h, state):
         """h (B, A) to its image (B, A) and log |det| of the map (B,)."""
@@ -78,8 +80,8 @@ class LatentPolicy(nn.Module):
             h, log_det = coupling(h, state)
             log_density = log_density - log_det
         if self.squash:
+            log_density = log_density - 2 * (math.log(2) - h - nn.functional.softplus(-2 * h)).sum(-1)
             h = torch.tanh(h)
-            log_density = log_density - (1 - h.square() + SMALLEST).log().sum(-1)
         return h, log_density
 
     def latent(self, action, state):

@@ -1,0 +1,158 @@
+"""Baselines: SAC and PPO through stable-baselines3, and SAC-LSP: densities, targets, stacking; the scripts."""
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.autograd.functional import jacobian
+
+import rl.main_baselines
+import rl.main_sac_lsp
+from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
+from rl.main_baselines import PPO, SAC, make_model
+
+S, A, B = 5, 3, 7
+CPU = torch.device("cpu")
+SHORT = {"max_timesteps": 2100, "eval_freq": 1000, "eval_episodes": 1}
+
+
+def policy_of(squash, action_dim=A):
+    """A policy that is far from the identity."""
+    torch.manual_seed(0)
+    policy = LatentPolicy(S, action_dim, squash).double()
+    for coupling in policy.couplings:
+        torch.nn.init.normal_(coupling.layers[-1].weight, std=0.1)
+    return policy
+
+
+def inputs(action_dim=A):
+    generator = torch.Generator().manual_seed(1)
+    return (torch.randn(B, width, generator=generator, dtype=torch.float64) for width in (action_dim, S))
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("action_dim", [1, 2, 3])
+def test_the_density_of_an_action_is_that_of_its_latent_over_the_volume(squash, action_dim):
+    policy, (h, state) = policy_of(squash, action_dim), inputs(action_dim)
+    action, log_density = policy(h, state)
+    for b in range(B):
+        change = jacobian(lambda x, b=b: policy(x[None], state[b][None])[0][0], h[b])
+        normal = torch.distributions.Normal(0.0, 1.0).log_prob(h[b]).sum()
+        assert log_density[b].item() == pytest.approx((normal - change.det().abs().log()).item(), abs=1e-6)
+        assert not torch.allclose(change, torch.diag(change.diagonal())) or action_dim == 1
+    if squash:
+        assert action.abs().max() < 1
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_policy_is_invertible(squash):
+    policy, (h, state) = policy_of(squash), inputs()
+    action, _ = policy(h, state)
+    torch.testing.assert_close(policy.latent(action, state), h, atol=1e-4, rtol=1e-4)
+
+
+def test_a_new_policy_passes_its_latents_on():
+    h, state = inputs()
+    assert torch.equal(LatentPolicy(S, A, False).double()(h, state)[0], h)
+    stack = Stack(S, [-1, -2, -3], [1, 2, 3], CPU)
+    stack.add()
+    states, latents = np.float32(state.numpy()), np.float32(h.numpy())
+    chosen, raw = stack.act(states, latents)
+    np.testing.assert_allclose(chosen, np.tanh(latents), rtol=1e-5)
+    np.testing.assert_allclose(raw, np.tanh(latents) * [1, 2, 3], rtol=1e-5)
+    below = stack.policies[0]
+    stack.add()
+    again, same = stack.act(states, latents)
+    np.testing.assert_allclose(again, latents, rtol=1e-6)  # what the upper policy chooses are the lower one's latents
+    np.testing.assert_allclose(same, raw, rtol=1e-5)
+    assert not any(p.requires_grad for p in below.parameters())
+    assert [policy.squash for policy in stack.policies] == [True, False]
+
+
+def test_targets_are_those_of_soft_actor_critic(monkeypatch):
+    policy = policy_of(True).float()
+    agent = SoftActorCritic(policy, S, CPU, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        agent.log_alpha.fill_(-0.7)
+    rng = torch.Generator().manual_seed(4)
+    state, following = torch.randn(2, B, S, generator=rng)
+    action, reward = torch.rand(B, A, generator=rng), torch.randn(B, generator=rng)
+    terminated = torch.tensor([0.0, 1.0] * 4)[:B]
+    seen = []
+    monkeypatch.setattr(agent, "_step", lambda index, loss: seen.append(loss.item()))
+    h = torch.randn(B, A, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        chosen, log_density = policy(h, following)
+        q = torch.stack([twin(torch.cat([following, chosen], 1)).squeeze(1) for twin in agent.target_critic.twins])
+        soft = torch.minimum(q[0], q[1]) - np.exp(-0.7) * log_density
+        wanted = reward + 0.99 * torch.where(terminated == 1, 0.0, soft)
+        literal = [
+            np.mean(
+                [
+                    (twin(torch.cat([s, a])).item() - y.item()) ** 2
+                    for s, a, y in zip(state, action, wanted, strict=True)
+                ]
+            )
+            for twin in agent.critic.twins
+        ]
+    agent.update(state, action, reward, following, terminated)
+    assert seen[0] == pytest.approx(sum(literal), rel=1e-4)
+
+
+def test_the_temperature_moves_towards_an_entropy_of_minus_the_number_of_actions():
+    for squash_towards, sign in ((0.0, -1), (-4.0, 1)):  # a wide policy is too random, a narrow one not random enough
+        policy = LatentPolicy(S, A, False)
+        with torch.no_grad():
+            for coupling in policy.couplings:
+                coupling.layers[-1].bias[:A] = squash_towards
+        agent = SoftActorCritic(policy, S, CPU, torch.Generator().manual_seed(0))
+        state = torch.randn(64, S)
+        agent.update(state, torch.zeros(64, A), torch.zeros(64), state, torch.ones(64))
+        assert np.sign(agent.log_alpha.item()) == sign
+
+
+def test_models_have_the_authors_hyperparameters():
+    env = gymnasium.make("ReacherVertical-v2")
+    sac, same = make_model(rl.main_baselines.parse(["--algo", "SAC"]), env, 0, CPU)
+    assert (sac.batch_size, sac.tau, sac.gamma, sac.learning_rate, sac.target_entropy) == (256, 0.005, 0.99, 3e-4, -2)
+    assert [layer.out_features for layer in sac.actor.latent_pi if hasattr(layer, "out_features")] == [256, 256]
+    states = np.ones((2, 11), np.float32)
+    assert same(states) is states and SAC["buffer_size"] == 10**6
+    ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, 0, CPU)
+    assert (ppo.n_steps, ppo.n_steps // ppo.batch_size, ppo.n_epochs, ppo.ent_coef) == (2048, 32, 10, 0.0)
+    assert [ppo.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0])
+    assert not np.array_equal(normalise(states * 20), states * 20) and PPO["gae_lambda"] == 0.95
+
+
+@pytest.mark.parametrize("method", ["SAC", "PPO", "SAC-LSP"])
+def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
+    main = rl.main_sac_lsp.main if method == "SAC-LSP" else rl.main_baselines.main
+    flags = {**SHORT, "results_dir": tmp_path, "num_seeds": 2, "seed": 3}
+    arguments = [] if method == "SAC-LSP" else ["--algo", method]
+    assert call(main, *arguments, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / method / "default"
+    tables = [pd.read_csv(folder / f"seed_{seed}" / "eval.csv") for seed in (3, 4)]
+    for seed, table in zip((3, 4), tables, strict=True):
+        assert table.steps.tolist() == [0, 1000, 2000] and table.episodes.tolist() == [0, 10, 20]
+        assert np.array_equal(np.load(folder / f"seed_{seed}" / "eval.npy"), table.to_numpy())
+        assert (pd.read_csv(folder / f"seed_{seed}" / "train.csv").episode_length == 100).all()
+    assert tables[0].mean_return.tolist() != tables[1].mean_return.tolist()
+    ran = call(main, *arguments, **flags)
+    assert ran.code == 2 and "--overwrite" in ran.err
+    again = call(main, *arguments, **{**flags, "num_seeds": 1, "seed": 4, "name": "again"})
+    assert again.code == 0
+    repeated = pd.read_csv(folder.parent / "again" / "seed_4" / "eval.csv")
+    assert repeated.equals(tables[1])
+
+
+@pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])
+def test_bad_input(call, tmp_path, main):
+    for flags, words in (
+        ({"env": "Nope-v0"}, ["Nope-v0", "no such environment"]),
+        ({"max_timesteps": 0}, ["--max_timesteps"]),
+        ({"device": "cuda:9"}, ["--device cuda:9"]),
+    ):
+        ran = call(main, results_dir=tmp_path, **{**SHORT, **flags})
+        assert ran.code == 2 and all(word in ran.err for word in words), ran.err
+        assert not list(tmp_path.iterdir())

@@ -16,16 +16,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from measure import Report, add_report_flags, alternate, ratio, temporary_folder
+from torch.utils.flop_counter import FlopCounterMode
 
 import embedding.main_pixels
+import embedding.main_vae
 from embedding.drawing import draw_episode, usable_cores
 from embedding.flags import Parser, choose_device, make_env, positive_int, run
 from embedding.image_training import choose_precision
 from embedding.main_pixels import PixelTraining
+from embedding.main_vae import VAETraining
 from embedding.models import ActionEncoder
 from embedding.pixel_data import PixelPlay, PixelWindows, load_pixel_play
 from embedding.pixel_envs import make_pixel_env
-from embedding.pixel_models import ImageEncoder, PixelEmbedding, PixelPredictor
+from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, to_frame
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
@@ -107,19 +110,32 @@ def quiet():
 # ---- averaging, reading, training ----
 
 
-def trainings(args, data, folder):
-    """{precision: a `PixelTraining` with an epoch of `--batches` batches}."""
+def trainings(args, play, data, folder):
+    """{(model, precision): a training with an epoch of `--batches` batches}."""
     space, device = make_env(args.env_name).action_space, torch.device("cpu")
-    made = {}
+    made, line = (
+        {},
+        ["--batch_size", args.batch_size, "--epoch_size", args.batches * args.batch_size, "--render_freq", 0],
+    )
     for precision in PRECISIONS:
-        line = ["--batch_size", args.batch_size, "--epoch_size", args.batches * args.batch_size, "--render_freq", 0]
-        flags = embedding.main_pixels.parse([*map(str, line), "--precision", precision])
         torch.manual_seed(0)
+        words = [*map(str, line), "--precision", precision]
+        flags = embedding.main_pixels.parse(words)
         encoder = ActionEncoder(space.low, space.high, flags.traj_len)
         state_encoder, predictor = ImageEncoder(3 * FRAMES, flags.state_dim), PixelPredictor(100, encoder.action_dim)
         model = PixelEmbedding(state_encoder, encoder, predictor, flags.traj_len, args.env_name, SOURCE_WIDTH)
-        made[precision] = PixelTraining(data, model, flags, Path(folder), device)
+        made["DynE", precision] = PixelTraining(data, model, flags, Path(folder), device)
+        vae = VAE(ImageEncoder(3, VAE_DIM), ImageDecoder(VAE_DIM, 1), args.env_name, SOURCE_WIDTH)
+        made["VAE", precision] = VAETraining(play.frames, vae, embedding.main_vae.parse(words), Path(folder), device)
     return made
+
+
+def operations(training, batch):
+    """Floating-point operations of a sample of a training, forward and backward."""
+    rows = torch.zeros(batch, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        training._loss(rows, torch.zeros(batch, training.width), 1.0)[0].backward()
+    return counter.get_total_flops() / batch
 
 
 def main():
@@ -150,7 +166,9 @@ def main():
     )
     samples = args.batches * args.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        epochs = {name: (samples, made.run_epoch) for name, made in trainings(args, data, folder).items()}
+        made = trainings(args, play, data, folder)
+        counts = {name: operations(training, args.batch_size) for name, training in made.items()}
+        epochs = {name: (samples, training.run_epoch) for name, training in made.items()}
         rates = alternate({"read": (samples, read), **epochs}, args.rounds)
     chosen = choose_precision("auto", torch.device("cpu"))
     other = next(name for name in PRECISIONS if name != chosen)
@@ -161,17 +179,27 @@ def main():
         [[name, ms, ratio(averages[name], averages["numpy"])] for name, ms in milliseconds.items()],
     )
     report.table(
-        f"Training pixel DynE, batches of {args.batch_size}, {args.threads} threads",
-        ["", "samples a second", f"s an epoch of {EPOCH:,}", "x fp32"],
+        f"Training, batches of {args.batch_size}, {args.threads} threads; reading: {np.median(rates['read']):,.0f} a second",
+        ["", "", "samples a second", f"s an epoch of {EPOCH:,}", "x fp32", "GFLOP a sample", "GFLOP/s"],
         [
-            [name, float(np.median(rate)), EPOCH / float(np.median(rate)), ratio(rate, rates["fp32"])]
-            for name, rate in rates.items()
+            [
+                model,
+                precision,
+                float(np.median(rates[model, precision])),
+                EPOCH / float(np.median(rates[model, precision])),
+                ratio(rates[model, precision], rates[model, "fp32"]),
+                counts[model, precision] / 1e9,
+                counts[model, precision] / 1e9 * float(np.median(rates[model, precision])),
+            ]
+            for model, precision in sorted(made, key=lambda case: case[0])
         ],
     )
     report.claim("Pillow's averages against numpy's", ratio(averages["Pillow"], averages["numpy"]), least=5)
-    report.claim("share of reading in training, %", 100 * ratio(rates[chosen], rates["read"]), most=5)
+    report.claim("share of reading in training, %", 100 * ratio(rates["DynE", chosen], rates["read"]), most=5)
     report.claim(
-        f"{chosen}, which --precision auto takes, against {other}", ratio(rates[chosen], rates[other]), least=1
+        f"{chosen}, which --precision auto takes, against {other}",
+        ratio(rates["DynE", chosen], rates["DynE", other]),
+        least=1,
     )
     report.write()
 

@@ -313,7 +313,14 @@ def _panel(number, summary, colors, until):
     """One environment's layers: bands, lines, points that tell their numbers, and the authors' diamonds."""
     env, last = summary.env.iloc[0], until or summary.steps.max()
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
-    returns = alt.Scale(domain=_returns_shown(summary), nice=False)
+    first = summary.drop_duplicates("method").set_index("method").series
+    read_off = [
+        {"series": first[method], "steps": step, "mean": value, "source": "authors' plot"}
+        for method, values in AUTHORS.get(env, {}).items()
+        for step, value in values.items()
+        if method in first and step <= last
+    ]
+    returns = alt.Scale(domain=_returns_shown(summary, [row["mean"] for row in read_off]), nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
     colors = alt.Scale(domain=[*colors], range=[*colors.values()])
     axes = {
@@ -338,13 +345,6 @@ def _panel(number, summary, colors, until):
         .encode(opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=[*told, "seeds:Q"])
         .add_params(near, alt.selection_interval(name=f"zoom_{number}", bind="scales")),
     ]
-    first = summary.drop_duplicates("method").set_index("method").series
-    read_off = [
-        {"series": first[method], "steps": step, "mean": value, "source": "authors' plot"}
-        for method, values in AUTHORS.get(env, {}).items()
-        for step, value in values.items()
-        if method in first and step <= last
-    ]
     if read_off:
         shape = alt.Shape("source:N", title=None, scale=alt.Scale(range=["diamond"]))
         diamonds = alt.Chart(pd.DataFrame(read_off)).mark_point(
@@ -354,10 +354,15 @@ def _panel(number, summary, colors, until):
     return alt.layer(*layers).properties(width=400, height=270, title=env)
 
 
-def _returns_shown(summary):
-    """The range of the returns' axis: the authors' if all curves end in it, else what follows the first tenth."""
+def _returns_shown(summary, read_off):
+    """The range of the returns' axis: the authors' if all curves end in it, else what follows the first tenth.
+
+    Args:
+        read_off: the authors' numbers that are drawn beside the curves.
+    """
     later = summary[summary.steps >= summary.steps.max() / 10]
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
+    low, high = min([low, *read_off]), max([high, *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
     if authors and not set(summary.method) & set(FROM_PIXELS):
         if later.groupby("series")["mean"].last().between(*authors).all():

@@ -75,7 +75,7 @@ def test_commands_run(folder):
         if words[0] != "python" or words[1].startswith("benchmarks/"):
             continue
         small = shlex.split(SMALL[words[1]])
-        results = ["--results_dir", str(folder / "results")] if "/main" in words[1] else []
+        results = ["--results_dir", str(folder / "results")] if "/main" in words[1] or "/probe" in words[1] else []
         done = run(folder, [sys.executable, *words[1:], *small, *results])
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         ran += 1

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from envs.pixels import FRAMES, SIZE, stack_rows
+from rl.replay import Ring
 from rl.td3 import Batch
 
 FRAME_SHAPE = (3, SIZE, SIZE)
@@ -28,7 +29,7 @@ def _zeros(shape, device):
     return torch.frombuffer(pages, dtype=torch.uint8).view(shape)
 
 
-class FrameReplay:
+class FrameReplay(Ring):
     """A ring of records for each of N seeds; arguments as for `rl.replay.Replay`.
 
     A step can be sampled when the frame that it led to is there, and those of its stacks still are.
@@ -40,12 +41,11 @@ class FrameReplay:
     least, lag, preallocates = FRAMES + 2, 1, True
 
     def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
-        self.action_dim, self.capacity, self.device = action_dim, capacity, device
+        super().__init__(num_seeds, capacity)
+        self.action_dim, self.device = action_dim, device
         self.frames = _zeros((num_seeds, capacity, *FRAME_SHAPE), device)
         self.steps = torch.zeros(num_seeds, capacity, action_dim + 2, device=device)
         self.first = np.zeros((num_seeds, capacity), np.int64)  # number of the first record of its episode
-        self.written = np.zeros(num_seeds, np.int64)  # records ever written, which number them
-        self.unsaved = [[] for _ in range(num_seeds)]  # records since `take_unsaved`
         self._episode = np.zeros(num_seeds, np.int64)  # number of the first record of the newest episode
         # The numbers of records that have a step, as a ring: those from `_oldest` on, of `_added` ever.
         self._numbers = np.zeros((num_seeds, capacity), np.int64)
@@ -87,21 +87,10 @@ class FrameReplay:
         incomplete = (self._added > self._oldest) & (newest == self.written - 1)  # its next frame is not there yet
         return self._added - self._oldest - incomplete
 
-    def append(self, n, rows):
-        """Writes records (M, width) of seed `n` behind its last, over its oldest when full."""
-        self.unsaved[n].append(rows)
-        self._write(n, rows)
-
-    def take_unsaved(self, n):
-        """The records of seed `n` since this was last called, a list of (M, width)."""
-        parts, self.unsaved[n] = self.unsaved[n], []
-        return parts
-
     def restore(self, n, parts, written):
         """Puts the last records of `written` ever written, in parts (M, width), back in their places."""
-        self.written[n] = self._episode[n] = max(0, written - self.capacity)
-        for rows in parts:
-            self._write(n, rows)
+        self._episode[n] = max(0, written - self.capacity)
+        super().restore(n, parts, written)
 
     def _write(self, n, rows):
         if not len(rows):

@@ -9,7 +9,8 @@ bootstrapped over seeds (95 %); rl/curves.py tells how.
 from pathlib import Path
 
 from embedding.flags import Parser, UsageError, non_negative_int, positive_int, run
-from rl.curves import figure, load_runs, save, table
+from rl.charts import figure, save
+from rl.curves import load_runs, table
 
 
 def main():

@@ -35,7 +35,41 @@ class Window(NamedTuple):
     ends: bool
 
 
-class Replay:
+class Ring:
+    """Rows of N seeds that are appended, kept to be saved, and put back; a subclass stores them.
+
+    Attributes:
+        capacity: the most rows that are kept a seed.
+        written: (N,) int64, rows ever written.
+        unsaved: for each seed a list of the rows since `take_unsaved`.
+    """
+
+    def __init__(self, num_seeds, capacity):
+        self.capacity, self.written = capacity, np.zeros(num_seeds, dtype=np.int64)
+        self.unsaved = [[] for _ in range(num_seeds)]
+
+    def _write(self, n, rows):
+        """Stores rows (M, width) of seed `n` behind its last, and counts them."""
+        raise NotImplementedError
+
+    def append(self, n, rows):
+        """Writes rows (M, width), float32 numpy, of seed `n` behind its last, over its oldest when full."""
+        self.unsaved[n].append(rows)
+        self._write(n, rows)
+
+    def take_unsaved(self, n):
+        """The rows of seed `n` since this was last called, a list of (M, width)."""
+        parts, self.unsaved[n] = self.unsaved[n], []
+        return parts
+
+    def restore(self, n, parts, written):
+        """Puts the last rows of `written` ever written, in parts (M, width), back in their places."""
+        self.written[n] = max(0, written - self.capacity)
+        for rows in parts:
+            self._write(n, rows)
+
+
+class Replay(Ring):
     """A ring of rows for each of N seeds, on one device, that grows up to `capacity` rows.
 
     Attributes of the class: `least`, the smallest capacity that works; `lag`, for how many steps a step waits until it
@@ -53,10 +87,9 @@ class Replay:
     def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
         (state_dim,) = state_shape
         self.widths = [state_dim, action_dim, 1, 1, 1, state_dim]
-        self.capacity, self.device = capacity, device
+        super().__init__(num_seeds, capacity)
+        self.device = device
         self.rows = torch.zeros(num_seeds, min(capacity, FIRST_CAPACITY), sum(self.widths), device=device)
-        self.written = np.zeros(num_seeds, dtype=np.int64)  # rows ever written, a seed
-        self.unsaved = [[] for _ in range(num_seeds)]  # rows since `take_unsaved`
 
     @staticmethod
     def row_width(state_shape, action_dim):
@@ -94,22 +127,6 @@ class Replay:
     def sizes(self):
         """(N,) int: how many rows of each seed can be sampled."""
         return np.minimum(self.written, self.capacity)
-
-    def append(self, n, rows):
-        """Writes rows (M, S + D + 3 + S), float32 numpy, of seed `n` behind its last, over its oldest when full."""
-        self.unsaved[n].append(rows)
-        self._write(n, rows)
-
-    def take_unsaved(self, n):
-        """The rows of seed `n` since this was last called, a list of (M, width)."""
-        parts, self.unsaved[n] = self.unsaved[n], []
-        return parts
-
-    def restore(self, n, parts, written):
-        """Puts the last rows of `written` ever written, in parts (M, width), back in their places."""
-        self.written[n] = max(0, written - self.capacity)
-        for rows in parts:
-            self._write(n, rows)
 
     def _write(self, n, rows):
         skipped = max(0, len(rows) - self.capacity)

@@ -1,63 +1,17 @@
-"""Curves: reading, averaging against literal loops, drawing; the scripts that plot and publish them."""
+"""Curves: reading, averaging against literal loops, drawing; the script that plots them."""
 
-import json
 import math
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from curve_runs import ENV, frame, refused, write_run
 from PIL import Image
 
-import embedding.main_pixels
-import embedding.main_vae
-import rl.main_dyne
-import rl.main_pixel_td3
-import rl.main_td3
-import rl.main_vae_td3
-from embedding.flags import REPOSITORY, UsageError, run
-from rl import curves, plot_runs, publish
-
-ENV = "ReacherVertical-v2"
-FLAGS = {"env_name": ENV, "policy_name": "TD3", "eval_freq": 1000, "eval_episodes": 10, "max_timesteps": 10_000}
-
-
-def write_run(results, seeds, method="TD3", name="default", last=10_000, env=ENV, **flags):
-    """A run's folder as training leaves it, with returns that depend on method, seed and step only."""
-    folder = results / "rl" / env / method / name
-    for seed in seeds:
-        noise = iter(np.random.default_rng([seed, len(method)]).normal(-9, 2, size=100))
-        rows = [f"{step // 100},{step},{next(noise):.17g}\n" for step in range(0, last + 1, 1000)]
-        (folder / f"seed_{seed}").mkdir(parents=True)
-        (folder / f"seed_{seed}" / "eval.csv").write_text("episodes,steps,mean_return\n" + "".join(rows))
-        opt = {**FLAGS, "policy_name": method, "name": name, "seed": seed, "num_seeds": 1, **flags}
-        (folder / f"seed_{seed}" / "opt.json").write_text(json.dumps(opt))
-    return folder
-
-
-def frame(returns, steps, method="TD3", name="default", env=ENV):
-    """Curves of one series: `returns` (seeds, evaluations) at `steps` (evaluations,)."""
-    evaluations = [(seed, *pair) for seed, of in enumerate(returns) for pair in zip(steps, of, strict=True)]
-    return pd.DataFrame([(env, method, name, *row) for row in evaluations], columns=curves.CURVES)
-
-
-def call(script, monkeypatch, *args):
-    """Runs a script's `main` as the script is run, in this process."""
-    monkeypatch.setattr(sys, "argv", ["script.py", *map(str, args)])
-    run(script.main)
-
-
-def refused(script, monkeypatch, capsys, *args):
-    """The one line that a script refuses its arguments with, and exit code 2."""
-    with pytest.raises(SystemExit) as exit:
-        call(script, monkeypatch, *args)
-    assert exit.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
+from embedding.flags import REPOSITORY, UsageError
+from rl import charts, curves, plot_runs
 
 # ---- averaging ----
 
@@ -190,20 +144,20 @@ def test_nothing_to_plot_is_refused(tmp_path):
 
 
 def spec_of(*frames):
-    return curves.figure(pd.concat(frames)).to_dict()
+    return charts.figure(pd.concat(frames)).to_dict()
 
 
 def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
     returns = [[-20.0, -9.0], [-18.0, -8.0]]
     frames = [frame(returns, [0, 1000], method, env=env) for env in (ENV, "Pusher-v2") for method in ("TD3", "SAC")]
-    chart = curves.figure(pd.concat([*frames, frame(returns, [0, 1000], "TD3", "other")]))
+    chart = charts.figure(pd.concat([*frames, frame(returns, [0, 1000], "TD3", "other")]))
     assert [panel.title for panel in chart.concat] == [ENV, "Pusher-v2"]
     for panel in chart.to_dict()["concat"]:
         colors = panel["layer"][0]["encoding"]["color"]["scale"]
         drawn = dict(zip(colors["domain"], colors["range"], strict=True))
-        assert drawn["TD3, default"] == curves.COLORS["TD3"] and drawn["SAC"] == curves.COLORS["SAC"]
-        assert drawn["TD3, other"] in curves.NAME_COLORS
-    curves.save(chart, tmp_path / "panels.svg")
+        assert drawn["TD3, default"] == charts.COLORS["TD3"] and drawn["SAC"] == charts.COLORS["SAC"]
+        assert drawn["TD3, other"] in charts.NAME_COLORS
+    charts.save(chart, tmp_path / "panels.svg")
     svg = (tmp_path / "panels.svg").read_text()
     assert svg.startswith("<svg") and svg.count(">environment steps<") == 2
 
@@ -238,6 +192,25 @@ def test_results_are_the_repositorys_wherever_one_stands(tmp_path, monkeypatch):
     assert curves.results_dir() == tmp_path
 
 
+def test_steps_of_pretraining_are_counted_where_there_was_any(tmp_path):
+    for method, first in (("SA-DynE-TD3", 100_000), ("VAE-TD3", 100_000), ("Pixel-TD3", 0), ("DynE-TD3", 0)):
+        run = write_run(tmp_path, [0], method)
+        drawn = curves.load_runs(tmp_path)
+        assert drawn[drawn.method == method].steps.tolist() == list(range(first, first + 10_001, 1000))
+        assert curves.load_run(run).steps.tolist() == list(range(0, 10_001, 1000))
+    chart = charts.figure(drawn, until=400_000).to_dict()
+    (panel,) = chart["concat"]
+    assert panel["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1.02 * 400_000]
+    diamonds = [values for values in chart["datasets"].values() if "source" in values[0]]
+    told = {(row["series"], row["steps"]): row["mean"] for row in diamonds[0]}
+    assert told == {
+        ("DynE-TD3", 50_000): -8,
+        ("SA-DynE-TD3", 400_000): -9.0,
+        ("VAE-TD3", 400_000): -23.5,
+        ("Pixel-TD3", 400_000): -26,
+    }
+
+
 # ---- plot_runs.py ----
 
 
@@ -255,7 +228,7 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and png.stat().st_size > 10_000
     image = np.asarray(Image.open(png).convert("RGB")).reshape(-1, 3)
     for method in ("TD3", "DynE-TD3"):
-        color = [int(curves.COLORS[method][i : i + 2], 16) for i in (1, 3, 5)]
+        color = [int(charts.COLORS[method][i : i + 2], 16) for i in (1, 3, 5)]
         assert (image == color).all(axis=1).sum() > 500
 
 
@@ -268,129 +241,3 @@ def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     eval_csv.write_text("steps,mean_return\n0,1\n")
     assert f"{eval_csv}: not a table" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     assert not list(tmp_path.glob("*.png"))
-
-
-# ---- publish.py ----
-
-
-def test_publishing_keeps_every_number(tmp_path, monkeypatch):
-    folder = write_run(tmp_path, range(8), name="published", lr=0.003)
-    (tmp_path / "published").mkdir()
-    out = tmp_path / "published" / f"{ENV}_TD3.csv"
-    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
-    assert out.read_text().splitlines()[0] == "env,method,seed,steps,mean_return"
-    pd.testing.assert_frame_equal(curves.load_published(tmp_path), curves.load_run(folder))
-    text = out.with_suffix(".txt").read_text()
-    lines = dict(line.split(":", 1) for line in text.splitlines())
-    assert lines["seeds"].strip() == "8: 0 1 2 3 4 5 6 7" and lines["steps"].strip() == "10000 a seed"
-    wanted = "python rl/main_td3.py --env_name ReacherVertical-v2 --lr 0.003 --max_timesteps 10000 --name published"
-    assert lines["command"].strip() == f"{wanted} --num_seeds 8"
-    assert lines["commit"].strip() == "abc" and "cores" in lines["machine"]
-    assert all(name in lines["versions"] for name in ("python 3", "torch ", "mujoco ", "gymnasium ", "numpy "))
-
-
-def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
-    decoder = {"env_name": ENV, "name": "mine", "epochs": 7, "seed": 0, "results_dir": "/elsewhere"}
-    (tmp_path / ENV / "mine").mkdir(parents=True)
-    (tmp_path / ENV / "mine" / "opt.json").write_text(json.dumps(decoder))
-    (tmp_path / ENV / "mine" / "decoder.pt").touch()
-    flags = {"decoder": "mine", "source_env": None, "results_dir": str(tmp_path), "overwrite": True}
-    first = write_run(tmp_path, [0, 1, 4], "DynE-TD3", "a", **flags)
-    second = write_run(tmp_path, [2], "DynE-TD3", "b", **flags)
-    (tmp_path / "ablations").mkdir()
-    out = tmp_path / "ablations" / "a.csv"
-    call(publish, monkeypatch, first, second, "--out", out, "--variant", "mine")
-    assert sorted(curves.load_ablations(tmp_path).seed.unique()) == [0, 1, 2, 4]
-    assert set(curves.load_ablations(tmp_path).name) == {"mine"}
-    _, told = out.with_suffix(".txt").read_text().split("command:")
-    run_command = f"python rl/main_dyne.py --env_name {ENV} --decoder mine --max_timesteps 10000 --name"
-    assert [line.strip() for line in told.split("commit:")[0].splitlines()] == [
-        f"python embedding/main.py --env_name {ENV} --epochs 7 --name mine",
-        f"{run_command} a --num_seeds 2",
-        f"{run_command} a --seed 4",
-        f"{run_command} b --seed 2",
-    ]
-
-
-def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
-    given = ["--tensorboard", "--tau", "0.01", "--num_seeds", "3", "--start_timesteps", "5"]
-    for script in (rl.main_td3, rl.main_dyne, rl.main_vae_td3, rl.main_pixel_td3):
-        flags = vars(script.parse(given))
-        words = shlex.split(publish.command("rl/x.py", flags, vars(script.parse([]))))
-        assert words[:2] == ["python", "rl/x.py"] and vars(script.parse(words[2:])) == flags
-
-
-def test_steps_of_pretraining_are_counted_where_there_was_any(tmp_path):
-    for method, first in (("SA-DynE-TD3", 100_000), ("VAE-TD3", 100_000), ("Pixel-TD3", 0), ("DynE-TD3", 0)):
-        run = write_run(tmp_path, [0], method)
-        drawn = curves.load_runs(tmp_path)
-        assert drawn[drawn.method == method].steps.tolist() == list(range(first, first + 10_001, 1000))
-        assert curves.load_run(run).steps.tolist() == list(range(0, 10_001, 1000))
-    chart = curves.figure(drawn, until=400_000).to_dict()
-    (panel,) = chart["concat"]
-    assert panel["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1.02 * 400_000]
-    diamonds = [values for values in chart["datasets"].values() if "source" in values[0]]
-    told = {(row["series"], row["steps"]): row["mean"] for row in diamonds[0]}
-    assert told == {
-        ("DynE-TD3", 50_000): -8,
-        ("SA-DynE-TD3", 400_000): -9.0,
-        ("VAE-TD3", 400_000): -23.5,
-        ("Pixel-TD3", 400_000): -26,
-    }
-
-
-@pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
-def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
-    script = publish.SCRIPTS[method]
-    given = ["--pixels", "--policy_name", method.removeprefix("SA-").removeprefix("S-")] * ("DynE" in method)
-    encoder = ["--encoder", "mine"] * (method != "Pixel-TD3")
-    flags = vars(script.parse([*given, *encoder, "--env", ENV, "--results_dir", str(tmp_path), "--num_seeds", "2"]))
-    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
-    again = vars(script.parse(shlex.split(commands[-1])[2:]))
-    assert again == {**flags, "seed": 3, "results_dir": again["results_dir"]}
-    assert len(commands) == {"S-DynE-TD3": 2, "SA-DynE-TD3": 2, "VAE-TD3": 2, "Pixel-TD3": 1}[method]
-    if method == "Pixel-TD3":
-        return
-    assert commands[0] == "(the encoder mine is not there any more)"
-    kind, trainer = ("vae", embedding.main_vae) if method == "VAE-TD3" else ("pixels", embedding.main_pixels)
-    folder = tmp_path / f"{ENV}-{kind}" / "mine"
-    folder.mkdir(parents=True)
-    for name in ("encoder.pt", "decoder.pt"):
-        (folder / name).touch()
-    trained = vars(trainer.parse(["--name", "mine", "--epochs", "7"]))
-    (folder / "opt.json").write_text(json.dumps(trained))
-    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
-    name = Path(trainer.__file__).name
-    assert commands[:-1] == [f"python embedding/{name} --env_name {ENV} --epochs 7 --name mine"]
-
-
-def test_a_last_evaluation_is_where_the_loop_makes_it():
-    for steps, block, freq in ((50_000, 100, 1000), (50_000, 300, 1000), (900, 1, 1000), (950, 100, 250)):
-        ends = range(0, steps + block, block)
-        evaluated = [end for end in ends if end // freq > (end - block) // freq]
-        flags = {"max_timesteps": steps, "update_every": block, "eval_freq": freq}
-        assert publish.last_evaluation(flags) == evaluated[-1]
-
-
-def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, capsys):
-    def message(*args):
-        return refused(publish, monkeypatch, capsys, *args, "--out", out)
-
-    out = tmp_path / "a.csv"
-    td3, running = write_run(tmp_path, [0]), write_run(tmp_path, [1], name="running", last=9000)
-    sac, again = write_run(tmp_path, [0], "SAC"), write_run(tmp_path, [0], name="again")
-    assert "seed 1 has not finished its 10000 steps" in message(running)
-    assert "TD3 on ReacherVertical-v2 and SAC on" in message(td3, sac)
-    assert "seed 0 is in two of them" in message(td3, again)
-    assert "seed 0 is in two of them" in message(td3, td3)
-    assert "--command" in message(sac)
-    assert "no run in it" in message(tmp_path / "rl")
-    (again / "seed_0" / "opt.json").write_text("{")
-    assert "opt.json" in message(again)
-    assert not list(tmp_path.glob("a.*"))
-    call(publish, monkeypatch, sac, "--command", "python sac.py --fast", "--out", out)
-    assert "command:     python sac.py --fast\n" in out.with_suffix(".txt").read_text()
-    assert "it exists" in message(td3)
-    call(publish, monkeypatch, td3, "--out", out, "--overwrite")
-    out = tmp_path / "a.txt"
-    assert "name a .csv file" in message(td3)

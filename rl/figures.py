@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from embedding.flags import UsageError
-from rl.curves import COLORS
+from rl.charts import COLORS
 
 ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
 COLUMNS = {

@@ -1,0 +1,155 @@
+"""Statistics of learning curves: what a run ends with, how fast it gets there, and how sure a difference is.
+
+Every seed gives one number: its final return, the mean of its evaluations in the last tenth of the steps, or its area
+under the curve, the mean return over all steps. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
+task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames of curves are those of `rl.curves`.
+"""
+
+import numpy as np
+import pandas as pd
+
+from rl.curves import AUTHORS_RANGE, bin_width_of, series_of
+
+RESAMPLES = 10_000
+LAST = 0.1  # share of the steps that a final return is of
+TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at either end
+
+
+def final_returns(curves):
+    """The final return of each seed of one series, a Series (N,) by seed."""
+    return curves[curves.steps >= (1 - LAST) * curves.steps.max()].groupby("seed").mean_return.mean()
+
+
+def areas(curves):
+    """The area under the curve of each seed of one series divided by its steps: the mean return, a Series (N,) by seed."""
+
+    def area(of_seed):
+        of_seed = of_seed.sort_values("steps")
+        return np.trapezoid(of_seed.mean_return, of_seed.steps) / np.ptp(of_seed.steps)
+
+    return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
+
+
+def interquartile_mean(values):
+    """The mean along the last axis of the values between the quartiles; nothing is cut off fewer than four."""
+    cut = int(TRIMMED * values.shape[-1])
+    return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)
+
+
+def probability_of_improvement(x, y):
+    """How probable it is that a run of X returns more than one of Y, ties counting half; (..., N) and (..., M) to (...)."""
+    difference = x[..., :, None] - y[..., None, :]
+    return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1))
+
+
+def resample(tasks, rng):
+    """Bootstrap samples of tasks, a list of arrays of a value a seed (N_i,): a list of arrays (RESAMPLES, N_i)."""
+    return [values[rng.integers(0, len(values), (RESAMPLES, len(values)))] for values in tasks]
+
+
+def interval(statistic, *groups):
+    """A statistic and its stratified bootstrap 95 % interval, (value, low, high).
+
+    Args:
+        statistic: takes as many lists of arrays (..., N_i) as there are groups, gives (...).
+        groups: lists of arrays (N_i,), one a task.
+    """
+    value, rng = statistic(*groups), np.random.default_rng(0)
+    low, high = np.quantile(statistic(*(resample(group, rng) for group in groups)), [0.025, 0.975])
+    return float(value), float(low), float(high)
+
+
+def _together(statistic):
+    """A statistic of arrays, of all tasks' values side by side."""
+    return lambda tasks: statistic(np.concatenate(tasks, axis=-1))
+
+
+mean = _together(lambda values: values.mean(axis=-1))
+iqm = _together(interquartile_mean)
+
+
+def mean_probability(xs, ys):
+    """The probability of improvement, averaged over tasks."""
+    return np.mean([probability_of_improvement(x, y) for x, y in zip(xs, ys, strict=True)], axis=0)
+
+
+def steps_to_reach(curves, level):
+    """The first step at which the mean over seeds of one series, in bins of `rl.curves.summarize`, reaches a return.
+
+    None if it never does. The untrained policy does not count.
+    """
+    width = bin_width_of(curves.steps.max())
+    edges = -(-curves.steps // width) * width
+    per_bin = curves[curves.steps > curves.steps.min()].groupby([edges, "seed"]).mean_return.mean()
+    means = per_bin.groupby(level=0).mean()
+    reached = means.index[means >= level]
+    return int(reached[0]) if len(reached) else None
+
+
+def summary(curves, baseline="TD3"):
+    """The statistics of every series of one environment, as text.
+
+    Args:
+        curves: a frame of `rl.curves.CURVES`, of one environment.
+        baseline: the method whose final return is to be reached, and beaten; columns of it are left out without it.
+    Returns:
+        A frame of str, a row a series.
+    """
+    of_baseline = curves[curves.method == baseline]
+    rows = {}
+    for (method, name), label in series_of(curves).items():
+        one = curves[(curves.method == method) & (curves.name == name)]
+        final = final_returns(one)
+        rows[label] = {
+            "seeds": f"{len(final)}",
+            "steps": _count(one.steps.max()),
+            "final return": _interval(mean, final),
+            "its interquartile mean": _interval(iqm, final),
+            "mean return over all steps": _interval(mean, areas(one)),
+        }
+        if len(of_baseline):
+            level = final_returns(of_baseline)
+            reached = steps_to_reach(one, level.mean())
+            rows[label][f"steps to {baseline}'s final return"] = _count(reached) if reached else "not reached"
+            better = interval(mean_probability, [final.to_numpy()], [level.to_numpy()])
+            told = "{:.2f} [{:.2f}, {:.2f}]".format(*better)
+            rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def across_tasks(curves, methods):
+    """Methods on all tasks on which each of them has curves, as text: a frame of str, a row a method.
+
+    Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper. The last column is the
+    probability that a run of the first method returns more than one of this.
+    """
+    shared = [
+        env
+        for env, of_env in curves.groupby("env", sort=False)
+        if env in AUTHORS_RANGE and set(methods) <= set(of_env.method)
+    ]
+    finals = {}
+    for method in methods:
+        finals[method] = []
+        for env in shared:
+            low, high = AUTHORS_RANGE[env]
+            final = final_returns(curves[(curves.env == env) & (curves.method == method)]).to_numpy()
+            finals[method].append((final - low) / (high - low))
+    rows = {}
+    for method, tasks in finals.items():
+        better = interval(mean_probability, finals[methods[0]], tasks)
+        rows[method] = {
+            "tasks": f"{len(tasks)}",
+            "scaled final return, interquartile mean": "{:.2f} [{:.2f}, {:.2f}]".format(*interval(iqm, tasks)),
+            f"P({methods[0]} better)": "" if method == methods[0] else "{:.2f} [{:.2f}, {:.2f}]".format(*better),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _interval(statistic, values):
+    value, low, high = interval(statistic, [values.to_numpy()])
+    return f"{value:.1f}" if len(values) == 1 else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _count(steps):
+    return f"{steps:,}".replace(",", " ")

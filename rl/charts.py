@@ -18,13 +18,14 @@ NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d",
 alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
 
 
-def figure(curves, bin_width=None, until=None):
+def figure(curves, bin_width=None, until=None, envs=()):
     """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
 
     Args:
         curves: a frame of `CURVES`.
         bin_width: see `summarize`.
         until: the step that axes end at; None: the last of each environment.
+        envs: environments that have a panel, though there may be no curves of them; the panels are in this order.
     """
     colors, further = {}, 0
     for (method, _), label in series_of(curves).items():
@@ -33,8 +34,11 @@ def figure(curves, bin_width=None, until=None):
         else:
             colors[label] = NAME_COLORS[further % len(NAME_COLORS)]
             further += 1
-    summaries = summarize(curves, bin_width).groupby("env", sort=False)
-    panels = [_panel(number, summary, colors, until) for number, (_, summary) in enumerate(summaries)]
+    summaries = dict([*summarize(curves, bin_width).groupby("env", sort=False)])
+    panels = [
+        _panel(number, summaries[env], colors, until) if env in summaries else _empty_panel(env)
+        for number, env in enumerate([*envs, *(env for env in summaries if env not in envs)])
+    ]
     chart = alt.concat(*panels, columns=3)
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
     views = [view for param in chart.params if param.name.startswith("near") for view in param.views]
@@ -46,6 +50,17 @@ def figure(curves, bin_width=None, until=None):
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#ececec")
         .configure_legend(labelFontSize=12, labelLimit=320, symbolStrokeWidth=3, symbolSize=110)
         .configure_title(fontSize=15, fontWeight="normal")
+    )
+
+
+WIDTH, HEIGHT = 400, 270  # of a panel, pixels
+
+
+def _empty_panel(env):
+    """The panel of an environment that there are no curves of."""
+    text = alt.Chart(pd.DataFrame({"text": ["not run yet"]})).mark_text(size=16, color="#888888")
+    return text.encode(text="text:N").properties(
+        width=WIDTH, height=HEIGHT, title=env, view=alt.ViewConfig(stroke="#dddddd")
     )
 
 
@@ -91,7 +106,7 @@ def _panel(number, summary, colors, until):
             clip=True, filled=True, size=130, stroke="white", opacity=1
         )
         layers.append(diamonds.encode(**axes, shape=shape, tooltip=["source:N", *told[:2], "mean:Q"]))
-    return alt.layer(*layers).properties(width=400, height=270, title=env)
+    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=env)
 
 
 def _returns_shown(summary, read_off):

@@ -2,9 +2,14 @@
 
     python rl/main_baselines.py --algo SAC --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
     python rl/main_baselines.py --algo PPO --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+    python rl/main_baselines.py --algo TD3 --decoder default --env_name ReacherVertical-v2 --max_timesteps 20000
 
 writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, model.zip}: evaluations from the
 start states that the other methods have. Seeds are trained one after the other; such a run cannot be resumed.
+
+With --decoder SAC or TD3 acts in an embedding space in the simple way (paper, section 3.2): `envs.dyne_actions` makes k
+steps one, and the algorithm sees only every k-th state. Steps are counted in the environment's own, there are as many
+updates as those, and the results are those of the method SAC-plans or TD3-plans.
 
 Hyperparameters are those of the authors of each method for MuJoCo. SAC: Haarnoja et al. (arXiv:1812.05905), table 1. PPO:
 ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, step size 3e-4 falling to 0,
@@ -32,8 +37,10 @@ from embedding.flags import (
 )
 from embedding.run_folder import RunFolder
 from embedding.streams import stream
-from rl.action_spaces import RawActions
+from envs.dyne_actions import DynEActionSpace
+from rl.action_spaces import DynEActions, RawActions
 from rl.evaluation import evaluate
+from rl.flags import load_decoder
 from rl.results import SeedResults
 from rl.state_spaces import ObservedStates
 
@@ -43,8 +50,7 @@ SAC = {
     "buffer_size": 1_000_000,
     "batch_size": 256,
     "tau": 0.005,
-    "train_freq": 1,
-    "gradient_steps": 1,
+    "train_freq": 1,  # and as many updates as raw steps
     "learning_starts": 1000,
     "ent_coef": "auto",
     "target_entropy": "auto",  # minus the number of actions
@@ -63,6 +69,20 @@ PPO = {
     "learning_rate": lambda left: 3e-4 * left,
     "policy_kwargs": {"net_arch": [64, 64]},
 }
+# Those of rl/main_td3.py and rl/main_dyne.py; noises are shares of the largest embedding, that of the target a k-th.
+TD3 = {
+    "learning_rate": 1e-3,
+    "gamma": 0.99,
+    "buffer_size": 1_000_000,
+    "batch_size": 100,
+    "tau": 0.005,
+    "train_freq": 1,
+    "learning_starts": 0,
+    "policy_delay": 2,
+    "target_noise_clip": 0.5,
+    "policy_kwargs": {"net_arch": [400, 300]},
+}
+EXPLORATION_NOISE, TARGET_NOISE = 0.1, 0.2
 NO_DIAGNOSTICS = {"critic_loss": float("nan"), "value": float("nan")}
 
 
@@ -86,8 +106,21 @@ def baseline_parser(description):
 def parse(args=None):
     """Returns the flags of this script."""
     parser = baseline_parser(__doc__.splitlines()[0])
-    parser.add_argument("--algo", choices=["SAC", "PPO"], default="SAC", help="the method")
-    return parser.parse_args(args)
+    parser.add_argument("--algo", choices=["SAC", "PPO", "TD3"], default="SAC", help="the method; TD3: with --decoder")
+    parser.add_argument(
+        "--decoder",
+        default=None,
+        help="act in its embeddings, k steps at once: name of an embedding, published-k4, published-k8, or a decoder.pt",
+    )
+    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
+    args = parser.parse_args(args)
+    if args.algo == "TD3" and args.decoder is None:
+        raise UsageError("--algo TD3: on raw actions it is rl/main_td3.py: use that, or name a --decoder")
+    if args.algo == "PPO" and args.decoder is not None:
+        raise UsageError(f"--decoder {args.decoder}: only SAC and TD3 are tried with one: leave it out")
+    if args.source_env is not None and args.decoder is None:
+        raise UsageError(f"--source_env {args.source_env}: it is that of a --decoder: name one, or leave it out")
+    return args
 
 
 class Greedy:
@@ -96,30 +129,44 @@ class Greedy:
     Args:
         model: of stable-baselines3.
         env: the environment that it acts in.
+        actions: its action space (`rl.action_spaces`).
         normalise: observations (N, S) to what the model sees.
     """
 
-    def __init__(self, model, env, normalise):
-        self.model, self.normalise = model, normalise
+    def __init__(self, model, env, actions, normalise):
+        self.model, self.normalise, self.actions = model, normalise, actions
         self.state_space = ObservedStates(env.observation_space.shape[0])
-        self.actions = RawActions(env.action_space.low, env.action_space.high)
 
     def act(self, states, due):
-        """States (N, S) to actions (N, A)."""
+        """States (N, S) to actions (N, D)."""
         return self.model.predict(self.normalise(states), deterministic=True)[0]
 
 
-def make_model(args, env, seed, device):
-    """A model of stable-baselines3 for `env`, and the function that normalises its observations."""
-    from stable_baselines3 import PPO as ProximalPolicy
-    from stable_baselines3 import SAC as SoftActorCritic
+def make_model(args, env, actions, seed, device):
+    """A model of stable-baselines3, and the function that normalises its observations.
+
+    Args:
+        env: a gymnasium environment, of raw actions.
+        actions: the space that it acts in: raw actions, or the embeddings of a decoder.
+    """
+    import stable_baselines3
+    from stable_baselines3.common.noise import NormalActionNoise
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
     common = {"seed": int(stream(seed, "stable-baselines3").integers(2**31)), "device": device}
-    if args.algo == "SAC":
-        return SoftActorCritic("MlpPolicy", env, **SAC, **common), lambda states: states
-    vectors = VecNormalize(DummyVecEnv([lambda: env]), gamma=PPO["gamma"])
-    return ProximalPolicy("MlpPolicy", vectors, **PPO, **common), vectors.normalize_obs
+    if args.algo == "PPO":
+        vectors = VecNormalize(DummyVecEnv([lambda: env]), gamma=PPO["gamma"])
+        return stable_baselines3.PPO("MlpPolicy", vectors, **PPO, **common), vectors.normalize_obs
+    settings = {"SAC": SAC, "TD3": TD3}[args.algo]
+    discount, starts = settings["gamma"], settings["learning_starts"]
+    if args.decoder:
+        env = DynEActionSpace(env, actions.decoder, discount)
+    more = {"gamma": discount**actions.k, "gradient_steps": actions.k, "learning_starts": starts // actions.k}
+    if args.algo == "TD3":
+        zeros, width = np.zeros(actions.dim), np.full(actions.dim, EXPLORATION_NOISE)
+        more |= {"action_noise": NormalActionNoise(zeros, width), "target_policy_noise": TARGET_NOISE / actions.k}
+    algorithm = getattr(stable_baselines3, args.algo)
+    return algorithm("MlpPolicy", env, **settings | more, **common), lambda states: states
 
 
 def train_seed(args, env, eval_env, seed, folder, device):
@@ -129,38 +176,51 @@ def train_seed(args, env, eval_env, seed, folder, device):
 
     results = SeedResults(folder.path)
     results.begin()
-    monitored = Monitor(env)
-    model, normalise = make_model(args, monitored, seed, device)
-    policies, number = Greedy(model, eval_env, normalise), 0
+    monitored, actions = Monitor(env), choose_actions(args, env)
+    model, normalise = make_model(args, monitored, actions, seed, device)
+    policies, number, steps = Greedy(model, eval_env, actions, normalise), 0, 0
 
     class Evaluations(BaseCallback):
-        """Evaluates every `--eval_freq` steps and notes episodes as they end."""
+        """Counts the environment's steps, evaluates every `--eval_freq` of them, and notes episodes as they end."""
 
         def _on_training_start(self):
             self.look()
 
         def _on_step(self):
-            bar.update()
-            for info in self.locals["infos"]:
-                if "episode" in info:
-                    row = (self.num_timesteps, info["episode"]["r"], info["episode"]["l"])
-                    results.add_episodes(len(monitored.get_episode_rewards()), [row], NO_DIAGNOSTICS)
-            if self.num_timesteps % args.eval_freq == 0:
+            nonlocal steps
+            before, (info,) = steps, self.locals["infos"]
+            steps += info.get("steps", 1)
+            bar.update(steps - before)
+            if "episode" in info:
+                row = (steps, info["episode"]["r"], info["episode"]["l"])
+                results.add_episodes(len(monitored.get_episode_rewards()), [row], NO_DIAGNOSTICS)
+            if steps // args.eval_freq > before // args.eval_freq:
                 self.look()
-            return self.num_timesteps < args.max_timesteps
+            return steps < args.max_timesteps
 
         def look(self):
             nonlocal number
             mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
-            results.add_evaluation(len(monitored.get_episode_rewards()), self.num_timesteps, mean)
+            results.add_evaluation(len(monitored.get_episode_rewards()), steps, mean)
             number += 1
             bar.set_postfix_str(f"return {mean:.1f}")
 
-    label = f"{args.algo} {env.spec.id} seed {seed}"
+    label = f"{method_of(args)} {env.spec.id} seed {seed}"
     with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
         model.learn(args.max_timesteps, callback=Evaluations())
     model.save(folder.path / "model.zip")
     results.close()
+
+
+def choose_actions(args, env):
+    """The space that `--decoder` names; raises `UsageError` as `rl.flags.load_decoder` does."""
+    low, high = env.action_space.low, env.action_space.high
+    return DynEActions(load_decoder(args, env), low, high) if args.decoder else RawActions(low, high)
+
+
+def method_of(args):
+    """What the results of these flags are called."""
+    return args.algo + ("-plans" if args.decoder else "")
 
 
 def train_all(args, method, train):
@@ -194,7 +254,9 @@ def train_all(args, method, train):
 
 def main():
     args = parse()
-    train_all(args, args.algo, train_seed)
+    if args.decoder:
+        choose_actions(args, make_env(args.env_name))  # before anything is written
+    train_all(args, method_of(args), train_seed)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Baselines: SAC and PPO through stable-baselines3, and SAC-LSP: densities, targets, stacking; the scripts."""
 
+import json
+import zipfile
+
 import gymnasium
 import numpy as np
 import pandas as pd
@@ -9,6 +12,8 @@ from torch.autograd.functional import jacobian
 
 import rl.main_baselines
 import rl.main_sac_lsp
+from embedding.decoder import ActionDecoder
+from rl.action_spaces import RawActions
 from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
 from rl.main_baselines import PPO, SAC, make_model
 
@@ -114,12 +119,13 @@ def test_the_temperature_moves_towards_an_entropy_of_minus_the_number_of_actions
 
 def test_models_have_the_authors_hyperparameters():
     env = gymnasium.make("ReacherVertical-v2")
-    sac, same = make_model(rl.main_baselines.parse(["--algo", "SAC"]), env, 0, CPU)
+    actions = RawActions(env.action_space.low, env.action_space.high)
+    sac, same = make_model(rl.main_baselines.parse(["--algo", "SAC"]), env, actions, 0, CPU)
     assert (sac.batch_size, sac.tau, sac.gamma, sac.learning_rate, sac.target_entropy) == (256, 0.005, 0.99, 3e-4, -2)
     assert [layer.out_features for layer in sac.actor.latent_pi if hasattr(layer, "out_features")] == [256, 256]
     states = np.ones((2, 11), np.float32)
     assert same(states) is states and SAC["buffer_size"] == 10**6
-    ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, 0, CPU)
+    ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, actions, 0, CPU)
     assert (ppo.n_steps, ppo.n_steps // ppo.batch_size, ppo.n_epochs, ppo.ent_coef) == (2048, 32, 10, 0.0)
     assert [ppo.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0])
     assert not np.array_equal(normalise(states * 20), states * 20) and PPO["gae_lambda"] == 0.95
@@ -144,6 +150,37 @@ def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
     assert again.code == 0
     repeated = pd.read_csv(folder.parent / "again" / "seed_4" / "eval.csv")
     assert repeated.equals(tables[1])
+
+
+@pytest.mark.parametrize("algo", ["SAC", "TD3"])
+def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo):
+    decoder = tiny / "ReacherVertical-v2" / "default"
+    flags = {"max_timesteps": 1200, "eval_freq": 250, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(rl.main_baselines.main, "--algo", algo, decoder=decoder, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / f"{algo}-plans" / "default" / "seed_0"
+    table = pd.read_csv(folder / "eval.csv")
+    assert table.steps.tolist() == [0, 252, 500, 752, 1000] and table.episodes.tolist() == [0, 2, 5, 7, 10]
+    assert (pd.read_csv(folder / "train.csv").episode_length == 100).all()
+    with zipfile.ZipFile(folder / "model.zip") as saved:
+        data = json.loads(saved.read("data"))
+    k = ActionDecoder.load(decoder / "decoder.pt").k
+    assert data["gamma"] == pytest.approx(0.99**k) and data["num_timesteps"] == 1200 // k
+    starts = {"SAC": 1000, "TD3": 0}[algo] // k
+    assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
+
+
+def test_decoders_that_do_not_fit_are_refused(call, tiny, tmp_path):
+    decoder = tiny / "ReacherVertical-v2" / "default"
+    for arguments, words in (
+        (["--algo", "TD3"], "--algo TD3: on raw actions it is rl/main_td3.py"),
+        (["--algo", "PPO", "--decoder", decoder], "leave it out"),
+        (["--algo", "SAC", "--source_env", "Pusher-v2"], "--source_env Pusher-v2"),
+        (["--algo", "SAC", "--decoder", "none"], "--decoder none: there is no"),
+        (["--algo", "SAC", "--decoder", decoder, "--env", "Pusher-v2"], f"--decoder {decoder}"),
+    ):
+        ran = call(rl.main_baselines.main, *arguments, results_dir=tmp_path)
+        assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+        assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])

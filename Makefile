@@ -8,7 +8,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
-.PHONY: demo demo-embedding demo-td3 demo-dyne test faults
+.PHONY: demo demo-embedding demo-td3 demo-dyne figures test faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
@@ -24,6 +24,10 @@ demo-td3:
 
 demo-dyne:
 	TQDM_POSITION=1 $(BIN)/python rl/main_dyne.py $(DEMO_RL)
+
+# Every figure of results/, as SVG and PNG.
+figures: $(INSTALLED)
+	$(BIN)/python rl/figures.py results
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

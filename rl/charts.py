@@ -1,6 +1,7 @@
 """Drawing learning curves: a panel an environment, means and intervals over seeds, the authors' numbers beside them."""
 
 import io
+import itertools
 
 import altair as alt
 import pandas as pd
@@ -10,7 +11,7 @@ from embedding.flags import UsageError
 from rl.curves import AUTHORS, AUTHORS_RANGE, FROM_PIXELS, METHODS, series_of, summarize
 
 # The colour of a method, one in all figures.
-_PALETTE = "#1f77b4 #d62728 #ff7f0e #9467bd #17becf #2ca02c #8c564b #bcbd22 #e377c2 #7f7f7f #b58f8f"
+_PALETTE = "#1f77b4 #d62728 #ff7f0e #9467bd #17becf #2ca02c #8c564b #bcbd22 #e377c2 #a05d56 #5f8fc9 #7f7f7f #b58f8f"
 COLORS = dict(zip(METHODS, _PALETTE.split(), strict=True))
 # Where a method has several names, the further ones take these.
 NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
@@ -18,7 +19,7 @@ NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d",
 alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
 
 
-def figure(curves, bin_width=None, until=None, envs=()):
+def figure(curves, bin_width=None, until=None, envs=(), shared=True):
     """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
 
     Args:
@@ -26,20 +27,19 @@ def figure(curves, bin_width=None, until=None, envs=()):
         bin_width: see `summarize`.
         until: the step that axes end at; None: the last of each environment.
         envs: environments that have a panel, though there may be no curves of them; the panels are in this order.
+        shared: whether all panels have one legend; False: each its own.
     """
-    colors, further = {}, 0
-    for (method, _), label in series_of(curves).items():
-        if method in COLORS and COLORS[method] not in colors.values():
-            colors[label] = COLORS[method]
-        else:
-            colors[label] = NAME_COLORS[further % len(NAME_COLORS)]
-            further += 1
-    summaries = dict([*summarize(curves, bin_width).groupby("env", sort=False)])
-    panels = [
-        _panel(number, summaries[env], colors, until) if env in summaries else _empty_panel(env)
-        for number, env in enumerate([*envs, *(env for env in summaries if env not in envs)])
-    ]
-    chart = alt.concat(*panels, columns=3)
+    of_env = dict([*curves.groupby("env", sort=False)])
+    panels = []
+    for number, env in enumerate([*envs, *(env for env in of_env if env not in envs)]):
+        if env not in of_env:
+            panels.append(_empty_panel(env))
+            continue
+        drawn = curves if shared else of_env[env]
+        labels = series_of(drawn)
+        summary = summarize(drawn, bin_width)
+        panels.append(_panel(number, summary[summary.env == env], _colors(labels), until))
+    chart = alt.concat(*panels, columns=3).resolve_scale(color="shared" if shared else "independent")
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
     views = [view for param in chart.params if param.name.startswith("near") for view in param.views]
     by_series = alt.PointSelectionConfig(type="point", fields=["series"])
@@ -51,6 +51,15 @@ def figure(curves, bin_width=None, until=None, envs=()):
         .configure_legend(labelFontSize=12, labelLimit=320, symbolStrokeWidth=3, symbolSize=110)
         .configure_title(fontSize=15, fontWeight="normal")
     )
+
+
+def _colors(labels):
+    """{label: colour} of series {(method, name): label}: that of the method, for its further names others."""
+    colors, further = {}, itertools.cycle(NAME_COLORS)
+    for (method, _), label in labels.items():
+        free = method in COLORS and COLORS[method] not in colors.values()
+        colors[label] = COLORS[method] if free else next(further)
+    return colors
 
 
 WIDTH, HEIGHT = 400, 270  # of a panel, pixels

@@ -32,9 +32,10 @@ METHODS = [
     "SAC",
     "PPO",
     "SAC-LSP",
-    "random",
-    "random-DynE",
+    "SAC-plans",
+    "TD3-plans",
 ]
+METHODS += ["random", "random-DynE"]
 FROM_PIXELS = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3", "Pixel-TD3"]
 PRETRAINED = FROM_PIXELS[:3]  # their encoders have seen PRETRAINING random steps of the same environment
 PRETRAINING = 100_000
@@ -90,13 +91,18 @@ def load_published(results):
 
 
 def load_ablations(results):
-    """The curves in `results`/ablations/**/*.csv, named by their variant; raises `UsageError` if there are none."""
+    """The curves in `results`/ablations/<env>_<group>_<variant>.csv, named by their variant, with a column `group`.
+
+    Raises:
+        UsageError: there are none.
+    """
     curves = _load_long_form(Path(results) / "ablations", ABLATION)
-    return with_pretraining(curves.rename(columns={"variant": "name"}))
+    groups = curves.file.str.split("_", n=2).str[1].fillna("")
+    return with_pretraining(curves.rename(columns={"variant": "name"}).assign(group=groups)[[*CURVES, "group"]])
 
 
 def _load_long_form(folder, columns):
-    frames = [read_csv(file, columns) for file in sorted(folder.glob("**/*.csv"))]
+    frames = [read_csv(file, columns).assign(file=file.stem) for file in sorted(folder.glob("**/*.csv"))]
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
     curves = pd.concat(frames, ignore_index=True)

@@ -1,4 +1,10 @@
-"""The paper's figures 3, 8 and 10, drawn from the tables that the scripts embedding/figure*.py have written."""
+"""The figures of the paper that have data, and the ablations, drawn from what lies in results/.
+
+Figures 3, 8 and 10 come from the tables that the scripts embedding/figure*.py have written, figures 4, 5 and 9 from the
+published curves. `make figures` draws all of them into results/figures/.
+
+    python rl/figures.py results --out results/figures
+"""
 
 from pathlib import Path
 
@@ -6,8 +12,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from embedding.flags import UsageError
-from rl.charts import COLORS
+from embedding.flags import Parser, UsageError, run
+from rl.charts import COLORS, figure, save
+from rl.curves import FROM_PIXELS, TASKS, load_ablations, load_published, select
 
 ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
 COLUMNS = {
@@ -16,6 +23,10 @@ COLUMNS = {
     "figure10": ["actions", "episode", "step", "x", "y"],
 }
 SIZE = 300  # pixels of a panel
+FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
+REACHERS = TASKS[:3]  # that the paper shows from pixels
+PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3"]
+GROUPS = {"k": "k", "kl": "KL weight γ", "source": "decoder of", "decoder": "decoder's objective"}
 
 
 def load(results, name):
@@ -30,8 +41,9 @@ def load(results, name):
     return table
 
 
-def figure3(table):
+def figure3(results):
     """How far random policies get: a panel a horizon, the share of states in each bin of distance."""
+    table = load(results, "figure3")
     color = alt.Color("actions:N", title="actions", scale=alt.Scale(domain=[*ACTIONS], range=[*ACTIONS.values()]))
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
@@ -50,6 +62,15 @@ def figure3(table):
     return alt.hconcat(*panels).resolve_scale(y="independent")
 
 
+def reached(results):
+    """Quantiles of the distances of figure 3, to the upper end of their bins, as text: a row a horizon and action space."""
+    rows = {}
+    for (horizon, actions), bins in load(results, "figure3").groupby(["horizon", "actions"], sort=False):
+        quantiles = [bins.high.iloc[np.searchsorted(bins.share.cumsum(), share)] for share in (0.5, 0.95)]
+        rows[f"{horizon}, {actions} actions"] = [f"{value:.2f}" for value in quantiles]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "95 % below"])
+
+
 def two_dimensional_colors(x, y):
     """A colour for each point of the plane, hex: red grows with x, blue with y, green against both."""
     unit = [(values - values.min()) / np.ptp(values) for values in (np.asarray(x), np.asarray(y))]
@@ -58,8 +79,9 @@ def two_dimensional_colors(x, y):
     return ["#{:02x}{:02x}{:02x}".format(*row) for row in levels]
 
 
-def figure8(table):
+def figure8(results):
     """What action sequences do, and where the encoder places them, coloured alike."""
+    table = load(results, "figure8")
     colored = table.assign(color=two_dimensional_colors(table.dx, table.dy))
     pairs = [("dx", "dy", "effects, s(t+4) − s(t)", "m"), ("z1", "z2", "places in DynE space, μ", "z")]
     panels = [
@@ -76,8 +98,9 @@ def figure8(table):
     return alt.hconcat(*panels)
 
 
-def figure10(table):
+def figure10(results):
     """Where random episodes go: a panel for raw actions and one for DynE's, on the same axes."""
+    table = load(results, "figure10")
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
     scale = alt.Scale(domain=[-far, far], nice=False)
     panels = [
@@ -94,3 +117,80 @@ def figure10(table):
         for actions in ("raw", "DynE")
     ]
     return alt.hconcat(*panels)
+
+
+# ---- curves ----
+
+
+def figure4(results):
+    """From states: DynE-TD3 and the baselines on all tasks."""
+    return figure(select(load_published(results), TASKS, FROM_STATES), envs=TASKS)
+
+
+def figure5(results):
+    """From pixels, steps of pretraining counted: the Reacher family."""
+    pixels = select(load_published(results), TASKS, FROM_PIXELS)
+    return figure(pixels, bin_width=10_000, until=400_000, envs=REACHERS)
+
+
+def figure9(results):
+    """The methods from pixels beside SAC and PPO from states: the Reacher family."""
+    curves = select(load_published(results), REACHERS, [*FROM_PIXELS, "SAC", "PPO"])
+    return figure(curves, bin_width=10_000, until=400_000, envs=REACHERS)
+
+
+def whole_plans(results):
+    """What training at every step gains (section 3.2): DynE-TD3 beside algorithms that see only every k-th state."""
+    return figure(select(plan_curves(results), TASKS, PLANS))
+
+
+def plan_curves(results):
+    """The curves of `PLANS` on the environments where whole plans were tried, up to as many steps."""
+    curves = load_published(results)
+    tried = curves[curves.method.isin(PLANS[1:3])].groupby("env").steps.max()
+    return curves[curves.steps <= curves.env.map(tried).fillna(-1)]
+
+
+def ablations(results):
+    """The variants that were tried: a panel a question, each with its own legend."""
+    curves = load_ablations(results)
+    order = [*GROUPS, *sorted(set(curves.group) - set(GROUPS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
+    curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
+    return figure(
+        curves.assign(env=curves.env + ": " + curves.group.map(lambda group: GROUPS.get(group, group))), shared=False
+    )
+
+
+FIGURES = {
+    "figure3": figure3,
+    "figure4": figure4,
+    "figure5": figure5,
+    "figure8": figure8,
+    "figure9": figure9,
+    "figure10": figure10,
+    "plans": whole_plans,
+    "ablations": ablations,
+}
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("results", help="folder of results")
+    parser.add_argument("--out", default=None, help="folder to draw into; none: figures/ in that folder")
+    args = parser.parse_args()
+    out = Path(args.out or Path(args.results) / "figures")
+    if not out.is_dir():
+        raise UsageError(f"--out {out}: there is no such folder: make it first")
+    for name, draw in FIGURES.items():
+        try:
+            chart = draw(args.results)
+        except UsageError as error:
+            print(f"{name}: not drawn: {error}")
+            continue
+        for suffix in ("svg", "png"):
+            save(chart, out / f"{name}.{suffix}")
+        print(f"{name}: {out / name}.svg, .png")
+
+
+if __name__ == "__main__":
+    run(main)

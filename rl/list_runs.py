@@ -21,6 +21,7 @@ from embedding import checkpoint
 from embedding.flags import REPOSITORY, Parser, UsageError, run
 from embedding.run_folder import LOCK, RunFolder
 
+WHOLE = ("decoder.pt", "model.zip", "policies.pt")  # what is written at the end of an embedding, or of a baseline
 COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
 
@@ -62,7 +63,9 @@ def describe(folder, results):
         is_over, progress = progress_of(content, folder, is_policy)
     except (KeyError, TypeError):
         is_over, progress = False, "unknown: written by another version"
-    state = "resumable"
+    state, flags = "resumable", flags_of(folder)
+    if flags and "resume" not in flags:  # a baseline's
+        state = "failed: cut short, such a run begins anew with --overwrite"
     if run_folder.in_use():
         state = "running"
     elif failure:
@@ -112,8 +115,8 @@ def flags_of(folder):
 def progress_of(content, folder, is_policy):
     """Whether a run has reached its end, and how far it is, as text."""
     if content is None:
-        complete = (folder / "decoder.pt").is_file()
-        return complete, "decoder.pt, no checkpoint" if complete else "nothing yet"
+        complete = [name for name in WHOLE if (folder / name).is_file()]
+        return bool(complete), f"{complete[0]}, no checkpoint" if complete else "nothing yet"
     if is_policy:
         end = flags_of(folder).get("max_timesteps") or content["flags"]["max_timesteps"]
         return content["steps"] >= end, f"{content['steps']:,} of {end:,} steps"

@@ -248,7 +248,7 @@ def train_all(args, method, train):
             folder.lock(empty=not args.overwrite)
             held.callback(folder.release)
         for seed, folder in zip(seeds, folders, strict=True):
-            folder.begin({**vars(args), "policy_name": method, "seed": seed, "num_seeds": 1})
+            folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
             train(args, env, eval_env, seed, folder, device)
 
 

@@ -22,8 +22,10 @@ import torch
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
+import rl.main_baselines
 import rl.main_dyne
 import rl.main_pixel_td3
+import rl.main_sac_lsp
 import rl.main_td3
 import rl.main_vae_td3
 from embedding.checkpoint import write_atomically
@@ -38,7 +40,10 @@ SCRIPTS = {
     **dict.fromkeys(["DynE-TD3", "random-DynE", "S-DynE-TD3", "SA-DynE-TD3"], rl.main_dyne),
     "VAE-TD3": rl.main_vae_td3,
     "Pixel-TD3": rl.main_pixel_td3,
+    **dict.fromkeys(["SAC", "PPO", "SAC-plans", "TD3-plans"], rl.main_baselines),
+    "SAC-LSP": rl.main_sac_lsp,
 }
+IN_A_DECODERS_SPACE = ("DynE-TD3", "random-DynE", "SA-DynE-TD3", "SAC-plans", "TD3-plans")
 
 
 def main():
@@ -157,7 +162,7 @@ def training_commands(method, flags):
     except UsageError:
         found.append(f"(the encoder {flags['encoder']} is not there any more)")
     try:
-        if method in ("DynE-TD3", "random-DynE", "SA-DynE-TD3"):
+        if method in IN_A_DECODERS_SPACE:
             source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
             found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
     except UsageError:
@@ -195,7 +200,9 @@ def command(script, flags, defaults):
 def describe(curves, of_seeds, variant, commands, commit):
     """The text beside a published curve: what it is, and what made it."""
     seeds = sorted(flags["seed"] for flags in of_seeds)
-    packages = [f"{name} {version(name)}" for name in ("torch", "mujoco", "gymnasium", "numpy")]
+    names = ["torch", "mujoco", "gymnasium", "numpy"]
+    names += ["stable-baselines3"] if SCRIPTS.get(curves.method.iloc[0]) is rl.main_baselines else []
+    packages = [f"{name} {version(name)}" for name in names]
     lines = {
         "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
         "seeds": f"{len(seeds)}: {' '.join(map(str, seeds))}",

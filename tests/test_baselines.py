@@ -13,6 +13,7 @@ from torch.autograd.functional import jacobian
 import rl.main_baselines
 import rl.main_sac_lsp
 from embedding.decoder import ActionDecoder
+from rl import list_runs
 from rl.action_spaces import RawActions
 from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
 from rl.main_baselines import PPO, SAC, make_model
@@ -144,6 +145,8 @@ def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
         assert np.array_equal(np.load(folder / f"seed_{seed}" / "eval.npy"), table.to_numpy())
         assert (pd.read_csv(folder / f"seed_{seed}" / "train.csv").episode_length == 100).all()
     assert tables[0].mean_return.tolist() != tables[1].mean_return.tolist()
+    (listed,) = list_runs.join_seeds(pd.DataFrame([list_runs.describe(folder / "seed_3", tmp_path)])).state
+    assert listed == "finished"
     ran = call(main, *arguments, **flags)
     assert ran.code == 2 and "--overwrite" in ran.err
     again = call(main, *arguments, **{**flags, "num_seeds": 1, "seed": 4, "name": "again"})

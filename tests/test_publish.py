@@ -89,6 +89,24 @@ def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, meth
     assert commands[:-1] == [f"python embedding/{name} --env_name {ENV} --epochs 7 --name mine"]
 
 
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("SAC", []),
+        ("PPO", ["--algo", "PPO"]),
+        ("TD3-plans", ["--algo", "TD3", "--decoder", "published-k4"]),
+        ("SAC-LSP", ["--levels", "3"]),
+    ],
+)
+def test_commands_of_baselines_are_rebuilt(tmp_path, method, given):
+    script = publish.SCRIPTS[method]
+    flags = vars(script.parse([*given, "--max_timesteps", "2000", "--results_dir", str(tmp_path)]))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": seed} for seed in (5, 6)])
+    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    assert again == {**flags, "seed": 5, "num_seeds": 2, "results_dir": again["results_dir"]}
+    assert len(commands) == (2 if method == "TD3-plans" else 1)
+
+
 def test_a_last_evaluation_is_where_the_loop_makes_it():
     for steps, block, freq in ((50_000, 100, 1000), (50_000, 300, 1000), (900, 1, 1000), (950, 100, 250)):
         ends = range(0, steps + block, block)

@@ -97,7 +97,7 @@ def load_ablations(results):
         UsageError: there are none.
     """
     curves = _load_long_form(Path(results) / "ablations", ABLATION)
-    groups = curves.file.str.split("_", n=2).str[1].fillna("")
+    groups = curves.file.map(lambda name: (name.split("_", 2) + [""])[1])
     return with_pretraining(curves.rename(columns={"variant": "name"}).assign(group=groups)[[*CURVES, "group"]])
 
 

@@ -101,13 +101,22 @@ def test_runs_are_read_finished_or_not(tmp_path):
     }
 
 
+def test_ablations_are_grouped_by_the_names_of_their_files(tmp_path):
+    (tmp_path / "ablations").mkdir()
+    for name in ("E_k_1", "E_kl_no_more", "E"):
+        text = f"env,method,variant,seed,steps,mean_return\nE,DynE-TD3,of-{name},0,0,-1.5\n"
+        (tmp_path / "ablations" / f"{name}.csv").write_text(text)
+    read = curves.load_ablations(tmp_path)
+    assert dict(zip(read.name, read.group, strict=True)) == {"of-E": "", "of-E_k_1": "k", "of-E_kl_no_more": "kl"}
+
+
 def test_published_curves_and_ablations_are_read(tmp_path):
     (tmp_path / "published" / "states").mkdir(parents=True)
     (tmp_path / "ablations").mkdir()
     (tmp_path / "published" / "states" / "a.csv").write_text("env,method,seed,steps,mean_return\nE,TD3,0,0,-1.5")
     (tmp_path / "ablations" / "a.csv").write_text("env,method,variant,seed,steps,mean_return\nE,TD3,prior,0,0,-1.5\n")
     assert curves.load_published(tmp_path).to_numpy().tolist() == [["E", "TD3", "published", 0, 0, -1.5]]
-    assert curves.load_ablations(tmp_path).to_numpy().tolist() == [["E", "TD3", "prior", 0, 0, -1.5]]
+    assert curves.load_ablations(tmp_path)[curves.CURVES].to_numpy().tolist() == [["E", "TD3", "prior", 0, 0, -1.5]]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +169,24 @@ def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
     charts.save(chart, tmp_path / "panels.svg")
     svg = (tmp_path / "panels.svg").read_text()
     assert svg.startswith("<svg") and svg.count(">environment steps<") == 2
+
+
+def test_environments_that_were_not_run_have_empty_panels():
+    chart = charts.figure(frame([[-20.0, -9.0]], [0, 1000]), envs=["Pusher-v2", ENV]).to_dict()
+    assert [panel["title"] for panel in chart["concat"]] == ["Pusher-v2", ENV]
+    empty, drawn = chart["concat"]
+    assert chart["datasets"][empty["data"]["name"]] == [{"text": "not run yet"}] and len(drawn["layer"]) == 3
+
+
+def test_panels_may_have_legends_of_their_own():
+    frames = [
+        frame([[-20.0, -9.0]], [0, 1000], name=name, env=env) for name, env in (("a", "A"), ("b", "A"), ("c", "B"))
+    ]
+    chart = charts.figure(pd.concat(frames), shared=False).to_dict()
+    scales = [panel["layer"][0]["encoding"]["color"]["scale"] for panel in chart["concat"]]
+    assert [scale["domain"] for scale in scales] == [["TD3, a", "TD3, b"], ["TD3"]]
+    assert scales[0]["range"] == [charts.COLORS["TD3"], charts.NAME_COLORS[0]]
+    assert chart["resolve"]["scale"]["color"] == "independent"
 
 
 def test_axis_of_returns_is_the_authors_where_the_curves_end_in_it():

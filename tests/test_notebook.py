@@ -45,15 +45,28 @@ def test_the_notebook_draws_what_there_is(tmp_path, monkeypatch):
     assert "vega" in chart["text/html"] and "image/png" in image
     assert "(8 seeds)" in table["text/plain"] and "authors' plot" in table["text/plain"]
     assert len(outputs["runs-all"]) == 2 and "Pusher-v2" in outputs["runs-all"][0].data["text/html"]
-    (ablations,) = outputs["ablations-all"]
-    assert "no curves in it" in ablations.text
+    assert "not run yet" in str(outputs["figure-4-curves"][0].data)  # the other tasks' panels
+    final, together = (output.data["text/plain"] for output in outputs["figure-4-statistics"])
+    assert "steps to TD3's final return" in final and "1 " in together.splitlines()[-1]
+    for cell, words in (("ablations-all", "no curves in it"), ("figure-3-reach", "figure3 has not been run yet")):
+        (output,) = outputs[cell]
+        assert words in output.text
 
 
 def test_the_notebook_says_in_a_line_that_there_is_nothing(tmp_path, monkeypatch):
     outputs = execute(tmp_path, monkeypatch)
-    for cell in ("figure-4-curves", "ablations-all", "runs-all"):
+    for cell in outputs.keys() - {"results", "figures-6-7-tasks"}:
         (output,) = outputs[cell]
-        assert output.output_type == "stream" and len(output.text.splitlines()) == 1
+        assert output.output_type == "stream" and len(output.text.splitlines()) == 1, cell
+
+
+def test_every_figure_of_the_paper_has_a_heading():
+    headings = [
+        line for c in nbformat.read(NOTEBOOK, as_version=4).cells for line in c.source.splitlines() if line[:2] == "##"
+    ]
+    for number in (3, 4, 5, 8, 9, 10):
+        assert any(line.startswith(f"## Figure {number}:") for line in headings)
+    assert "## Figures 6 and 7: the tasks" in headings
 
 
 @pytest.mark.parametrize("cell", [c for c in nbformat.read(NOTEBOOK, as_version=4).cells if c.cell_type == "code"])

@@ -121,18 +121,18 @@ def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, caps
 
     out = tmp_path / "a.csv"
     td3, running = write_run(tmp_path, [0]), write_run(tmp_path, [1], name="running", last=9000)
-    sac, again = write_run(tmp_path, [0], "SAC"), write_run(tmp_path, [0], name="again")
+    other, again = write_run(tmp_path, [0], "ARS"), write_run(tmp_path, [0], name="again")
     assert "seed 1 has not finished its 10000 steps" in message(running)
-    assert "TD3 on ReacherVertical-v2 and SAC on" in message(td3, sac)
+    assert "TD3 on ReacherVertical-v2 and ARS on" in message(td3, other)
     assert "seed 0 is in two of them" in message(td3, again)
     assert "seed 0 is in two of them" in message(td3, td3)
-    assert "--command" in message(sac)
+    assert "--command" in message(other)
     assert "no run in it" in message(tmp_path / "rl")
     (again / "seed_0" / "opt.json").write_text("{")
     assert "opt.json" in message(again)
     assert not list(tmp_path.glob("a.*"))
-    call(publish, monkeypatch, sac, "--command", "python sac.py --fast", "--out", out)
-    assert "command:     python sac.py --fast\n" in out.with_suffix(".txt").read_text()
+    call(publish, monkeypatch, other, "--command", "python ars.py --fast", "--out", out)
+    assert "command:     python ars.py --fast\n" in out.with_suffix(".txt").read_text()
     assert "it exists" in message(td3)
     call(publish, monkeypatch, td3, "--out", out, "--overwrite")
     out = tmp_path / "a.txt"

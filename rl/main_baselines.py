@@ -35,6 +35,7 @@ from embedding.flags import (
     run,
     time_limit,
 )
+from embedding.memory import require_memory
 from embedding.run_folder import RunFolder
 from embedding.streams import stream
 from envs.dyne_actions import DynEActionSpace
@@ -44,10 +45,10 @@ from rl.flags import load_decoder
 from rl.results import SeedResults
 from rl.state_spaces import ObservedStates
 
+REPLAY_SIZE = 1_000_000
 SAC = {
     "learning_rate": 3e-4,
     "gamma": 0.99,
-    "buffer_size": 1_000_000,
     "batch_size": 256,
     "tau": 0.005,
     "train_freq": 1,  # and as many updates as raw steps
@@ -73,7 +74,6 @@ PPO = {
 TD3 = {
     "learning_rate": 1e-3,
     "gamma": 0.99,
-    "buffer_size": 1_000_000,
     "batch_size": 100,
     "tau": 0.005,
     "train_freq": 1,
@@ -161,7 +161,12 @@ def make_model(args, env, actions, seed, device):
     discount, starts = settings["gamma"], settings["learning_starts"]
     if args.decoder:
         env = DynEActionSpace(env, actions.decoder, discount)
-    more = {"gamma": discount**actions.k, "gradient_steps": actions.k, "learning_starts": starts // actions.k}
+    more = {
+        "buffer_size": replay_rows(args),
+        "gamma": discount**actions.k,
+        "gradient_steps": actions.k,
+        "learning_starts": starts // actions.k,
+    }
     if args.algo == "TD3":
         zeros, width = np.zeros(actions.dim), np.full(actions.dim, EXPLORATION_NOISE)
         more |= {"action_noise": NormalActionNoise(zeros, width), "target_policy_noise": TARGET_NOISE / actions.k}
@@ -223,6 +228,11 @@ def method_of(args):
     return args.algo + ("-plans" if args.decoder else "")
 
 
+def replay_rows(args):
+    """How many steps a replay can come to hold."""
+    return min(args.max_timesteps, REPLAY_SIZE)
+
+
 def train_all(args, method, train):
     """Trains the seeds of a baseline one after the other.
 
@@ -231,12 +241,14 @@ def train_all(args, method, train):
         method: what it is called in results.
         train: a function like `train_seed`.
     Raises:
-        UsageError: the environment has no time limit, or a folder cannot be used; nothing was written.
+        UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
     """
     device = choose_device(args.device, args.threads)
     env, eval_env = make_env(args.env_name), make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    rows, numbers = replay_rows(args), 2 * env.observation_space.shape[0] + env.action_space.shape[0] + 3
+    require_memory({f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": 4 * rows * numbers}, device)
     parent = Path(args.results_dir).absolute() / "rl" / folder_of(env.spec.id) / method / args.name
     seeds = range(args.seed, args.seed + args.num_seeds)
     folders = [RunFolder(parent / f"seed_{seed}", "run") for seed in seeds]

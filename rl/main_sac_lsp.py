@@ -16,7 +16,7 @@ from embedding.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
 from rl.evaluation import evaluate
 from rl.latent_space_policies import SoftActorCritic, Stack
-from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, train_all
+from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, replay_rows, train_all
 from rl.results import SeedResults
 from rl.state_spaces import ObservedStates
 
@@ -52,8 +52,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
     torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
     policies, number, episodes = Greedy(stack), 0, 0
     level_steps = -(-args.max_timesteps // args.levels)
-    width = 2 * state_dim + len(low) + 2
-    rows = np.zeros((level_steps, width), np.float32)
+    rows = np.zeros((replay_rows(args), 2 * state_dim + len(low) + 2), np.float32)
 
     def look(steps):
         nonlocal number
@@ -76,7 +75,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
             chosen, raw = stack.act(state[None], h)
             following, reward, terminated, truncated, _ = env.step(raw[0])
             following = following.astype(np.float32)
-            rows[place] = [*state, *chosen[0], reward, *following, terminated]
+            rows[place % len(rows)] = [*state, *chosen[0], reward, *following, terminated]
             state, total, length = following, total + float(reward), length + 1
             if terminated or truncated:
                 episodes += 1
@@ -84,7 +83,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
                 state = env.reset(seed=reset_seed(seed, "resets", episodes))[0].astype(np.float32)
                 total, length = 0.0, 0
             if place + 1 >= min(LEARNING_STARTS, level_steps):
-                batch = torch.from_numpy(rows[rng.integers(0, place + 1, BATCH)]).to(device)
+                batch = torch.from_numpy(rows[rng.integers(0, min(place + 1, len(rows)), BATCH)]).to(device)
                 s, a, r, following, done = batch.split([state_dim, len(low), 1, state_dim, 1], dim=1)
                 agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
             bar.update()

@@ -16,7 +16,7 @@ from embedding.decoder import ActionDecoder
 from rl import list_runs
 from rl.action_spaces import RawActions
 from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
-from rl.main_baselines import PPO, SAC, make_model
+from rl.main_baselines import PPO, make_model
 
 S, A, B = 5, 3, 7
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_models_have_the_authors_hyperparameters():
     assert (sac.batch_size, sac.tau, sac.gamma, sac.learning_rate, sac.target_entropy) == (256, 0.005, 0.99, 3e-4, -2)
     assert [layer.out_features for layer in sac.actor.latent_pi if hasattr(layer, "out_features")] == [256, 256]
     states = np.ones((2, 11), np.float32)
-    assert same(states) is states and SAC["buffer_size"] == 10**6
+    assert same(states) is states and sac.buffer_size == 10**6
     ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, actions, 0, CPU)
     assert (ppo.n_steps, ppo.n_steps // ppo.batch_size, ppo.n_epochs, ppo.ent_coef) == (2048, 32, 10, 0.0)
     assert [ppo.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0])
@@ -170,6 +170,14 @@ def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo)
     assert data["gamma"] == pytest.approx(0.99**k) and data["num_timesteps"] == 1200 // k
     starts = {"SAC": 1000, "TD3": 0}[algo] // k
     assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
+
+
+def test_replay_beyond_memory(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("embedding.memory.available_memory", lambda: 10_000_000)
+    for main in (rl.main_baselines.main, rl.main_sac_lsp.main):
+        ran = call(main, results_dir=tmp_path, max_timesteps=100_000_000)
+        assert ran.code == 2 and "--max_timesteps 100000000: 1000000 rows of replay take 0.1 GB" in ran.err, ran.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_decoders_that_do_not_fit_are_refused(call, tiny, tmp_path):

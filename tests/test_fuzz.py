@@ -16,21 +16,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import embedding.evaluate
+import embedding.figure3_reach
+import embedding.figure8_effects
+import embedding.figure10_trajectories
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 import embedding.probe
 import rl.evaluate
+import rl.figures
 import rl.list_runs
+import rl.main_baselines
 import rl.main_dyne
 import rl.main_pixel_td3
+import rl.main_sac_lsp
 import rl.main_td3
 import rl.main_vae_td3
 import rl.plot_runs
 import rl.publish
 from embedding import flags
 
+TABLES = [embedding.figure3_reach.main, embedding.figure8_effects.main, embedding.figure10_trajectories.main]
 MAINS = [
+    *(*TABLES, rl.figures.main, rl.main_baselines.main, rl.main_sac_lsp.main),
     *(embedding.main.main, embedding.evaluate.main, rl.main_td3.main, rl.main_dyne.main),
     *(rl.evaluate.main, rl.list_runs.main, rl.plot_runs.main, rl.publish.main),
     *(embedding.main_pixels.main, embedding.main_vae.main, embedding.probe.main),
@@ -54,6 +62,7 @@ SHORT = {
     "eval_episodes": 1,
     "batch_size": 8,
     "episodes": 1,
+    "sequences": 10,
     "video_episodes": 1,
     "env_name": "Pendulum-v1",
     "source_img_width": 64,
@@ -67,6 +76,8 @@ SMALL = {
     "max_timesteps": [1, 41, 60],
     "eval_episodes": [2],
     "episodes": [2],
+    "sequences": [9, 12],
+    "levels": [1, 3],
     "video_episodes": [1, 4],
     "num_seeds": [2, 3],
     "batch_size": [1, 33],
@@ -76,7 +87,9 @@ ENDLESS = {
     "epochs",
     "decoder_epochs",
     "episodes",
+    "sequences",
     "video_episodes",
+    "levels",
 }  # large values are no mistake there
 
 GARBAGE = st.one_of(
@@ -167,6 +180,8 @@ def command_lines(draw):
                 words += [f"--{name}", str(DRAWN.get(main, SHORT[name]) if name == "env_name" else SHORT[name])]
             elif name == "folder":
                 words += ["results/Pendulum-v1/default"]
+            elif name == "out" and main in TABLES:
+                words += ["--out", "o.csv"]
             elif name in ("run", "runs"):
                 words += [f"results/{RUN}"]
             elif name == "results":

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from embedding.data import check_finite
 from embedding.evaluate import load
 from embedding.exploration import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
 from embedding.flags import Parser, UsageError, make_env, positive_int, run
@@ -44,6 +45,8 @@ def main():
         )
     rows = []
     for name, paths in trajectories(env, decoder, args.episodes, args.seed).items():
+        for path in paths:
+            check_finite(env, path)
         farthest = [np.linalg.norm(path - path[0], axis=1).max() for path in paths]
         print(
             f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"

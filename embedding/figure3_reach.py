@@ -4,8 +4,8 @@
 
 plays random episodes in both action spaces (z uniform within max_embedding, a new one every k steps; raw actions uniform
 within the bounds) and writes histograms of the distance between the joints' positions and where they began: after the
-first k steps, and of all states of an episode. Prints medians and 95th percentiles. The plain distance of positions
-(radians, metres) is taken: velocities have other units.
+first k steps, and of all states of an episode. Prints medians and 95th percentiles. In MuJoCo the plain distance of
+positions (radians, metres) is taken: velocities have other units; elsewhere that of whole observations.
 """
 
 import itertools
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from embedding.data import check_finite
 from embedding.evaluate import load
 from embedding.exploration import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
 from embedding.flags import Parser, UsageError, make_env, positive_int, run
@@ -32,6 +33,7 @@ def distances(env, decoder, episodes, seed, dyne, progress):
     for episode in range(episodes):
         plans = random_plans(decoder, env, count, rng, dyne)
         states = positions_of(env, play_plans(env, plans, reset_seed(seed, "reach", episode)))
+        check_finite(env, states)
         away = np.linalg.norm(states - states[0], axis=1)
         first.append(away[min(decoder.k, len(away) - 1)])
         whole.append(away[1:])

@@ -18,6 +18,7 @@ from embedding.diagnostics import uniform_plans
 from embedding.evaluate import load
 from embedding.exploration import add_figure_flags, check_out, play_plans, positions_of, write_table
 from embedding.flags import Parser, UsageError, make_env, positive_int, run
+from embedding.memory import require_memory
 from embedding.probe import r_squared, ridge
 from embedding.streams import reset_seed, stream
 
@@ -54,6 +55,10 @@ def main():
         )
     if args.sequences < 10:
         raise UsageError(f"--sequences {args.sequences}: an affine map needs more: use at least 10")
+    numbers = args.sequences * (decoder.k * PLANE + 2 * PLANE)
+    require_memory({f"--sequences {args.sequences}": 3 * 8 * numbers}, torch.device("cpu"))
+    if len(positions_of(env, np.zeros(env.observation_space.shape))) < PLANE:
+        raise UsageError(f"folder {args.folder}: {env_id} has no plane of positions: train on Point-v0")
     low, high = env.action_space.low, env.action_space.high
     plans = uniform_plans(stream(args.seed, "effects: plans"), args.sequences, decoder.k, low, high).astype(np.float32)
     moved = effects(env, plans, args.seed)

@@ -32,7 +32,7 @@ class UsageError(Exception):
 
 
 class Diverged(Exception):
-    """A loss, gradient, action or observation is not finite; says which, of which seed, and when."""
+    """A loss, gradient, action or observation is not finite; says which, of which seed, and when, and what is kept."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -76,7 +76,7 @@ def run(main):
         print(f"{script}: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except Diverged as error:
-        print(f"{script}: error: {one_line(error)}; the last good checkpoint is kept", file=sys.stderr)
+        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
         sys.exit(3)
     except KeyboardInterrupt:
         print(f"{script}: stopped", file=sys.stderr)

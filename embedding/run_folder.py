@@ -32,10 +32,11 @@ class RunFolder:
     Args:
         path: the folder; it need not exist.
         kind: what its checkpoints are called (`embedding.checkpoint`).
+        resumable: whether a run can go on from what is in it.
     """
 
-    def __init__(self, path, kind):
-        self.path, self.kind = Path(path), kind
+    def __init__(self, path, kind, resumable=True):
+        self.path, self.kind, self.resumable = Path(path), kind, resumable
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
         self._lock = None
 
@@ -76,9 +77,9 @@ class RunFolder:
 
     def _check_empty(self):
         if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
+            go_on = "go on with it by --resume, " if self.resumable else ""
             raise UsageError(
-                f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose "
-                "another --name"
+                f"--name: the run {self.path} exists: {go_on}replace it by --overwrite, or choose another --name"
             )
 
     # ---- opening ----

@@ -85,7 +85,7 @@ class Training:
         if shown:
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
-            raise Diverged(reason)
+            raise Diverged(f"{reason}; the last good checkpoint is kept")
 
     def _save(self):
         content = {

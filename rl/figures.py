@@ -50,9 +50,10 @@ def figure3(results):
         title = f"{of_horizon.env.iloc[0]}, " + ("all of an episode" if horizon == "episode" else f"after {horizon}")
         panels.append(
             alt.Chart(of_horizon, title=title)
-            .mark_area(interpolate="step-after", opacity=0.45, line=True)
+            .mark_bar(opacity=0.5, binSpacing=0)
             .encode(
-                x=alt.X("low:Q", title="distance of joint positions from the start"),
+                x=alt.X("low:Q", bin="binned", title="distance from the start"),
+                x2="high:Q",
                 y=alt.Y("share:Q", title="share of states", stack=None),
                 color=color,
                 tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".4f")],
@@ -83,17 +84,17 @@ def figure8(results):
     """What action sequences do, and where the encoder places them, coloured alike."""
     table = load(results, "figure8")
     colored = table.assign(color=two_dimensional_colors(table.dx, table.dy))
-    pairs = [("dx", "dy", "effects, s(t+4) − s(t)", "m"), ("z1", "z2", "places in DynE space, μ", "z")]
+    pairs = [("dx", "dy", "what sequences do, s(t+k) − s(t)"), ("z1", "z2", "where they lie in DynE space, μ")]
     panels = [
         alt.Chart(colored, title=title)
         .mark_circle(size=18, opacity=0.9)
         .encode(
-            x=alt.X(f"{x}:Q", title=f"{x} ({unit})" if unit == "m" else x),
-            y=alt.Y(f"{y}:Q", title=f"{y} ({unit})" if unit == "m" else y),
+            x=alt.X(f"{x}:Q", title=x),
+            y=alt.Y(f"{y}:Q", title=y),
             color=alt.Color("color:N", scale=None),
         )
         .properties(width=SIZE, height=SIZE)
-        for x, y, title, unit in pairs
+        for x, y, title in pairs
     ]
     return alt.hconcat(*panels)
 

@@ -16,7 +16,6 @@ from torch import nn
 HIDDEN = 256
 COUPLINGS = 2  # of a policy (the paper's)
 LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
-SMALLEST = 1e-6  # that latents of squashed actions keep from the ends
 
 
 def mlp(inputs, outputs):
@@ -44,20 +43,12 @@ class Coupling(nn.Module):
         nn.init.zeros_(self.layers[-1].weight)
         nn.init.zeros_(self.layers[-1].bias)
 
-    def _scale_and_shift(self, h, state):
-        scale, shift = self.layers(torch.cat([h * self.passes, state], dim=-1)).chunk(2, dim=-1)
-        scale = LARGEST_SCALE * torch.tanh(scale / LARGEST_SCALE)
-        return scale * (1 - self.passes), shift * (1 - self.passes)
-
     def forward(self, h, state):
         """h (B, A) to its image (B, A) and log |det| of the map (B,)."""
-        scale, shift = self._scale_and_shift(h, state)
+        scale, shift = self.layers(torch.cat([h * self.passes, state], dim=-1)).chunk(2, dim=-1)
+        scale = LARGEST_SCALE * torch.tanh(scale / LARGEST_SCALE) * (1 - self.passes)
+        shift = shift * (1 - self.passes)
         return h * scale.exp() + shift, scale.sum(-1)
-
-    def inverse(self, x, state):
-        """The h (B, A) whose image is x."""
-        scale, shift = self._scale_and_shift(x, state)
-        return (x - shift) * (-scale).exp()
 
 
 class LatentPolicy(nn.Module):
@@ -83,14 +74,6 @@ class LatentPolicy(nn.Module):
             log_density = log_density - 2 * (math.log(2) - h - nn.functional.softplus(-2 * h)).sum(-1)
             h = torch.tanh(h)
         return h, log_density
-
-    def latent(self, action, state):
-        """The h (B, A) that leads to an action (B, A)."""
-        if self.squash:
-            action = torch.atanh(action.clamp(-1 + SMALLEST, 1 - SMALLEST))
-        for coupling in reversed(self.couplings):
-            action = coupling.inverse(action, state)
-        return action
 
 
 class Critic(nn.Module):
@@ -179,7 +162,7 @@ class Stack:
 
         Args:
             states: (B, S) float32.
-            latents: (B, A), of the top policy; zeros for its most likely action before squashing.
+            latents: (B, A), of the top policy; zeros for the action without noise.
         """
         state, h = (torch.as_tensor(x, device=self.device) for x in (states, latents))
         chosen = None

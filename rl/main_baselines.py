@@ -4,26 +4,31 @@
     python rl/main_baselines.py --algo PPO --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
     python rl/main_baselines.py --algo TD3 --decoder default --env_name ReacherVertical-v2 --max_timesteps 20000
 
-writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, model.zip}: evaluations from the
+writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, model.zip}, of PPO also what it
+normalises by, vecnormalize.pkl (both are stable-baselines3's own files, load only those that you trust): evaluations from the
 start states that the other methods have. Seeds are trained one after the other; such a run cannot be resumed.
 
 With --decoder SAC or TD3 acts in an embedding space in the simple way (paper, section 3.2): `envs.dyne_actions` makes k
-steps one, and the algorithm sees only every k-th state. Steps are counted in the environment's own, there are as many
-updates as those, and the results are those of the method SAC-plans or TD3-plans.
+steps one, and the algorithm sees only every k-th state. Steps are counted in the environment's own, there are k updates
+for each plan, and the results are those of the method SAC-plans or TD3-plans. A plan that an episode's end cuts short is
+discounted as a whole one.
 
 Hyperparameters are those of the authors of each method for MuJoCo. SAC: Haarnoja et al. (arXiv:1812.05905), table 1. PPO:
 ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, step size 3e-4 falling to 0,
-tanh networks of 64-64, observations and rewards normalised by running statistics).
+tanh networks of 64-64, observations and rewards normalised by running statistics); of its clipped and plain errors of the
+value, the larger of which it takes, there is only the clipped one here.
 """
 
 import contextlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from embedding.flags import (
     REPOSITORY,
+    Diverged,
     Parser,
     UsageError,
     choose_device,
@@ -64,13 +69,15 @@ PPO = {
     "gamma": 0.99,
     "gae_lambda": 0.95,
     "clip_range": 0.2,
+    "clip_range_vf": 0.2,
     "ent_coef": 0.0,
-    "vf_coef": 0.5,
+    "vf_coef": 0.25,  # 0.5 there, of half the squared error
     "max_grad_norm": 0.5,
     "learning_rate": lambda left: 3e-4 * left,
     "policy_kwargs": {"net_arch": [64, 64]},
 }
-# Those of rl/main_td3.py and rl/main_dyne.py; noises are shares of the largest embedding, that of the target a k-th.
+# Those of rl/main_td3.py and rl/main_dyne.py; noises are shares of the largest embedding, that of the target a k-th, but
+# its clip is in units of embeddings.
 TD3 = {
     "learning_rate": 1e-3,
     "gamma": 0.99,
@@ -79,10 +86,9 @@ TD3 = {
     "train_freq": 1,
     "learning_starts": 0,
     "policy_delay": 2,
-    "target_noise_clip": 0.5,
     "policy_kwargs": {"net_arch": [400, 300]},
 }
-EXPLORATION_NOISE, TARGET_NOISE = 0.1, 0.2
+EXPLORATION_NOISE, TARGET_NOISE, NOISE_CLIP = 0.1, 0.2, 0.5
 NO_DIAGNOSTICS = {"critic_loss": float("nan"), "value": float("nan")}
 
 
@@ -138,7 +144,9 @@ class Greedy:
         self.state_space = ObservedStates(env.observation_space.shape[0])
 
     def act(self, states, due):
-        """States (N, S) to actions (N, D)."""
+        """States (N, S) to actions (N, D); raises `Diverged` if they are not finite."""
+        if not np.isfinite(states).all():
+            raise Diverged("an observation of an evaluation is not finite")
         return self.model.predict(self.normalise(states), deterministic=True)[0]
 
 
@@ -170,6 +178,7 @@ def make_model(args, env, actions, seed, device):
     if args.algo == "TD3":
         zeros, width = np.zeros(actions.dim), np.full(actions.dim, EXPLORATION_NOISE)
         more |= {"action_noise": NormalActionNoise(zeros, width), "target_policy_noise": TARGET_NOISE / actions.k}
+        more["target_noise_clip"] = NOISE_CLIP / float(actions.scale[0])
     algorithm = getattr(stable_baselines3, args.algo)
     return algorithm("MlpPolicy", env, **settings | more, **common), lambda states: states
 
@@ -194,6 +203,8 @@ def train_seed(args, env, eval_env, seed, folder, device):
         def _on_step(self):
             nonlocal steps
             before, (info,) = steps, self.locals["infos"]
+            if not (np.isfinite(self.locals["new_obs"]).all() and np.isfinite(self.locals["rewards"]).all()):
+                raise Diverged(f"seed {seed}, step {steps}: observation or reward not finite")
             steps += info.get("steps", 1)
             bar.update(steps - before)
             if "episode" in info:
@@ -205,7 +216,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
 
         def look(self):
             nonlocal number
-            mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
+            mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
             results.add_evaluation(len(monitored.get_episode_rewards()), steps, mean)
             number += 1
             bar.set_postfix_str(f"return {mean:.1f}")
@@ -214,7 +225,17 @@ def train_seed(args, env, eval_env, seed, folder, device):
     with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
         model.learn(args.max_timesteps, callback=Evaluations())
     model.save(folder.path / "model.zip")
+    if model.get_vec_normalize_env():
+        model.get_vec_normalize_env().save(folder.path / "vecnormalize.pkl")
     results.close()
+
+
+def mean_return(policies, env, seed, number, episodes):
+    """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
+    mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
+    if not np.isfinite(mean):
+        raise Diverged(f"seed {seed}, evaluation {number}: return not finite")
+    return mean
 
 
 def choose_actions(args, env):
@@ -247,11 +268,17 @@ def train_all(args, method, train):
     env, eval_env = make_env(args.env_name), make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
-    rows, numbers = replay_rows(args), 2 * env.observation_space.shape[0] + env.action_space.shape[0] + 3
-    require_memory({f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": 4 * rows * numbers}, device)
+    rows, space = 0 if method == "PPO" else replay_rows(args), env.observation_space
+    bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (env.action_space.shape[0] + 3)
+    parts = {
+        f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": rows * bytes_a_row,
+        f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders
+        f"--eval_episodes {args.eval_episodes}": 16 * args.eval_episodes,
+    }
+    require_memory(parts, torch.device("cpu"))
     parent = Path(args.results_dir).absolute() / "rl" / folder_of(env.spec.id) / method / args.name
     seeds = range(args.seed, args.seed + args.num_seeds)
-    folders = [RunFolder(parent / f"seed_{seed}", "run") for seed in seeds]
+    folders = [RunFolder(parent / f"seed_{seed}", "run", resumable=False) for seed in seeds]
     for folder in folders:
         folder.check(False, args.overwrite)
     print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")
@@ -261,7 +288,12 @@ def train_all(args, method, train):
             held.callback(folder.release)
         for seed, folder in zip(seeds, folders, strict=True):
             folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
-            train(args, env, eval_env, seed, folder, device)
+        for seed, folder in zip(seeds, folders, strict=True):
+            try:
+                train(args, env, eval_env, seed, folder, device)
+            except Diverged as error:
+                folder.fail(str(error))
+                raise
 
 
 def main():

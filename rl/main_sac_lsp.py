@@ -3,7 +3,9 @@
     python rl/main_sac_lsp.py --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
 
 The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one is
-trained on top of it, from an empty replay. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as rl/main_baselines.py
+trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905), to an entropy of minus the
+number of actions; the authors' own scripts have a fixed scale of rewards, and a normal prior on what upper levels choose.
+Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as rl/main_baselines.py
 does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
 """
 
@@ -11,24 +13,26 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding.flags import positive_int, run
+from embedding.flags import Diverged, UsageError, positive_int, run
 from embedding.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
-from rl.evaluation import evaluate
 from rl.latent_space_policies import SoftActorCritic, Stack
-from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, replay_rows, train_all
+from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, mean_return, replay_rows, train_all
 from rl.results import SeedResults
 from rl.state_spaces import ObservedStates
 
 BATCH = 256
-LEARNING_STARTS = 1000  # steps of a level before its updates begin; the first level's are uniformly random
+LEARNING_STARTS = 1000  # steps of a level before its updates begin
 
 
 def parse(args=None):
     """Returns the flags of this script."""
     parser = baseline_parser(__doc__.splitlines()[0])
     parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
-    return parser.parse_args(args)
+    args = parser.parse_args(args)
+    if args.levels > args.max_timesteps:
+        raise UsageError(f"--levels {args.levels}: there are {args.max_timesteps} steps to train them: use fewer")
+    return args
 
 
 class Greedy:
@@ -51,12 +55,12 @@ def train_seed(args, env, eval_env, seed, folder, device):
     rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
     torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
     policies, number, episodes = Greedy(stack), 0, 0
-    level_steps = -(-args.max_timesteps // args.levels)
+    level_steps = args.max_timesteps // args.levels  # the last has what is left over
     rows = np.zeros((replay_rows(args), 2 * state_dim + len(low) + 2), np.float32)
 
     def look(steps):
         nonlocal number
-        mean = float(np.mean(evaluate(policies, [eval_env], [seed], [number], args.eval_episodes)))
+        mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
         results.add_evaluation(episodes, steps, mean)
         number += 1
         bar.set_postfix_str(f"return {mean:.1f}")
@@ -66,7 +70,8 @@ def train_seed(args, env, eval_env, seed, folder, device):
     bar = tqdm(total=args.max_timesteps, desc=f"SAC-LSP {env.spec.id} seed {seed}", unit="step", mininterval=1)
     with bar:
         for step in range(args.max_timesteps):
-            place = step % level_steps
+            level = min(step // level_steps, args.levels - 1)
+            place = step - level * level_steps
             if place == 0:
                 agent = SoftActorCritic(stack.add(), state_dim, device, generator)
             if step == 0:
@@ -75,6 +80,8 @@ def train_seed(args, env, eval_env, seed, folder, device):
             chosen, raw = stack.act(state[None], h)
             following, reward, terminated, truncated, _ = env.step(raw[0])
             following = following.astype(np.float32)
+            if not (np.isfinite(following).all() and np.isfinite(reward)):
+                raise Diverged(f"seed {seed}, step {step}: observation or reward not finite")
             rows[place % len(rows)] = [*state, *chosen[0], reward, *following, terminated]
             state, total, length = following, total + float(reward), length + 1
             if terminated or truncated:

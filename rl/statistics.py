@@ -8,6 +8,7 @@ task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames
 import numpy as np
 import pandas as pd
 
+from embedding.flags import UsageError
 from rl.curves import AUTHORS_RANGE, bin_width_of, series_of
 
 RESAMPLES = 10_000
@@ -16,8 +17,9 @@ TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at 
 
 
 def final_returns(curves):
-    """The final return of each seed of one series, a Series (N,) by seed."""
-    return curves[curves.steps >= (1 - LAST) * curves.steps.max()].groupby("seed").mean_return.mean()
+    """The final return of each seed of one series, over the last tenth of its own steps; a Series (N,) by seed."""
+    last = curves.groupby("seed").steps.transform("max")
+    return curves[curves.steps >= (1 - LAST) * last].groupby("seed").mean_return.mean()
 
 
 def areas(curves):
@@ -73,13 +75,15 @@ def mean_probability(xs, ys):
     return np.mean([probability_of_improvement(x, y) for x, y in zip(xs, ys, strict=True)], axis=0)
 
 
-def steps_to_reach(curves, level):
+def steps_to_reach(curves, level, width):
     """The first step at which the mean over seeds of one series, in bins of `rl.curves.summarize`, reaches a return.
 
     None if it never does. The untrained policy does not count.
+
+    Args:
+        width: of the bins, steps.
     """
-    width = bin_width_of(curves.steps.max())
-    edges = -(-curves.steps // width) * width
+    edges = np.minimum(-(-curves.steps // width) * width, curves.steps.max())
     per_bin = curves[curves.steps > curves.steps.min()].groupby([edges, "seed"]).mean_return.mean()
     means = per_bin.groupby(level=0).mean()
     reached = means.index[means >= level]
@@ -91,7 +95,8 @@ def summary(curves, baseline="TD3"):
 
     Args:
         curves: a frame of `rl.curves.CURVES`, of one environment.
-        baseline: the method whose final return is to be reached, and beaten; columns of it are left out without it.
+        baseline: the method whose final return is to be reached, and beaten, by as many steps as both have; columns of
+            it are left out without it.
     Returns:
         A frame of str, a row a series.
     """
@@ -108,10 +113,9 @@ def summary(curves, baseline="TD3"):
             "mean return over all steps": _interval(mean, areas(one)),
         }
         if len(of_baseline):
-            level = final_returns(of_baseline)
-            reached = steps_to_reach(one, level.mean())
+            reached = steps_to_reach(one, final_returns(of_baseline).mean(), bin_width_of(curves.steps.max()))
             rows[label][f"steps to {baseline}'s final return"] = _count(reached) if reached else "not reached"
-            better = interval(mean_probability, [final.to_numpy()], [level.to_numpy()])
+            better = interval(mean_probability, *([values] for values in _shared_finals(one, of_baseline)))
             told = "{:.2f} [{:.2f}, {:.2f}]".format(*better)
             rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -120,20 +124,25 @@ def summary(curves, baseline="TD3"):
 def across_tasks(curves, methods):
     """Methods on all tasks on which each of them has curves, as text: a frame of str, a row a method.
 
-    Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper. The last column is the
-    probability that a run of the first method returns more than one of this.
+    Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper, and are those after as
+    many steps as all methods have. The last column is the probability that a run of the first method returns more than
+    one of this.
+
+    Raises:
+        UsageError: there is no such task.
     """
     shared = [
         env
         for env, of_env in curves.groupby("env", sort=False)
         if env in AUTHORS_RANGE and set(methods) <= set(of_env.method)
     ]
-    finals = {}
-    for method in methods:
-        finals[method] = []
-        for env in shared:
-            low, high = AUTHORS_RANGE[env]
-            final = final_returns(curves[(curves.env == env) & (curves.method == method)]).to_numpy()
+    if not shared:
+        raise UsageError(f"there is no task yet with curves of all of {', '.join(methods)}")
+    finals = {method: [] for method in methods}
+    for env in shared:
+        low, high = AUTHORS_RANGE[env]
+        of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
+        for method, final in zip(methods, _shared_finals(*of_methods), strict=True):
             finals[method].append((final - low) / (high - low))
     rows = {}
     for method, tasks in finals.items():
@@ -144,6 +153,12 @@ def across_tasks(curves, methods):
             f"P({methods[0]} better)": "" if method == methods[0] else "{:.2f} [{:.2f}, {:.2f}]".format(*better),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _shared_finals(*series):
+    """The final returns (N_i,) of series after as many steps as all of them have."""
+    until = min(one.steps.max() for one in series)
+    return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
 
 
 def _interval(statistic, values):

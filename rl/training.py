@@ -187,7 +187,7 @@ class Experiment:
         faults = self.collector.faults
         if faults:
             lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(faults.items()))
-            raise Diverged(f"{lost}: not finite")
+            raise Diverged(f"{lost}: not finite; the last good checkpoint is kept")
 
     def _block(self):
         episodes, faults = self.collector.episodes.copy(), set(self.collector.faults)

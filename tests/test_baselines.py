@@ -16,7 +16,7 @@ from embedding.decoder import ActionDecoder
 from rl import list_runs
 from rl.action_spaces import RawActions
 from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
-from rl.main_baselines import PPO, make_model
+from rl.main_baselines import make_model
 
 S, A, B = 5, 3, 7
 CPU = torch.device("cpu")
@@ -49,13 +49,6 @@ def test_the_density_of_an_action_is_that_of_its_latent_over_the_volume(squash, 
         assert not torch.allclose(change, torch.diag(change.diagonal())) or action_dim == 1
     if squash:
         assert action.abs().max() < 1
-
-
-@pytest.mark.parametrize("squash", [False, True])
-def test_a_policy_is_invertible(squash):
-    policy, (h, state) = policy_of(squash), inputs()
-    action, _ = policy(h, state)
-    torch.testing.assert_close(policy.latent(action, state), h, atol=1e-4, rtol=1e-4)
 
 
 def test_a_new_policy_passes_its_latents_on():
@@ -104,6 +97,13 @@ def test_targets_are_those_of_soft_actor_critic(monkeypatch):
         ]
     agent.update(state, action, reward, following, terminated)
     assert seen[0] == pytest.approx(sum(literal), rel=1e-4)
+    noise = torch.Generator().manual_seed(3)
+    h = [torch.randn(B, A, generator=noise) for _ in range(2)][1]
+    with torch.no_grad():
+        chosen, log_density = policy(h, state)
+        q = torch.stack([twin(torch.cat([state, chosen], 1)).squeeze(1) for twin in agent.critic.twins])
+        assert seen[1] == pytest.approx((np.exp(-0.7) * log_density - q.amin(0)).mean().item(), rel=1e-4)
+        assert seen[2] == pytest.approx(0.7 * (log_density - A).mean().item(), rel=1e-4)
 
 
 def test_the_temperature_moves_towards_an_entropy_of_minus_the_number_of_actions():
@@ -129,7 +129,17 @@ def test_models_have_the_authors_hyperparameters():
     ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, actions, 0, CPU)
     assert (ppo.n_steps, ppo.n_steps // ppo.batch_size, ppo.n_epochs, ppo.ent_coef) == (2048, 32, 10, 0.0)
     assert [ppo.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0])
-    assert not np.array_equal(normalise(states * 20), states * 20) and PPO["gae_lambda"] == 0.95
+    assert (ppo.gae_lambda, ppo.gamma, ppo.vf_coef, ppo.max_grad_norm) == (0.95, 0.99, 0.25, 0.5)
+    assert (ppo.clip_range(1), ppo.clip_range_vf(1)) == (0.2, 0.2)
+    vectors = ppo.get_vec_normalize_env()
+    vectors.reset()
+    for _ in range(50):
+        vectors.step([env.action_space.sample()])
+    mean, variance = vectors.obs_rms.mean.copy(), vectors.obs_rms.var.copy()
+    np.testing.assert_allclose(
+        normalise(states), np.clip((states - mean) / np.sqrt(variance + 1e-8), -10, 10), rtol=1e-4
+    )
+    assert np.array_equal(vectors.obs_rms.mean, mean)  # looking does not move it
 
 
 @pytest.mark.parametrize("method", ["SAC", "PPO", "SAC-LSP"])
@@ -148,7 +158,8 @@ def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
     (listed,) = list_runs.join_seeds(pd.DataFrame([list_runs.describe(folder / "seed_3", tmp_path)])).state
     assert listed == "finished"
     ran = call(main, *arguments, **flags)
-    assert ran.code == 2 and "--overwrite" in ran.err
+    assert ran.code == 2 and "--overwrite" in ran.err and "--resume" not in ran.err
+    assert (folder / "seed_3" / "vecnormalize.pkl").exists() == (method == "PPO")
     again = call(main, *arguments, **{**flags, "num_seeds": 1, "seed": 4, "name": "again"})
     assert again.code == 0
     repeated = pd.read_csv(folder.parent / "again" / "seed_4" / "eval.csv")
@@ -172,11 +183,34 @@ def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo)
     assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
 
 
+@pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])
+def test_what_is_not_finite_stops_a_run(call, tmp_path, main):
+    flags = {"max_timesteps": 300, "eval_freq": 100, "eval_episodes": 1, "results_dir": tmp_path}
+    ran = call(main, env="toy_envs:WalkBreaks-v0", **flags)
+    assert ran.code == 3 and "not finite" in ran.err and ran.err.count("error") == 1, ran.err
+    (failure,) = tmp_path.rglob("failed.json")
+    assert "not finite" in failure.read_text()
+
+
+def test_every_level_has_its_steps(call, tmp_path):
+    flags = {"eval_freq": 1000, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(rl.main_sac_lsp.main, max_timesteps=9, levels=6, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "SAC-LSP" / "default" / "seed_0"
+    assert len(torch.load(folder / "policies.pt")) == 6
+    ran = call(rl.main_sac_lsp.main, max_timesteps=5, levels=6, name="more", **flags)
+    assert ran.code == 2 and "--levels 6: there are 5 steps" in ran.err
+
+
 def test_replay_beyond_memory(call, tmp_path, monkeypatch):
     monkeypatch.setattr("embedding.memory.available_memory", lambda: 10_000_000)
     for main in (rl.main_baselines.main, rl.main_sac_lsp.main):
-        ran = call(main, results_dir=tmp_path, max_timesteps=100_000_000)
-        assert ran.code == 2 and "--max_timesteps 100000000: 1000000 rows of replay take 0.1 GB" in ran.err, ran.err
+        for flags, words in (
+            ({"max_timesteps": 10**8}, "--max_timesteps 100000000: 1000000 rows of replay take 0.2 GB"),
+            ({"max_timesteps": 100, "num_seeds": 10**14}, "--num_seeds 100000000000000"),
+            ({"max_timesteps": 100, "eval_episodes": 10**14}, "--eval_episodes 100000000000000"),
+        ):
+            ran = call(main, results_dir=tmp_path, **flags)
+            assert ran.code == 2 and words in ran.err, ran.err
     assert not list(tmp_path.iterdir())
 
 

@@ -87,9 +87,7 @@ ENDLESS = {
     "epochs",
     "decoder_epochs",
     "episodes",
-    "sequences",
     "video_episodes",
-    "levels",
 }  # large values are no mistake there
 
 GARBAGE = st.one_of(

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from curve_runs import ENV, frame
 
+from embedding.flags import UsageError
 from rl import statistics
 from rl.curves import AUTHORS_RANGE
 
@@ -65,10 +66,11 @@ def test_bootstrap_samples_stay_within_their_task():
 
 def test_steps_to_reach_a_return():
     curve = frame([[-5.0, -30.0, -20.0, -10.0], [-5.0, -30.0, -22.0, -12.0]], [0, 1000, 2000, 3000])
-    assert statistics.steps_to_reach(curve, -21) == 2000
-    assert statistics.steps_to_reach(curve, -11) == 3000
-    assert statistics.steps_to_reach(curve, -10) is None  # -5 is the untrained policy's
-    assert statistics.steps_to_reach(curve.assign(steps=curve.steps + 100_000), -21) is not None
+    assert statistics.steps_to_reach(curve, -21, 1000) == 2000
+    assert statistics.steps_to_reach(curve, -11, 1000) == 3000
+    assert statistics.steps_to_reach(curve, -10, 1000) is None  # -5 is the untrained policy's
+    assert statistics.steps_to_reach(curve, -16, 2000) == 3000  # a bin that the data end in stands at their end
+    assert statistics.steps_to_reach(curve.assign(steps=curve.steps + 500), -21, 1000) == 3000
 
 
 def test_a_summary_compares_with_the_baseline():
@@ -79,6 +81,9 @@ def test_a_summary_compares_with_the_baseline():
     assert table.loc["SAC", "final return"] == "-4.5 [-5.0, -4.0]" == table.loc["SAC", "mean return over all steps"]
     assert table.loc["SAC", "P(better than TD3)"] == "1.00 [1.00, 1.00]" and table.loc["SAC", "seeds"] == "2"
     assert table.loc["SAC", "steps to TD3's final return"] == "1 000"
+    longer = frame([[-30.0] * 21 + [-1.0] * 5], range(0, 25_001, 1000), "SAC")
+    table = statistics.summary(pd.concat([longer, worse]))
+    assert table.loc["SAC", "final return"] == "-1.0" and table.loc["SAC", "P(better than TD3)"].startswith("0.00")
     assert statistics.summary(worse, baseline="PPO").columns.tolist()[-1] == "mean return over all steps"
 
 
@@ -91,3 +96,5 @@ def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
     assert table.tasks.tolist() == ["2", "2"]
     assert table.iloc[:, 1].tolist() == ["0.75 [0.75, 0.75]", "0.25 [0.25, 0.25]"]
     assert table.loc["B", "P(A better)"] == "0.75 [0.75, 0.75]"
+    with pytest.raises(UsageError, match="no task yet with curves of all of A, C"):
+        statistics.across_tasks(pd.concat(rows), ["A", "C"])

@@ -24,6 +24,11 @@ SMALL = {
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
     "rl/main_vae_td3.py": f"{RL} --num_seeds 2",
     "rl/main_pixel_td3.py": f"{RL} --num_seeds 1 --batch_size 8 --source_img_width 64",
+    "rl/main_baselines.py": f"{RL} --num_seeds 1",
+    "rl/main_sac_lsp.py": f"{RL} --num_seeds 1",
+    "embedding/figure3_reach.py": "--episodes 2",
+    "embedding/figure8_effects.py": "--sequences 20",
+    "embedding/figure10_trajectories.py": "--episodes 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "rl/plot_runs.py": "",
     "rl/list_runs.py": "",
@@ -37,6 +42,7 @@ NOT_RUN = (
     "make test",
     "make demo",
     "make faults",
+    "make figures",
 )  # see the tests below
 
 
@@ -76,6 +82,7 @@ def test_commands_run(folder):
             continue
         small = shlex.split(SMALL[words[1]])
         results = ["--results_dir", str(folder / "results")] if "/main" in words[1] or "/probe" in words[1] else []
+        results += ["--out", str(folder / "table.csv")] if "/figure" in words[1] else []
         done = run(folder, [sys.executable, *words[1:], *small, *results])
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         ran += 1
@@ -114,7 +121,7 @@ def test_installation_lines_name_the_pinned_versions():
         assert f"`{package}` {pinned[package].rsplit('.', 1)[0]}" in README
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "faults"])
+@pytest.mark.parametrize("target", ["demo", "figures", "test", "faults"])
 def test_make_targets_exist(target):
     done = run(ROOT, ["make", "-n", target])
     assert done.returncode == 0, done.stderr

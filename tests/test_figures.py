@@ -10,15 +10,18 @@ from PIL import Image
 
 from embedding.flags import REPOSITORY, UsageError
 from rl import figures
+from rl.curves import PUBLISHED
 
 RESULTS = REPOSITORY / "results"
 
 
 @pytest.fixture
 def results(tmp_path):
-    """A folder of the committed figures' data."""
+    """A folder of the committed figures' data, and of curves of whole plans."""
     for name in ("figures", "published", "ablations"):
         shutil.copytree(RESULTS / name, tmp_path / name, ignore=shutil.ignore_patterns("*.p*", "*.svg", "*.mp4"))
+    plans = frame([[-20.0, -9.0]], [0, 10_000], "SAC-plans").assign(seed=999)
+    plans[PUBLISHED].to_csv(tmp_path / "published" / "plans.csv", index=False)
     return tmp_path
 
 
@@ -70,8 +73,7 @@ def test_plans_are_compared_where_they_were_tried(tmp_path):
     (tmp_path / "published").mkdir()
     curves = [frame([[-20.0, -9.0, -8.0]], [0, 1000, 2000], "DynE-TD3", env=env) for env in (ENV, "Pusher-v2")]
     curves.append(frame([[-20.0, -9.0]], [0, 1000], "SAC-plans"))
-    table = pd.concat(curves)[["env", "method", "seed", "steps", "mean_return"]]
-    table.to_csv(tmp_path / "published" / "all.csv", index=False)
+    pd.concat(curves)[PUBLISHED].to_csv(tmp_path / "published" / "all.csv", index=False)
     found = figures.plan_curves(tmp_path)
     assert set(found.env) == {ENV} and found.groupby("method").steps.max().to_dict() == {
         "DynE-TD3": 1000,

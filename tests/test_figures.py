@@ -34,7 +34,7 @@ def test_all_figures_are_drawn_as_svg_and_png(results, monkeypatch, capsys):
         assert "not drawn" not in line
         assert (results / "figures" / f"{name}.svg").read_text().startswith("<svg")
         image = np.asarray(Image.open(results / "figures" / f"{name}.png").convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(image, axis=0)) > 100
+        assert (np.ptp(image.astype(int), axis=1) > 60).mean() > 0.001  # what is drawn in colour
 
 
 def test_what_was_not_run_is_said(tmp_path, monkeypatch, capsys):

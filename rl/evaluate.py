@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from embedding.checkpoint import CheckpointError
 from embedding.flags import Parser, UsageError, make_env, non_negative_int, positive_int, run
@@ -27,6 +28,7 @@ def main():
     parser.add_argument("--video", default=None, help="file for a video (mp4)")
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
     args = parser.parse_args()
+    torch.set_num_threads(1)
     if args.video:
         video = Path(args.video)
         if video.suffix != ".mp4" or not video.absolute().parent.is_dir():

@@ -25,6 +25,11 @@ def mlp(inputs, outputs):
     )
 
 
+def normal_log_density(x):
+    """log N(x; 0, I) (B,) of x (B, A)."""
+    return -(x.square() + math.log(2 * math.pi)).sum(-1) / 2
+
+
 class Coupling(nn.Module):
     """An affine coupling layer of real NVP (Dinh et al., 2017) that is conditioned on the state; the identity at first.
 
@@ -66,7 +71,7 @@ class LatentPolicy(nn.Module):
 
     def forward(self, h, state):
         """The action, and the log density (B,) that the policy has there."""
-        log_density = -(h.square() + math.log(2 * math.pi)).sum(-1) / 2
+        log_density = normal_log_density(h)
         for coupling in self.couplings:
             h, log_det = coupling(h, state)
             log_density = log_density - log_det
@@ -90,7 +95,10 @@ class Critic(nn.Module):
 
 
 class SoftActorCritic:
-    """Soft actor-critic (arXiv:1812.05905) of one `LatentPolicy`, with the temperature tuned to an entropy of -A.
+    """Soft actor-critic (arXiv:1812.05905) of one `LatentPolicy`, its temperature tuned to an entropy of -A.
+
+    An upper policy has a normal prior on what it chooses: its density is taken relative to N(0, I), what the policy below
+    was trained on. Nothing else would keep it there, for its actions have no bounds.
 
     Args:
         policy: `LatentPolicy`, on the device.
@@ -110,20 +118,22 @@ class SoftActorCritic:
             for parameters in (self.critic.parameters(), policy.parameters(), [self.log_alpha])
         ]
 
-    def noise(self, batch):
-        """Latents (B, A) ~ N(0, I)."""
-        return torch.randn(batch, self.policy.action_dim, generator=self.generator).to(self.device)
+    def choose(self, state):
+        """Actions (B, A) for states (B, S), drawn from the policy, and their log densities (B,), relative to the prior."""
+        noise = torch.randn(len(state), self.policy.action_dim, generator=self.generator).to(self.device)
+        action, log_density = self.policy(noise, state)
+        return action, log_density if self.policy.squash else log_density - normal_log_density(action)
 
     def update(self, state, action, reward, next_state, terminated):
         """One update of critics, policy and temperature on a batch; all (B, ·), `reward` and `terminated` (B,)."""
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
-            next_action, log_density = self.policy(self.noise(len(state)), next_state)
+            next_action, log_density = self.choose(next_state)
             value = self.target_critic(next_state, next_action).amin(0) - alpha * log_density
             target = reward + self.discount * (1 - terminated) * value
         self._step(0, (self.critic(state, action) - target).square().mean(1).sum())
         self.critic.requires_grad_(False)
-        chosen, log_density = self.policy(self.noise(len(state)), state)
+        chosen, log_density = self.choose(state)
         self._step(1, (alpha * log_density - self.critic(state, chosen).amin(0)).mean())
         self.critic.requires_grad_(True)
         self._step(2, -(self.log_alpha * (log_density.detach() - self.policy.action_dim)).mean())

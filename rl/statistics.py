@@ -115,8 +115,10 @@ def summary(curves, baseline="TD3"):
         if len(of_baseline):
             reached = steps_to_reach(one, final_returns(of_baseline).mean(), bin_width_of(curves.steps.max()))
             rows[label][f"steps to {baseline}'s final return"] = _count(reached) if reached else "not reached"
-            better = interval(mean_probability, *([values] for values in _shared_finals(one, of_baseline)))
-            told = "{:.2f} [{:.2f}, {:.2f}]".format(*better)
+            pair = _shared_finals(one, of_baseline)
+            told = "no steps shared"
+            if all(len(values) for values in pair):
+                told = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(mean_probability, *([values] for values in pair)))
             rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -156,7 +158,7 @@ def across_tasks(curves, methods):
 
 
 def _shared_finals(*series):
-    """The final returns (N_i,) of series after as many steps as all of them have."""
+    """The final returns (N_i,) of series after as many steps as all of them have; none of one that begins later."""
     until = min(one.steps.max() for one in series)
     return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
 

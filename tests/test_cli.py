@@ -19,7 +19,7 @@ from embedding.flags import REPOSITORY
 ENVIRONMENTS = {
     "ReacherVertica-v2": "did you mean ReacherVertical-v2",
     "ReacherVertical-v3": "did you mean ReacherVertical-v2",
-    "Nonsense-v0": "there is no such environment: no known one is like it. One's own is module:id",
+    "Xyzzy1234-v0": "there is no such environment: no known one is like it. One's own is module:id",
     "not an id": "Malformed environment ID",
     "HalfCheetah-v2": "have been moved",
     "no_module:X-v0": "No module named 'no_module'",

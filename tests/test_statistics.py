@@ -84,6 +84,8 @@ def test_a_summary_compares_with_the_baseline():
     longer = frame([[-30.0] * 21 + [-1.0] * 5], range(0, 25_001, 1000), "SAC")
     table = statistics.summary(pd.concat([longer, worse]))
     assert table.loc["SAC", "final return"] == "-1.0" and table.loc["SAC", "P(better than TD3)"].startswith("0.00")
+    later = worse.assign(method="SAC", steps=worse.steps + 100_000)
+    assert statistics.summary(pd.concat([later, worse])).loc["SAC", "P(better than TD3)"] == "no steps shared"
     assert statistics.summary(worse, baseline="PPO").columns.tolist()[-1] == "mean return over all steps"
 
 

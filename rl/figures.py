@@ -157,9 +157,8 @@ def ablations(results):
     curves = load_ablations(results)
     order = [*GROUPS, *sorted(set(curves.group) - set(GROUPS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
-    return figure(
-        curves.assign(env=curves.env + ": " + curves.group.map(lambda group: GROUPS.get(group, group))), shared=False
-    )
+    panels = curves.env + ": " + curves.group.map(lambda group: GROUPS.get(group, group))
+    return figure(curves.assign(env=panels, method=curves.name, name="ablation"), shared=False)
 
 
 FIGURES = {

@@ -64,10 +64,10 @@ def figure3(results):
 
 
 def reached(results):
-    """Quantiles of the distances of figure 3, to the upper end of their bins, as text: a row a horizon and action space."""
+    """Quantiles of the distances of figure 3, even within each bin, as text: a row a horizon and action space."""
     rows = {}
     for (horizon, actions), bins in load(results, "figure3").groupby(["horizon", "actions"], sort=False):
-        quantiles = [bins.high.iloc[np.searchsorted(bins.share.cumsum(), share)] for share in (0.5, 0.95)]
+        quantiles = np.interp([0.5, 0.95], [0, *bins.share.cumsum()], [bins.low.iloc[0], *bins.high])
         rows[f"{horizon}, {actions} actions"] = [f"{value:.2f}" for value in quantiles]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "95 % below"])
 

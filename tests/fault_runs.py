@@ -15,7 +15,6 @@ import rl.main_dyne
 import rl.main_pixel_td3
 import rl.main_td3
 from embedding.run_folder import RunFolder
-from envs.rendering import RenderingUnavailable, select_gl_backend
 
 MAINS = {
     "embedding/main.py": embedding.main.main,
@@ -59,14 +58,6 @@ FOLDERS = {
     "rl/main_dyne.py": "rl/ReacherVertical-v2/DynE-TD3",
     "rl/main_pixel_td3.py": "rl/Dot-v0/Pixel-TD3",
 }
-
-
-def can_draw():
-    try:
-        select_gl_backend()
-    except RenderingUnavailable:
-        return False
-    return True
 
 
 def is_held(folder):

@@ -8,6 +8,7 @@ import embedding.main
 import rl.evaluate
 import rl.main_dyne
 import rl.main_td3
+from envs.rendering import RenderingUnavailable, select_gl_backend
 
 EMBED, TD3, DYNE, EVALUATE = embedding.main.main, rl.main_td3.main, rl.main_dyne.main, rl.evaluate.main
 training = pytest.mark.parametrize("main", [EMBED, TD3, DYNE], ids=["embedding", "td3", "dyne"])
@@ -32,3 +33,12 @@ class Malicious:
 
     def __reduce__(self):
         return Path.touch, (self.proof,)
+
+
+def can_draw():
+    """Whether there is an OpenGL to draw with."""
+    try:
+        select_gl_backend()
+    except RenderingUnavailable:
+        return False
+    return True

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scripts import can_draw
 from torch.utils.flop_counter import FlopCounterMode
 
 from embedding import main as embedding_main
 from embedding.data import Windows
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor
-from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
 from rl.td3 import TD3, Batch
@@ -24,14 +24,6 @@ from rl.td3 import TD3, Batch
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 CPU = torch.device("cpu")
 LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
-
-
-def can_draw():
-    try:
-        select_gl_backend()
-    except RenderingUnavailable:
-        return False
-    return True
 
 
 CLAIMS = {"updates": 5, "evaluation_share": 2, "embedding_stages": 2, "pixels": 5 if can_draw() else 3}

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
-from fault_runs import FEWER, FLAGS, FOLDERS, MAINS, can_draw, wait_until_held
+from fault_runs import FEWER, FLAGS, FOLDERS, MAINS, wait_until_held
 from processes import ScriptProcess
 from same_runs import assert_same, contents
-from scripts import Malicious, listing
+from scripts import Malicious, can_draw, listing
 
 import rl.evaluate
 import rl.evaluation

@@ -105,14 +105,16 @@ class SoftActorCritic:
         state_dim: S.
         device: torch device.
         generator: CPU generator of all its noise.
+        alpha: the temperature that it starts with. From 1 it takes 10 000 updates to fall below a twentieth: an upper
+            policy starts with that of the policy below, or it would be held at its prior for so long.
     """
 
-    def __init__(self, policy, state_dim, device, generator, *, lr=3e-4, discount=0.99, tau=0.005):
+    def __init__(self, policy, state_dim, device, generator, *, alpha=1.0, lr=3e-4, discount=0.99, tau=0.005):
         self.policy, self.device, self.generator = policy, device, generator
         self.discount, self.tau = discount, tau
         self.critic = Critic(state_dim, policy.action_dim).to(device)
         self.target_critic = copy.deepcopy(self.critic).requires_grad_(False)
-        self.log_alpha = torch.zeros((), device=device, requires_grad=True)
+        self.log_alpha = torch.tensor(math.log(alpha), device=device, requires_grad=True)
         self.optimizers = [
             torch.optim.Adam(parameters, lr=lr)
             for parameters in (self.critic.parameters(), policy.parameters(), [self.log_alpha])

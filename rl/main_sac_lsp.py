@@ -4,7 +4,8 @@
 
 The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one is
 trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905), to an entropy of minus the
-number of actions, of upper levels relative to their normal prior; the authors' own scripts have a fixed scale of rewards.
+number of actions, of upper levels relative to their normal prior, and is handed on to the next level; the authors' own
+scripts have a fixed scale of rewards.
 Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as rl/main_baselines.py
 does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
 """
@@ -73,7 +74,8 @@ def train_seed(args, env, eval_env, seed, folder, device):
             level = min(step // level_steps, args.levels - 1)
             place = step - level * level_steps
             if place == 0:
-                agent = SoftActorCritic(stack.add(), state_dim, device, generator)
+                alpha = agent.log_alpha.exp().item() if agent else 1.0
+                agent = SoftActorCritic(stack.add(), state_dim, device, generator, alpha=alpha)
             if step == 0:
                 look(0)
             h = rng.standard_normal((1, len(low)), dtype=np.float32)

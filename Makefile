@@ -32,7 +32,7 @@ figures: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: about 20 minutes.
 faults: $(INSTALLED)

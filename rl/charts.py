@@ -84,7 +84,8 @@ def _panel(number, summary, colors, until):
         for step, value in values.items()
         if method in first and step <= last
     ]
-    returns = alt.Scale(domain=_returns_shown(summary, [row["mean"] for row in read_off]), nice=False)
+    shown = _returns_shown(summary[summary.steps <= last], [row["mean"] for row in read_off])
+    returns = alt.Scale(domain=shown, nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
     colors = alt.Scale(domain=[*colors], range=[*colors.values()])
     axes = {
@@ -119,7 +120,7 @@ def _panel(number, summary, colors, until):
 
 
 def _returns_shown(summary, read_off):
-    """The range of the returns' axis: the authors' if all curves end in it, else what follows the first tenth.
+    """The range of the returns' axis: the authors', and wider where more is needed for what follows the first tenth.
 
     Args:
         read_off: the authors' numbers that are drawn beside the curves.
@@ -129,7 +130,7 @@ def _returns_shown(summary, read_off):
     low, high = min([low, *read_off]), max([high, *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
     if authors and not set(summary.method) & set(FROM_PIXELS):
-        if later.groupby("series")["mean"].last().between(*authors).all():
+        if authors[0] <= low and high <= authors[1]:
             return list(authors)
         low, high = min(low, authors[0]), max(high, authors[1])
     margin = 0.05 * (high - low) or 1

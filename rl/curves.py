@@ -265,7 +265,11 @@ def series_of(curves):
     def place(pair):
         method, name = pair
         known = METHODS.index(method) if method in METHODS else len(METHODS)
-        return known, method, not name.startswith("published"), not name.startswith("default"), name
+        try:
+            number = float(name)
+        except ValueError:
+            number = np.inf
+        return known, method, not name.startswith("published"), not name.startswith("default"), number, name
 
     pairs = sorted(set(zip(curves.method, curves.name, strict=True)), key=place)
     methods = [method for method, _ in pairs]

@@ -36,7 +36,9 @@ def main():
     try:
         policies = [load_policy(folder) for folder in seed_folders(args.run)]
     except CheckpointError as error:
-        raise UsageError(f"{args.run}: {error}: give the folder of a run that rl/main_*.py wrote") from error
+        raise UsageError(
+            f"{args.run}: {error}: give the folder of a run of TD3 in some space (a baseline's files are stable-baselines3's)"
+        ) from error
 
     states, actions = policies[0].state_space, policies[0].actions
     env_id = args.env_name or policies[0].env_id

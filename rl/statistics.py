@@ -32,10 +32,22 @@ def areas(curves):
     return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
 
 
-def interquartile_mean(values):
-    """The mean along the last axis of the values between the quartiles; nothing is cut off fewer than four."""
-    cut = int(TRIMMED * values.shape[-1])
-    return np.sort(values, axis=-1)[..., cut : values.shape[-1] - cut].mean(axis=-1)
+def weighted_mean(values, weights):
+    """The mean of values (..., N) with weights (N,)."""
+    return values @ weights / weights.sum()
+
+
+def interquartile_mean(values, weights):
+    """The mean of the values (..., N) between the quartiles; weights (N,) are what a value counts.
+
+    What is cut off at either end is a multiple of the least weight: of equal ones whole values, none of fewer than four.
+    """
+    order, total = np.argsort(values, axis=-1), weights.sum()
+    values, weights = np.take_along_axis(values, order, axis=-1), weights[order]
+    least = weights.min()
+    cut, upto = least * np.floor(TRIMMED * total / least + 1e-9), weights.cumsum(axis=-1)
+    kept = (np.minimum(upto, total - cut) - np.maximum(upto - weights, cut)).clip(0)
+    return (kept * values).sum(axis=-1) / kept.sum(axis=-1)
 
 
 def probability_of_improvement(x, y):
@@ -62,11 +74,16 @@ def interval(statistic, *groups):
 
 
 def _together(statistic):
-    """A statistic of arrays, of all tasks' values side by side."""
-    return lambda tasks: statistic(np.concatenate(tasks, axis=-1))
+    """A statistic of all tasks' values side by side; tasks count alike, however many seeds they have."""
+
+    def of_tasks(tasks):
+        counts = np.array([values.shape[-1] for values in tasks])
+        return statistic(np.concatenate(tasks, axis=-1), np.repeat(1 / counts, counts))
+
+    return of_tasks
 
 
-mean = _together(lambda values: values.mean(axis=-1))
+mean = _together(weighted_mean)
 iqm = _together(interquartile_mean)
 
 
@@ -90,17 +107,21 @@ def steps_to_reach(curves, level, width):
     return int(reached[0]) if len(reached) else None
 
 
-def summary(curves, baseline="TD3"):
+def summary(curves, baseline="TD3", bin_width=None):
     """The statistics of every series of one environment, as text.
 
     Args:
         curves: a frame of `rl.curves.CURVES`, of one environment.
         baseline: the method whose final return is to be reached, and beaten, by as many steps as both have; columns of
-            it are left out without it.
+            it are left out without it, and nothing is to be reached where it has not learned (ends where it began).
+        bin_width: in steps, of the bins in which it is to be reached; None: `bin_width_of` the last step.
     Returns:
         A frame of str, a row a series.
     """
     of_baseline = curves[curves.method == baseline]
+    width = bin_width or bin_width_of(curves.steps.max())
+    untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
+    goal = final_returns(of_baseline).mean()
     rows = {}
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
@@ -113,8 +134,9 @@ def summary(curves, baseline="TD3"):
             "mean return over all steps": _interval(mean, areas(one)),
         }
         if len(of_baseline):
-            reached = steps_to_reach(one, final_returns(of_baseline).mean(), bin_width_of(curves.steps.max()))
-            rows[label][f"steps to {baseline}'s final return"] = _count(reached) if reached else "not reached"
+            reached = steps_to_reach(one, goal, width)
+            told = _count(reached) if reached else f"not in {_count(one.steps.max())}"
+            rows[label][f"steps to {baseline}'s final return"] = told if goal > untrained else "-"
             pair = _shared_finals(one, of_baseline)
             told = "no steps shared"
             if all(len(values) for values in pair):

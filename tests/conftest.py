@@ -27,6 +27,16 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="the full counts of faults and drawn flags (make faults)")
 
 
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # one of several processes (pytest-xdist)
+        session.config.workeroutput["counts"] = dict(COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
+
+
 def pytest_terminal_summary(terminalreporter):
     for what, count in sorted(COUNTS.items()):
         terminalreporter.write_line(f"{count:6} {what}")

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
@@ -199,6 +200,65 @@ def test_what_is_not_finite_stops_a_run(call, tmp_path, main):
     assert ran.code == 3 and "not finite" in ran.err and ran.err.count("error") == 1, ran.err
     (failure,) = tmp_path.rglob("failed.json")
     assert "not finite" in failure.read_text()
+
+
+def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeypatch):
+    env, elsewhere = (
+        gymnasium.make("toy_envs:Scripted-v0", schedule=[(3, "terminated"), (4, "truncated")], number=number)
+        for number in range(2)
+    )
+    chosen, batches, temperatures = {}, [], []
+    act, begin = Stack.act, SoftActorCritic.__init__
+
+    def noted_act(stack, states, latents):
+        found = act(stack, states, latents)
+        if latents.any():  # of training: evaluations have none
+            chosen[states.tobytes()] = (len(stack.policies) - 1, found[0][0])
+            assert np.allclose(found[0][0], latents[0] if len(stack.policies) > 1 else np.tanh(latents[0]))
+        return found
+
+    def noted_begin(agent, *args, **kwargs):
+        begin(agent, *args, **kwargs)
+        temperatures.append(agent.log_alpha.exp().item())
+
+    def noted_update(agent, *batch):
+        batches.append([part.numpy() for part in batch])
+        with torch.no_grad():
+            agent.log_alpha -= 0.125
+
+    monkeypatch.setattr(Stack, "act", noted_act)
+    monkeypatch.setattr(SoftActorCritic, "__init__", noted_begin)
+    monkeypatch.setattr(SoftActorCritic, "update", noted_update)
+    monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 10)
+    args = rl.main_sac_lsp.parse(["--max_timesteps", "61", "--eval_freq", "20", "--eval_episodes", "1"])
+    rl.main_sac_lsp.train_seed(args, env, elsewhere, 0, SimpleNamespace(path=tmp_path), CPU)
+
+    literal = {}  # (level, action, reward, following, terminated) of each state
+    for episode in env.unwrapped.episodes:
+        states = np.float32(episode["states"])
+        for t, reward in enumerate(episode["rewards"]):
+            over = t + 1 == len(episode["actions"]) and episode["end"] == "terminated"
+            literal[states[t].tobytes()] = (*chosen[states[t].tobytes()], np.float32(reward), states[t + 1], over)
+    assert len(literal) == 61 and {row[4] for row in literal.values()} == {True, False}
+    for number, batch in enumerate(batches):
+        for state, action, reward, following, terminated in zip(*batch, strict=True):
+            level, *wanted = literal[state.tobytes()]
+            assert level == (number >= 21)  # nothing of the level below
+            for found, expected in zip((action, reward, following, terminated), wanted, strict=True):
+                assert np.array_equal(found, expected)
+    assert len(batches) == 21 + 22  # from the tenth step of each on
+    assert {state.tobytes() for batch in batches[21:] for state in batch[0]} == {
+        state for state, row in literal.items() if row[0] == 1
+    }
+    assert temperatures == pytest.approx([1, np.exp(-0.125 * 21)])  # handed on
+
+
+def test_both_levels_learn_to_walk_to_the_origin(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 100)
+    flags = {"env": "toy_envs:Walk-v0", "max_timesteps": 1200, "eval_freq": 300, "eval_episodes": 20}
+    assert call(rl.main_sac_lsp.main, results_dir=tmp_path, **flags).code == 0
+    returns = pd.read_csv(next(tmp_path.rglob("eval.csv"))).mean_return.tolist()
+    assert returns[2] > returns[0] / 2 and returns[4] > returns[0] / 3, returns
 
 
 def test_every_level_has_its_steps(call, tmp_path):

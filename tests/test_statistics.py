@@ -47,7 +47,17 @@ def test_an_area_is_that_of_trapezoids_whatever_the_order_of_rows():
 def test_interquartile_mean_is_a_literal_one(count):
     values = np.random.default_rng(count).normal(size=count)
     cut = count // 4
-    assert statistics.interquartile_mean(values) == pytest.approx(np.mean(sorted(values)[cut : count - cut]))
+    found = statistics.interquartile_mean(values, np.full(count, 1 / count))
+    assert found == pytest.approx(np.mean(sorted(values)[cut : count - cut]))
+
+
+def test_tasks_count_alike_however_many_seeds_they_have():
+    tasks = [np.random.default_rng(seed).normal(10 * seed, 1, n) for seed, n in ((0, 8), (1, 2), (2, 2), (3, 4))]
+    repeated = np.sort(np.concatenate([np.repeat(values, 8 // len(values)) for values in tasks]))
+    assert statistics.iqm(tasks) == pytest.approx(repeated[8:24].mean())
+    assert statistics.mean(tasks) == pytest.approx(np.mean([values.mean() for values in tasks]))
+    drawn = statistics.iqm(statistics.resample(tasks, np.random.default_rng(0)))
+    assert drawn.shape == (statistics.RESAMPLES,) and drawn.std() > 0
 
 
 def test_probability_of_improvement_is_counted_pair_by_pair():
@@ -80,7 +90,13 @@ def test_a_summary_compares_with_the_baseline():
     assert table.index.tolist() == ["TD3", "SAC"]
     assert table.loc["SAC", "final return"] == "-4.5 [-5.0, -4.0]" == table.loc["SAC", "mean return over all steps"]
     assert table.loc["SAC", "P(better than TD3)"] == "1.00 [1.00, 1.00]" and table.loc["SAC", "seeds"] == "2"
+    assert table.loc["TD3", "steps to TD3's final return"] == "-"  # its final return is that of step 0
+    worse = frame([[-20.0] + [-9.0] * 20, [-21.0] + [-8.0] * 20], steps, "TD3")
+    table = statistics.summary(pd.concat([better, worse]))
     assert table.loc["SAC", "steps to TD3's final return"] == "1 000"
+    worst = frame([[-30.0] * 11], range(0, 10_001, 1000), "SAC")
+    table = statistics.summary(pd.concat([worst, worse]))
+    assert table.loc["SAC", "steps to TD3's final return"] == "not in 10 000"
     longer = frame([[-30.0] * 21 + [-1.0] * 5], range(0, 25_001, 1000), "SAC")
     table = statistics.summary(pd.concat([longer, worse]))
     assert table.loc["SAC", "final return"] == "-1.0" and table.loc["SAC", "P(better than TD3)"].startswith("0.00")

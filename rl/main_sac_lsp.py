@@ -2,12 +2,11 @@
 
     python rl/main_sac_lsp.py --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
 
-The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one is
-trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905), to an entropy of minus the
-number of actions, of upper levels relative to their normal prior, and is handed on to the next level; the authors' own
-scripts have a fixed scale of rewards.
-Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as rl/main_baselines.py
-does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
+The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one
+is trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905), to an entropy
+of minus the number of actions, of upper levels relative to their normal prior, and is handed on to the next level; the
+authors' own scripts have a fixed scale of rewards. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as
+rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
 """
 
 import numpy as np

@@ -21,6 +21,21 @@ def execute(results, monkeypatch):
     return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
 
 
+def texts(outputs):
+    """Tables and messages of every cell but that of this machine's own runs; of a chart only that there is one."""
+    return {
+        cell: [output.get("text") or output["data"]["text/plain"] for output in of_cell]
+        for cell, of_cell in outputs.items()
+        if cell != "runs-all"
+    }
+
+
+def test_the_committed_notebook_is_what_the_committed_data_give(monkeypatch):
+    committed = {c.id: c.outputs for c in nbformat.read(NOTEBOOK, as_version=4).cells if c.cell_type == "code"}
+    assert texts(execute(REPOSITORY / "results", monkeypatch)) == texts(committed)
+    assert sum(map(len, texts(committed).values())) > 30
+
+
 def curve(seed, steps):
     return -8 - 12 * np.exp(-np.asarray(steps) / 5000) + np.random.default_rng(seed).normal(size=len(steps))
 

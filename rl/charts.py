@@ -11,7 +11,7 @@ from embedding.flags import UsageError
 from rl.curves import AUTHORS, AUTHORS_RANGE, FROM_PIXELS, METHODS, series_of, summarize
 
 # The colour of a method, one in all figures.
-_PALETTE = "#1f77b4 #d62728 #ff7f0e #9467bd #17becf #2ca02c #8c564b #bcbd22 #e377c2 #a05d56 #5f8fc9 #7f7f7f #b58f8f"
+_PALETTE = "#1f77b4 #d62728 #ff7f0e #9467bd #17becf #2ca02c #8c564b #bcbd22 #e377c2 #e69f00 #009e73 #7f7f7f #b58f8f"
 COLORS = dict(zip(METHODS, _PALETTE.split(), strict=True))
 # Where a method has several names, the further ones take these.
 NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
@@ -120,12 +120,12 @@ def _panel(number, summary, colors, until):
 
 
 def _returns_shown(summary, read_off):
-    """The range of the returns' axis: the authors', and wider where more is needed for what follows the first tenth.
+    """The range of the returns' axis: the authors', and wider where more is needed for what follows the first fifth.
 
     Args:
         read_off: the authors' numbers that are drawn beside the curves.
     """
-    later = summary[summary.steps >= summary.steps.max() / 10]
+    later = summary[summary.steps >= summary.steps.max() / 5]
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
     low, high = min([low, *read_off]), max([high, *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])

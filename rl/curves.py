@@ -262,14 +262,17 @@ def _entry(values):
 def series_of(curves):
     """{(method, name): label} in the order of legends; the label is the method, and the name where it has several."""
 
+    def number(text):
+        """What sorts numbers by their value, before words."""
+        try:
+            return float(text), text
+        except ValueError:
+            return np.inf, text
+
     def place(pair):
         method, name = pair
         known = METHODS.index(method) if method in METHODS else len(METHODS)
-        try:
-            number = float(name)
-        except ValueError:
-            number = np.inf
-        return known, method, not name.startswith("published"), not name.startswith("default"), number, name
+        return known, *number(method), *(not name.startswith(x) for x in ("published", "default")), *number(name)
 
     pairs = sorted(set(zip(curves.method, curves.name, strict=True)), key=place)
     methods = [method for method, _ in pairs]

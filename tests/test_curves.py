@@ -82,6 +82,13 @@ def test_series_are_named_apart_only_where_they_must_be():
     assert list(series.values()) == ["DynE-TD3, default", "DynE-TD3, b", "SAC"]
 
 
+@pytest.mark.parametrize("column", ["method", "name"])
+def test_series_that_are_numbers_are_in_the_order_of_their_values(column):
+    numbers = ["16", "1e-2", "8", "own", "1e-4"]
+    series = curves.series_of(pd.DataFrame({"method": "SAC", "name": "a", column: numbers}))
+    assert [label.removeprefix("SAC, ") for label in series.values()] == ["1e-4", "1e-2", "8", "16", "own"]
+
+
 # ---- reading ----
 
 

@@ -34,9 +34,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-# Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: about 20 minutes.
+# Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: 7 minutes.
 faults: $(INSTALLED)
-	$(BIN)/python -m pytest --full tests/test_faults.py tests/test_fuzz.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/test_faults.py tests/test_fuzz.py
 
 .venv/installed: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 2; }

@@ -37,7 +37,8 @@ def main():
         policies = [load_policy(folder) for folder in seed_folders(args.run)]
     except CheckpointError as error:
         raise UsageError(
-            f"{args.run}: {error}: give the folder of a run of TD3 in some space (a baseline's files are stable-baselines3's)"
+            f"{args.run}: {error}: give the folder of a run of TD3 in some space "
+            "(the baselines' files are not of this kind)"
         ) from error
 
     states, actions = policies[0].state_space, policies[0].actions

@@ -5,6 +5,8 @@ under the curve, the mean return over all steps. Intervals are bootstrapped 95 %
 task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames of curves are those of `rl.curves`.
 """
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -30,11 +32,6 @@ def areas(curves):
         return np.trapezoid(of_seed.mean_return, of_seed.steps) / np.ptp(of_seed.steps)
 
     return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
-
-
-def weighted_mean(values, weights):
-    """The mean of values (..., N) with weights (N,)."""
-    return values @ weights / weights.sum()
 
 
 def interquartile_mean(values, weights):
@@ -78,12 +75,12 @@ def _together(statistic):
 
     def of_tasks(tasks):
         counts = np.array([values.shape[-1] for values in tasks])
-        return statistic(np.concatenate(tasks, axis=-1), np.repeat(1 / counts, counts))
+        return statistic(np.concatenate(tasks, axis=-1), weights=np.repeat(1 / counts, counts))
 
     return of_tasks
 
 
-mean = _together(weighted_mean)
+mean = _together(partial(np.average, axis=-1))
 iqm = _together(interquartile_mean)
 
 

@@ -13,7 +13,6 @@ from experiments import FROM_PIXELS, make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
 from embedding.flags import Parser, choose_device, positive_int, run
-from embedding.memory import keep_freed_memory
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "replay, noise", "gradient updates"]
@@ -73,7 +72,6 @@ def measure(args, folder, device):
 def main():
     args = parse()
     device = choose_device(args.device, args.threads)
-    keep_freed_memory()  # as rl/main_pixel_td3.py does
     report = Report("Steps from pixels", args.out, device)
     try:
         select_gl_backend()

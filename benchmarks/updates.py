@@ -69,8 +69,9 @@ def peer(args, device):
 
 def floor(agent, batch, device):
     """The matrix products of an agent's updates."""
-    sizes = agent.state_shape[0], agent.actions.dim, agent.critic.mlp.weights[0].shape[1]
-    return TD3Floor(sizes, agent.num_seeds, batch, agent.policy_freq, device)
+    one = agent.agents[0]
+    sizes = one.state_shape[0], agent.actions.dim, one.critics[0].widths[0]
+    return TD3Floor(sizes, len(agent.parts) * one.num_seeds, batch, one.policy_freq, device)
 
 
 def key(name, num_seeds):

@@ -30,8 +30,8 @@ def available_memory():
 def keep_freed_memory():
     """Asks glibc to keep freed memory in this process, where it is the allocator.
 
-    Networks of images free and take the same tens of megabytes at every step; having the system map and clear these
-    pages each time takes about as long as the arithmetic.
+    Updates free and take the same memory at every step, networks of images tens of megabytes; having the system map and
+    clear these pages each time takes about as long as the arithmetic.
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")

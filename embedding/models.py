@@ -5,7 +5,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from embedding import checkpoint
-from embedding.linear import Linear
 
 HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
 SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors
@@ -14,7 +13,8 @@ LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
 
 def mlp(inputs, outputs):
     """inputs -> 400 -> 400 -> outputs with SELU."""
-    return nn.Sequential(Linear(inputs, HIDDEN), nn.SELU(), Linear(HIDDEN, HIDDEN), nn.SELU(), Linear(HIDDEN, outputs))
+    layers = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, outputs)
+    return nn.Sequential(layers[0], nn.SELU(), layers[1], nn.SELU(), layers[2])
 
 
 class ActionEncoder(nn.Module):

@@ -118,26 +118,27 @@ class FrameReplay(Ring):
             while self._oldest[n] < self._added[n] and self._numbers[n, self._oldest[n] % self.capacity] < whole:
                 self._oldest[n] += 1
 
-    def sample(self, indices):
-        """Steps at `indices` (U, N, B), as U batches of stacks (N, B, 12, 64, 64) uint8, formed one after the other."""
-        seeds = np.arange(len(self.written))[:, None]
+    def sample(self, indices, seeds=slice(None)):
+        """Steps at `indices` (U, M, B) of the M seeds in the slice `seeds`, as U batches of stacks (M, B, 12, 64, 64)
+        uint8, formed one after the other."""
+        seeds = np.arange(len(self.written))[seeds, None]
         for index in indices:
-            numbers = self._numbers[seeds, (self._oldest[:, None] + index) % self.capacity]
+            numbers = self._numbers[seeds, (self._oldest[seeds] + index) % self.capacity]
             first = self.first[seeds, numbers % self.capacity]
             places = torch.from_numpy(seeds * self.capacity + numbers % self.capacity).to(self.device)
             action, reward, discount = self.steps.flatten(0, 1)[places].split([self.action_dim, 1, 1], dim=-1)
             yield Batch(
-                self._stacks(first, numbers),
+                self._stacks(seeds, first, numbers),
                 action,
                 torch.zeros_like(reward),
                 reward,
                 discount,
-                self._stacks(first, numbers + 1),
+                self._stacks(seeds, first, numbers + 1),
             )
 
-    def _stacks(self, first, numbers):
-        """The stacks (N, B, 12, 64, 64) whose newest frames are the records `numbers` (N, B)."""
+    def _stacks(self, seeds, first, numbers):
+        """The stacks (M, B, 12, 64, 64) whose newest frames are the records `numbers` (M, B) of `seeds` (M, 1)."""
         rows = stack_rows(first.ravel(), numbers.ravel()).reshape(*numbers.shape, FRAMES) % self.capacity
-        rows += np.arange(len(rows))[:, None, None] * self.capacity
+        rows += seeds[..., None] * self.capacity
         frames = self.frames.flatten(0, 1).index_select(0, torch.from_numpy(rows.ravel()).to(self.device))
         return frames.view(*numbers.shape, 3 * FRAMES, SIZE, SIZE)

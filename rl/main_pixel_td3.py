@@ -7,7 +7,6 @@ replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much 
 """
 
 from embedding.flags import run
-from embedding.memory import keep_freed_memory
 from embedding.pixel_envs import add_pixel_flags
 from rl.action_spaces import RawActions
 from rl.flags import PIXELS_EVAL_FREQ, training_parser
@@ -26,7 +25,6 @@ def parse(args=None):
 
 def main():
     args = parse()
-    keep_freed_memory()
 
     def actions(env):
         return RawActions(env.action_space.low, env.action_space.high)

@@ -1,10 +1,10 @@
-"""The networks of Pixel-TD3: a convolutional trunk, and an actor with batch norm; those of N seeds, stacked.
+"""The networks of Pixel-TD3 that autograd trains: a convolutional trunk, and an actor with batch norm, for N seeds.
 
-As in `rl.networks` every parameter has a leading axis of networks, and each seed's numbers are, on the CPU, bit for bit
-those that it would have alone: there one network is computed after the other. On other devices convolutions are
-grouped, and batch norm takes all networks' channels at once.
+Every parameter has a leading axis of seeds. Convolutions of several seeds are grouped, and batch norm takes all their
+channels at once.
 """
 
+import itertools
 import math
 
 import torch
@@ -14,33 +14,30 @@ from torch.nn import functional as F
 from embedding.pixel_models import to_unit
 from embedding.streams import torch_stream
 from envs.pixels import FRAMES, SIZE
-from rl.networks import StackedMLP
 
 CONVOLUTIONS = ((32, 8, 4), (32, 4, 2), (32, 3, 1))  # outputs, kernel, stride
 HIDDEN = (200, 200)  # of actor and critics
 EPSILON, MOMENTUM = 1e-5, 0.1  # of batch norm
 
 
-def _groups(count, device):
-    return [slice(m, m + 1) for m in range(count)] if device.type == "cpu" else [slice(0, count)]
+def _side_by_side(x):
+    """(N, B, C, ...) to (B, N C, ...)."""
+    return x.transpose(0, 1).flatten(1, 2)
 
 
-def _for_groups(x, function):
-    """`function` of groups of networks, put together again along the networks' axis.
+def _by_seed(x, num_seeds):
+    """(B, N C) to (N, B, C)."""
+    return x.unflatten(1, (num_seeds, -1)).transpose(0, 1)
 
-    Args:
-        x: (M, B, ...).
-        function: of a slice of networks, and of their x as (B, G * C, ...), to (B, G * D).
-    Returns:
-        (M, B, D).
-    """
-    groups = _groups(len(x), x.device)
-    parts = [function(g, x[g].transpose(0, 1).flatten(1, 2)).unflatten(1, (g.stop - g.start, -1)) for g in groups]
-    return torch.cat([part.transpose(0, 1) for part in parts])
+
+def _uniform(shape, fan_in, generators):
+    """A parameter (N, *shape) as the layers of `torch.nn` initialise theirs, from a generator for each seed."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.Parameter(torch.stack([torch.empty(shape).uniform_(-bound, bound, generator=g) for g in generators]))
 
 
 class StackedBatchNorm(nn.Module):
-    """M batch norms of C channels: normalises by the batch in training, by running statistics in eval mode."""
+    """N batch norms of C channels: normalises by the batch in training, by running statistics in eval mode."""
 
     def __init__(self, count, channels):
         super().__init__()
@@ -49,21 +46,21 @@ class StackedBatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(count, channels))
 
     def forward(self, x):
-        """(M, B, C) to the same shape."""
-        return _for_groups(x, self.of_group)
+        """(N, B, C) to the same shape."""
+        return _by_seed(self.of_channels(_side_by_side(x)), len(x))
 
-    def of_group(self, group, x):
-        """Normalises x (B, G * C, ...) of the networks in the slice `group`."""
-        tensors = (t[group].flatten() for t in (self.mean, self.variance, self.weight, self.bias))
+    def of_channels(self, x):
+        """Normalises x (B, N C, ...)."""
+        tensors = (t.flatten() for t in (self.mean, self.variance, self.weight, self.bias))
         return F.batch_norm(x, *tensors, self.training, MOMENTUM, EPSILON)
 
-    def of_input(self, x, group):
-        """What the batch norm of data does: the scale and shift (G C,) of its channels; no gradient reaches the data.
+    def of_input(self, x):
+        """What the batch norm of data does: the scale and shift (N C,) of its channels; no gradient reaches the data.
 
         Args:
-            x: (B, G C, H, W), of the networks in the slice `group`.
+            x: (B, N C, H, W).
         """
-        mean, variance = self.mean[group].flatten(), self.variance[group].flatten()
+        mean, variance = self.mean.flatten(), self.variance.flatten()
         if self.training:
             with torch.no_grad():
                 count = x.numel() // x.shape[1]
@@ -72,11 +69,11 @@ class StackedBatchNorm(nn.Module):
                 mean, squares = away.mean((2, 3)).mean(0), torch.linalg.vector_norm(away, dim=(2, 3)).square().sum(0)
                 of_batch = (squares / count - mean.square()).clamp_(min=0)
                 mean = mean + about.flatten()
-                self.mean[group].flatten().lerp_(mean, MOMENTUM)
-                self.variance[group].flatten().lerp_(of_batch * count / (count - 1), MOMENTUM)
+                self.mean.flatten().lerp_(mean, MOMENTUM)
+                self.variance.flatten().lerp_(of_batch * count / (count - 1), MOMENTUM)
                 variance = of_batch
-        scale = self.weight[group].flatten() * (variance + EPSILON).rsqrt()
-        return scale, self.bias[group].flatten() - mean * scale
+        scale = self.weight.flatten() * (variance + EPSILON).rsqrt()
+        return scale, self.bias.flatten() - mean * scale
 
 
 class Trunk(nn.Module):
@@ -94,36 +91,27 @@ class Trunk(nn.Module):
         self.norms, self.weights, self.biases = nn.ModuleList(), nn.ParameterList(), nn.ParameterList()
         inputs, size = 3 * FRAMES, SIZE
         for outputs, kernel, stride in CONVOLUTIONS:
-            bound = 1 / math.sqrt(inputs * kernel**2)  # nn.Conv2d's default
-            shapes = (outputs, inputs, kernel, kernel), (outputs,)
-            weight, bias = (
-                torch.stack([torch.empty(shape).uniform_(-bound, bound, generator=g) for g in generators])
-                for shape in shapes
-            )
+            fan_in = inputs * kernel**2
             self.norms.append(StackedBatchNorm(len(seeds), inputs))
-            self.weights.append(nn.Parameter(weight))
-            self.biases.append(nn.Parameter(bias))
+            self.weights.append(_uniform((outputs, inputs, kernel, kernel), fan_in, generators))
+            self.biases.append(_uniform((outputs,), fan_in, generators))
             inputs, size = outputs, (size - kernel) // stride + 1
         self.width = inputs * size**2
 
     def forward(self, images):
         """(N, B, 12, 64, 64) uint8 to (N, B, 512)."""
-        return _for_groups(images, self._network)
-
-    def _network(self, group, images):
-        """(B, G * 12, 64, 64) uint8 to (B, G * 512)."""
-        x = to_unit(images)
+        num_seeds = len(images)
+        x = to_unit(_side_by_side(images))
         # The first batch norm goes into the weights of its convolution: there is no padding, so that is the same.
-        scale, shift = (t.view(-1, 1, 3 * FRAMES, 1, 1) for t in self.norms[0].of_input(x, group))
-        weight, bias = self.weights[0][group], self.biases[0][group]
+        scale, shift = (t.view(num_seeds, 1, -1, 1, 1) for t in self.norms[0].of_input(x))
+        weight, bias = self.weights[0], self.biases[0]
         weight, bias = weight * scale, bias + (weight * shift).sum((2, 3, 4))
         x = x.contiguous(memory_format=torch.channels_last)  # on a CPU the gradient of the weights takes half the time
         for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
             if layer:
-                x = self.norms[layer].of_group(group, x)
-                weight, bias = self.weights[layer][group], self.biases[layer][group]
-            x = F.relu(F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, groups=group.stop - group.start))
-        return x.flatten(1)
+                x, weight, bias = self.norms[layer].of_channels(x), self.weights[layer], self.biases[layer]
+            x = F.relu(F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, groups=num_seeds))
+        return _by_seed(x.flatten(1), num_seeds)
 
 
 class PixelActor(nn.Module):
@@ -136,16 +124,21 @@ class PixelActor(nn.Module):
         seeds: the N seeds.
     """
 
-    shared = ("center", "scale")
-
     def __init__(self, width, action_dim, center, scale, seeds):
         super().__init__()
-        self.register_buffer("center", torch.as_tensor(center))
-        self.register_buffer("scale", torch.as_tensor(scale))
-        self.norms = nn.ModuleList(StackedBatchNorm(len(seeds), inputs) for inputs in (width, *HIDDEN))
+        self.register_buffer("center", torch.as_tensor(center), persistent=False)
+        self.register_buffer("scale", torch.as_tensor(scale), persistent=False)
         generators = [torch_stream(seed, "actor: initial weights") for seed in seeds]
-        self.mlp = StackedMLP(width, action_dim, generators, HIDDEN)
+        self.norms, self.weights, self.biases = nn.ModuleList(), nn.ParameterList(), nn.ParameterList()
+        for inputs, outputs in itertools.pairwise((width, *HIDDEN, action_dim)):
+            self.norms.append(StackedBatchNorm(len(seeds), inputs))
+            self.weights.append(_uniform((inputs, outputs), inputs, generators))
+            self.biases.append(_uniform((1, outputs), inputs, generators))
 
     def forward(self, features):
         """(N, B, 512) to (N, B, D)."""
-        return self.center + self.scale * torch.tanh(self.mlp(features, self.norms))
+        x, last = features, len(self.weights) - 1
+        for layer, (norm, weight, bias) in enumerate(zip(self.norms, self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, norm(x), weight)
+            x = F.relu(x) if layer < last else torch.tanh(x)
+        return self.center + self.scale * x

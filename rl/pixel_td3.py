@@ -1,11 +1,11 @@
 """Pixel-TD3: TD3 that learns to see by itself, the baseline of section 5.3.
 
-One convolutional trunk for actor and critics, trained by the critics' loss only.
+One convolutional trunk for actor and critic, trained by the critics' loss only.
 """
 
 import torch
 
-from rl.networks import Descent, TwinCritic, part_of_seed, slices
+from rl.networks import initial_critics
 from rl.pixel_networks import HIDDEN, PixelActor, Trunk
 from rl.td3 import TD3
 
@@ -15,7 +15,8 @@ class PixelTD3(TD3):
 
     The trained networks normalise by the batch in updates, and by their running statistics when they act. So do the
     targets always: they follow the weights by tau and copy the statistics. The actor's gradient takes the features that
-    the critics' update of the same batch has computed.
+    the critics' update of the same batch has computed. Trunk and actor are trained by autograd, the critics' gradients
+    are written out.
     """
 
     least_batch = 2
@@ -23,22 +24,25 @@ class PixelTD3(TD3):
 
     def __init__(self, state_shape, actions, seeds, device, *, lr, **flags):
         self.trunk, self.target_trunk = (Trunk(seeds).to(device) for _ in range(2))
-        self.target_trunk.requires_grad_(False)
         super().__init__((self.trunk.width,), actions, seeds, device, lr=lr, **flags)
         self.state_shape = state_shape
-        self.acting_actor = self.actor  # features are on the device already
-        self.critic_descent = Descent([self.trunk, self.critic], lr)
-        self.followed = slices([self.trunk]) + self.followed
-        self.following = slices([self.target_trunk]) + self.following
-        for module in (self.trunk, self.actor, self.target_trunk, self.target_actor):
+        self.trunk_adam = torch.optim.Adam(self.trunk.parameters(), lr=lr, fused=True)
+        for module in self._modules().values():
             module.eval()
 
-    def _make_actor(self, seeds):
-        actions = self.actions
-        return PixelActor(*self.state_shape, actions.dim, actions.center, actions.scale, seeds).to(self.device)
+    def _make_critics(self, seeds):
+        return initial_critics(self._critic_inputs(*self.state_shape, share=1.0), seeds, self.device, HIDDEN)
 
-    def _make_critic(self, seeds):
-        return TwinCritic(self._critic_inputs(*self.state_shape, share=1.0), seeds, HIDDEN).to(self.device)
+    def _make_actors(self, seeds, lr):
+        space = self.actions
+        sizes = *self.state_shape, space.dim, space.center, space.scale, seeds
+        self.actor, self.target_actor = (PixelActor(*sizes).to(self.device) for _ in range(2))
+        self.actor_adam = torch.optim.Adam(self.actor.parameters(), lr=lr, fused=True)
+        self.acting_actor = self.actor  # features are on the device already
+
+    def _modules(self):
+        """The networks that autograd trains and their targets, by name."""
+        return {name: getattr(self, name) for name in ("trunk", "actor", "target_trunk", "target_actor")}
 
     @torch.no_grad()
     def act(self, states):
@@ -46,49 +50,90 @@ class PixelTD3(TD3):
         images = torch.from_numpy(states).unsqueeze(1).to(self.device)
         return self.actor(self.trunk(images)).squeeze(1).cpu().numpy()
 
-    def update(self, batch, noise):
-        """One update of every seed; see `TD3.update`."""
+    # ---- updates ----
+
+    def target_value(self, reward, discount, next_state, noise):
+        """See `TD3.target_value`; `next_state` are stacks of frames."""
+        return super().target_value(reward, discount, self.target_trunk(next_state), noise)
+
+    def _update(self, batch, target):
         self.trunk.train()
-        features = self.trunk(batch.state)
+        with torch.enable_grad():
+            features = self.trunk(batch.state)
         self.trunk.eval()
-        with torch.no_grad():
-            next_features = self.target_trunk(batch.next_state)
-        super().update(batch._replace(state=features, next_state=next_features), noise)
+        super()._update(batch._replace(state=features), target)
+
+    def _update_critics(self, batch, target):
+        of_features = super()._update_critics(batch, target, wanted=slice(self.trunk.width))
+        self.trunk_adam.zero_grad()
+        batch.state.backward(sum(of_features))
+        self.trunk_adam.step()
 
     def _update_actor(self, batch):
         self.actor.train()
-        super()._update_actor(batch._replace(state=batch.state.detach()))
+        with torch.enable_grad():
+            action = self.actor(batch.state.detach())
         self.actor.eval()
+        self.actor_adam.zero_grad()
+        action.backward(self._actor_slope(batch, action.detach()))
+        self.actor_adam.step()
 
     def _follow(self):
         super()._follow()
-        torch._foreach_copy_(self._statistics("target_"), self._statistics())
+        for target, followed in ((self.target_trunk, self.trunk), (self.target_actor, self.actor)):
+            torch._foreach_lerp_(list(target.parameters()), list(followed.parameters()), self.tau)
+            torch._foreach_copy_(list(target.buffers()), list(followed.buffers()))
 
-    def _statistics(self, prefix=""):
-        """The running statistics of the networks, or of their targets: tensors (N, C)."""
-        modules = (getattr(self, prefix + name) for name in ("trunk", "actor"))
-        return [tensor for module in modules for norm in module.norms for tensor in norm.buffers()]
+    # ---- diagnostics and checkpoints ----
 
-    # ---- checkpoints ----
+    def _watched(self):
+        yield from super()._watched()
+        for module in ("trunk", "actor"):
+            for name, tensor in self._modules()[module].state_dict().items():
+                yield f"{module} {name}", tensor
 
     def policy_content(self, n):
         """What `rl.policies.load_policy` needs of seed index `n`."""
-        return {"trunk": part_of_seed(self.trunk, n)} | super().policy_content(n)
+        return {name: _of_seed(self._modules()[name], n) for name in ("trunk", "actor")}
 
-    def _networks(self):
-        networks, descents = super()._networks()
-        for prefix in ("", "target_"):
-            networks[f"{prefix}critic"].insert(0, getattr(self, f"{prefix}trunk"))
-        return networks, descents
+    def _parts(self):
+        return self._critic_parts()
 
     def state_dict(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
-        statistics = self._statistics() + self._statistics("target_")
-        return super().state_dict(n) | {"statistics": [tensor[n].cpu().clone() for tensor in statistics]}
+        modules = {name: _of_seed(module, n) for name, module in self._modules().items()}
+        adams = {"trunk_adam": _moments(self.trunk_adam, n), "actor_adam": _moments(self.actor_adam, n)}
+        return super().state_dict(n) | modules | adams
 
     def load_state_dict(self, n, state):
         """Goes back, for seed index `n`, to where `state_dict` was taken."""
         super().load_state_dict(n, state)
-        statistics = self._statistics() + self._statistics("target_")
-        for tensor, saved in zip(statistics, state["statistics"], strict=True):
-            tensor[n].copy_(saved)
+        for name, module in self._modules().items():
+            for key, tensor in module.state_dict().items():
+                tensor[n].copy_(state[name][key][0])
+        for name in ("trunk_adam", "actor_adam"):
+            _set_moments(getattr(self, name), n, state[name])
+
+
+def _of_seed(module, n):
+    """The state_dict of seed index `n` alone, on the CPU, of a module with one network a seed."""
+    return {name: tensor[n : n + 1].cpu().clone() for name, tensor in module.state_dict().items()}
+
+
+def _moments(optimizer, n):
+    """torch's Adam's state of seed index `n`, by parameter; empty before its first step."""
+    states = [optimizer.state[p] for p in optimizer.param_groups[0]["params"]]
+    return [{key: (t if key == "step" else t[n]).cpu().clone() for key, t in state.items()} for state in states]
+
+
+def _set_moments(optimizer, n, saved):
+    for parameter, values in zip(optimizer.param_groups[0]["params"], saved, strict=True):
+        if not values:
+            optimizer.state.pop(parameter, None)
+            continue
+        state = optimizer.state[parameter]
+        if not state:
+            state |= {"step": torch.zeros((), device=parameter.device)}
+            state |= {key: torch.zeros_like(parameter) for key in values if key != "step"}
+        for key, value in values.items():
+            (state[key] if key == "step" else state[key][n]).copy_(value)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from embedding import checkpoint
+from embedding.mlp import MLP
 from embedding.streams import stream
 from rl import action_spaces, state_spaces
 from rl.networks import Actor
@@ -115,19 +116,12 @@ def _policy_of(content):
         rng = stream(content["seed"], "random policy")
         return Policy(*names, None, actions, lambda _: actions.sample(rng))
     states = state_spaces.from_content(content["states"], torch.device("cpu"))
-    bounds = actions.dim, actions.center, actions.scale
-    networks = {}
-    if "trunk" in saved:
-        networks["trunk"] = Trunk(seeds=[0])
-        networks["actor"] = PixelActor(networks["trunk"].width, *bounds, seeds=[0])
-    else:
-        networks["actor"] = Actor(*states.shape, *bounds, seeds=[0])
-    for name, network in networks.items():
-        network.load_state_dict(saved[name])
+    if "trunk" not in saved:
+        actor = Actor(MLP(saved["actor"], saved["widths"]), actions.center, actions.scale)
+        return Policy(*names, states, actions, lambda state: actor(torch.from_numpy(state)[None])[0, 0].numpy())
+    trunk = Trunk(seeds=[0])
+    actor = PixelActor(trunk.width, actions.dim, actions.center, actions.scale, seeds=[0])
+    for network, weights in ((trunk, saved["trunk"]), (actor, saved["actor"])):
+        network.load_state_dict(weights)
         network.eval().requires_grad_(False)
-
-    def act(state):
-        seen = torch.from_numpy(state)[None]
-        return networks["actor"](networks["trunk"](seen) if "trunk" in networks else seen)[0, 0].numpy()
-
-    return Policy(*names, states, actions, act)
+    return Policy(*names, states, actions, lambda state: actor(trunk(torch.from_numpy(state)[None]))[0, 0].numpy())

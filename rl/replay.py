@@ -143,8 +143,8 @@ class Replay(Ring):
         rows[:, :old] = self.rows
         self.rows = rows
 
-    def sample(self, indices):
-        """Rows at `indices` (U, N, B), as U batches."""
-        seeds = torch.arange(self.rows.shape[0], device=self.device)[:, None]
-        rows = self.rows[seeds, torch.from_numpy(indices).to(self.device)]
+    def sample(self, indices, seeds=slice(None)):
+        """Rows at `indices` (U, M, B) of the M seeds in the slice `seeds`, as U batches."""
+        own = self.rows[seeds]
+        rows = own[torch.arange(len(own), device=self.device)[:, None], torch.from_numpy(indices).to(self.device)]
         return [Batch(*row.split(self.widths, dim=-1)) for row in rows]

@@ -1,10 +1,12 @@
 """TD3 (Fujimoto et al., 2018) for N independent seeds at once."""
 
+import itertools
 from typing import NamedTuple
 
 import torch
 
-from rl.networks import Actor, Descent, TwinCritic, part_of_seed, slices, slices_of_seed
+from embedding.mlp import Adam
+from rl.networks import Actor, initial_critics
 
 
 class Batch(NamedTuple):
@@ -30,6 +32,8 @@ class Batch(NamedTuple):
 class TD3:
     """Twin delayed deep deterministic policy gradients.
 
+    Its gradients are written out where they are used: networks know how to pass one on (`embedding.mlp.MLP.backward`).
+
     Args:
         state_shape: (S,).
         actions: the action space of the policy (`rl.action_spaces`).
@@ -49,31 +53,27 @@ class TD3:
     def __init__(self, state_shape, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):
         self.state_shape, self.actions, self.num_seeds, self.device = state_shape, actions, len(seeds), device
         self.tau, self.policy_noise, self.noise_clip, self.policy_freq = tau, policy_noise, noise_clip, policy_freq
-        self.actor, self.critic = self._make_actor(seeds), self._make_critic(seeds)
-        self.target_actor, self.target_critic = self._make_actor(seeds), self._make_critic(seeds)
-        self.acting_actor = self.actor if device.type == "cpu" else self._make_actor(seeds).cpu()
-        for frozen in (self.target_actor, self.target_critic, self.acting_actor if device.type != "cpu" else None):
-            if frozen is not None:
-                frozen.requires_grad_(False)
-        self.actor_descent = Descent([self.actor], lr)
-        self.critic_descent = Descent([self.critic], lr)
-        self.followed, self.following = (
-            slices([self.actor, self.critic]),
-            slices([self.target_actor, self.target_critic]),
-        )
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
+        self.critics = self._make_critics(seeds)
+        self.target_critics = [critic.like(critic.rows.clone()) for critic in self.critics]
+        self.critic_adams = [Adam(critic, lr) for critic in self.critics]
+        self._make_actors(seeds, lr)
         self.updates = 0
         self.clear_diagnostics()
 
     # ---- networks ----
 
-    def _make_actor(self, seeds):
-        actions = self.actions
-        return Actor(*self.state_shape, actions.dim, actions.center, actions.scale, seeds).to(self.device)
+    def _make_critics(self, seeds):
+        return initial_critics(self._critic_inputs(*self.state_shape), seeds, self.device)
 
-    def _make_critic(self, seeds):
-        return TwinCritic(self._critic_inputs(*self.state_shape), seeds).to(self.device)
+    def _make_actors(self, seeds, lr):
+        """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
+        space = self.actions
+        self.actor = Actor.initial(*self.state_shape, space.dim, space.center, space.scale, seeds, self.device)
+        self.target_actor = self.actor.like(self.actor.mlp.rows.clone())
+        self.actor_adam = Adam(self.actor.mlp, lr)
+        self.acting_actor = self.actor if self.device.type == "cpu" else self.actor.like(self.actor.mlp.rows.cpu())
 
     def _critic_inputs(self, state_dim, share=0.5):
         """The width of a critic's input: S, and the action, repeated until it is about `share` of S wide.
@@ -84,7 +84,6 @@ class TD3:
         self.repeats = max(1, int(share * state_dim / action_inputs))
         return state_dim + self.repeats * action_inputs
 
-    @torch.no_grad()
     def act(self, states):
         """The policy without noise: states (N, S) to actions (N, D), numpy float32 both."""
         return self.acting_actor(torch.from_numpy(states).unsqueeze(1)).squeeze(1).numpy()
@@ -92,47 +91,94 @@ class TD3:
     def sync_acting(self):
         """Makes `act` follow the trained actor; on the CPU it always does."""
         if self.acting_actor is not self.actor:
-            self.acting_actor.load_state_dict(self.actor.state_dict())
+            self.acting_actor.mlp.rows.copy_(self.actor.mlp.rows)
 
     def critic_input(self, state, action, plan_step):
         """What Q is a function of: (s, a), the action repeated. All (N, B, ·)."""
         return torch.cat([state, *[action] * self.repeats], dim=-1)
 
+    # ---- updates ----
+
     @torch.no_grad()
-    def target_value(self, batch, noise):
+    def update(self, batches, noise):
+        """Updates of every seed, one after the other: a function of the networks and the arguments alone.
+
+        Args:
+            batches: U of `Batch`.
+            noise: (U, N, B, D) standard normal, of the targets' actions.
+        """
+        batches, noise = iter(batches), list(noise)
+        while noise:
+            # The targets move at every policy_freq-th update: until then their values are computed for all batches at once.
+            still = self.policy_freq - self.updates % self.policy_freq
+            epsilon, noise = noise[:still], noise[still:]
+            group = list(itertools.islice(batches, len(epsilon)))
+            columns = (
+                torch.cat(column, dim=1) for column in zip(*((b.reward, b.discount, b.next_state) for b in group))
+            )
+            targets = self.target_value(*columns, torch.cat(epsilon, dim=1))
+            for batch, target in zip(group, targets.chunk(len(group), dim=1), strict=True):
+                self._update(batch, target)
+
+    def target_value(self, reward, discount, next_state, noise):
         """y = reward + discount * min_j Q'_j(s', clip(mu'(s') + clipped noise), 0): (N, B, 1).
 
         Args:
+            reward, discount, next_state: of a `Batch`.
             noise: (N, B, D) standard normal.
         """
         noise = (noise * self.policy_noise).clamp_(-self.noise_clip, self.noise_clip)
-        action = (self.target_actor(batch.next_state) + noise).clamp_(self.low, self.high)
-        value = self.target_critic(self.critic_input(batch.next_state, action, torch.zeros_like(batch.plan_step)))
-        return batch.reward + batch.discount * value.amin(1).unsqueeze(-1)
+        action = (self.target_actor(next_state) + noise).clamp_(self.low, self.high)
+        inputs = self.critic_input(next_state, action, torch.zeros_like(reward))
+        values = [critic.forward(inputs)[0] for critic in self.target_critics]
+        return reward + discount * torch.minimum(*values)
 
-    def update(self, batch, noise):
-        """One update of every seed: a function of the networks, a `Batch` and `noise` (N, B, D) alone."""
+    def _update(self, batch, target):
         self.updates += 1
-        target = self.target_value(batch, noise).squeeze(-1).unsqueeze(1)
-        values = self.critic(self.critic_input(batch.state, batch.action, batch.plan_step))
-        squares = (values - target).square()
-        self.critic_descent.step(squares.sum() / squares.shape[-1])
-        self._critic_losses += squares.detach()
+        self._update_critics(batch, target)
         if self.updates % self.policy_freq == 0:
             self._update_actor(batch)
             self._follow()
 
+    def _update_critics(self, batch, target, wanted=None):
+        """Descends the mean over the batch of (Q_j - y)^2, whose gradient is 2 (Q_j - y) / B, for both j.
+
+        Args:
+            wanted: a slice of the I numbers of the critics' inputs whose gradients are wanted, or None.
+        Returns:
+            for both critics the gradient of these inputs, (N, B, I), of their sum.
+        """
+        inputs, of_inputs = self.critic_input(batch.state, batch.action, batch.plan_step), []
+        for critic, adam in zip(self.critics, self.critic_adams, strict=True):
+            values, trace = critic.forward(inputs)
+            errors = values - target
+            gradients, of_these = critic.backward(trace, errors * (2 / errors.shape[1]), inputs=wanted)
+            adam.step(gradients)
+            self._critic_losses += errors.square_()
+            of_inputs.append(of_these)
+        return of_inputs
+
     def _update_actor(self, batch):
-        # Deterministic policy gradient; a DynE action begins at i = 0 (paper, section 3.2).
-        action = self.actor(batch.state)
-        values = self.critic.first(self.critic_input(batch.state, action, torch.zeros_like(batch.plan_step)))
-        self.actor_descent.step(-values.sum() / values.shape[-1])
-        self._values += values.detach()
+        action, trace = self.actor.forward(batch.state)
+        self.actor_adam.step(self.actor.backward(trace, self._actor_slope(batch, action)))
+
+    def _actor_slope(self, batch, action):
+        """The deterministic policy gradient: that of -Q_1(s, a, 0), a mean over the batch, at a = mu(s) (N, B, D).
+
+        A DynE action begins at i = 0 (paper, section 3.2).
+        """
+        state_dim, critic = batch.state.shape[2], self.critics[0]
+        values, trace = critic.forward(self.critic_input(batch.state, action, torch.zeros_like(batch.plan_step)))
+        gradient = torch.full_like(values, -1 / values.shape[1])
+        _, of_actions = critic.backward(trace, gradient, weights=False, inputs=slice(state_dim, None))
+        self._values += values
         self._value_updates += 1
+        return of_actions.unflatten(-1, (self.repeats, -1)).sum(-2)[..., : self.actions.dim]  # over the repeats
 
     def _follow(self):
         """Moves the targets towards the networks."""
-        torch._foreach_lerp_(self.following, self.followed, self.tau)
+        for networks, targets, _ in self._parts().values():
+            targets.rows.lerp_(networks.rows, self.tau)
 
     # ---- diagnostics ----
 
@@ -146,52 +192,54 @@ class TD3:
         nothing = [float("nan")] * self.num_seeds
         losses, values = nothing, nothing
         if updates:
-            losses = [squares.mean().item() * 2 / updates for squares in self._critic_losses.cpu()]
+            losses = (self._critic_losses.mean((1, 2)) / updates).tolist()
         if self._value_updates:
-            values = [value.mean().item() / self._value_updates for value in self._values.cpu()]
+            values = (self._values.mean((1, 2)) / self._value_updates).tolist()
         return [{"critic_loss": loss, "value": value} for loss, value in zip(losses, values, strict=True)]
 
     def first_not_finite(self):
-        """For each seed, the name of the first tensor of its losses, critics and actor that is not finite, or None."""
-        tensors = [("critic loss", self._critic_losses), ("value", self._values)]
-        for name, descent in self._networks()[1].items():
-            tensors += [(f"{name} parameter {i}", p.detach()) for i, p in enumerate(descent.parameters)]
+        """For each seed, the name of the first of its losses, critics and actor that is not finite, or None."""
         found = [None] * self.num_seeds
-        for name, tensor in tensors:
-            if torch.is_tensor(tensor):
-                finite = torch.isfinite(tensor).view(self.num_seeds, -1).all(1).tolist()
-                found = [old or (None if fine else name) for old, fine in zip(found, finite, strict=True)]
+        for name, tensor in self._watched():
+            finite = torch.isfinite(tensor).flatten(1).all(1).tolist()
+            found = [old or (None if fine else name) for old, fine in zip(found, finite, strict=True)]
         return found
+
+    def _watched(self):
+        """(name, tensor with a leading axis of seeds) of everything that must stay finite."""
+        if torch.is_tensor(self._critic_losses):
+            yield "critic loss", self._critic_losses
+        if torch.is_tensor(self._values):
+            yield "value", self._values
+        for name, (networks, _, _) in self._parts().items():
+            yield f"{name} weights", networks.rows
 
     # ---- checkpoints ----
 
     def policy_content(self, n):
         """What `rl.policies.load_policy` needs of seed index `n`."""
-        return {"actor": part_of_seed(self.actor, n)}
+        return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
 
-    def _networks(self):
-        """{name: its stacks}, and {name: the descent of their weights} of those that are trained."""
-        networks = {name: [getattr(self, name)] for name in ("actor", "target_actor", "critic", "target_critic")}
-        return networks, {"critic": self.critic_descent, "actor": self.actor_descent}
+    def _parts(self):
+        """{name: (networks of a row a seed, their targets, what trains them)}."""
+        return self._critic_parts() | {"actor": (self.actor.mlp, self.target_actor.mlp, self.actor_adam)}
+
+    def _critic_parts(self):
+        critics = zip(self.critics, self.target_critics, self.critic_adams, strict=True)
+        return {f"critic {j}": part for j, part in enumerate(critics, start=1)}
 
     def state_dict(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
-        networks, descents = self._networks()
         state = {"updates": self.updates}
-        for name, modules in networks.items():
-            tensors, own = slices(modules), slices_of_seed(modules, n, self.num_seeds)
-            state[name] = [tensors[i].cpu().clone() for i in own]
-            if name in descents:
-                state[f"{name}_moments"] = descents[name].moments(own)
+        for name, (networks, targets, adam) in self._parts().items():
+            rows = (mlp.rows[n].cpu().clone() for mlp in (networks, targets))
+            state[name] = dict(zip(("weights", "target"), rows, strict=True)) | {"adam": adam.state_dict(n)}
         return state
 
     def load_state_dict(self, n, state):
         """Goes back, for seed index `n`, to where `state_dict` was taken."""
-        networks, descents = self._networks()
         self.updates = state["updates"]
-        for name, modules in networks.items():
-            tensors, own = slices(modules), slices_of_seed(modules, n, self.num_seeds)
-            for i, saved in zip(own, state[name], strict=True):
-                tensors[i].copy_(saved)
-            if name in descents:
-                descents[name].set_moments(own, state[f"{name}_moments"])
+        for name, (networks, targets, adam) in self._parts().items():
+            networks.rows[n] = state[name]["weights"].to(self.device)
+            targets.rows[n] = state[name]["target"].to(self.device)
+            adam.load_state_dict(state[name]["adam"], n)

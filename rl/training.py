@@ -12,7 +12,9 @@ from tqdm import tqdm
 
 from embedding.flags import Diverged, UsageError, choose_device, folder_of, make_env, one_line, time_limit
 from embedding.interruption import Interruption
+from embedding.memory import keep_freed_memory
 from embedding.streams import reset_seed, stream
+from rl.agents import Agents
 from rl.collection import Collector
 from rl.evaluation import evaluate, make_video_env, record_video
 from rl.memory import check_memory
@@ -39,6 +41,7 @@ class Experiment:
     def __init__(self, args, make_actions, agent_class, make_states=None, method=None, replay_class=None):
         self.args, self.method = args, method or args.policy_name
         self.device = choose_device(args.device, args.threads)
+        keep_freed_memory()
         if args.update_every > args.max_timesteps:
             raise UsageError(
                 f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
@@ -69,7 +72,8 @@ class Experiment:
         self.envs, self.eval_envs = ([self.states.make_env(args.env_name) for _ in self.seeds] for _ in range(2))
         capacity = replay_class.capacity_for(args.replay_size, args.max_timesteps + args.update_every)
         self.replay = replay_class(args.num_seeds, self.states.shape, self.actions.dim, capacity, self.device)
-        self.agent = agent_class and agent_class(
+        self.agent = agent_class and Agents(
+            agent_class,
             self.states.shape,
             self.actions,
             self.seeds,
@@ -223,8 +227,7 @@ class Experiment:
         shape = (updates, batch, self.actions.dim)
         noise = [rng.standard_normal(shape, dtype=np.float32) for rng in self.noise_streams]
         noise = torch.from_numpy(np.stack(noise, axis=1)).to(self.device)
-        for rows, epsilon in zip(self.replay.sample(np.stack(indices, axis=1)), noise, strict=True):
-            self.agent.update(rows, epsilon)
+        self.agent.update(self.replay, np.stack(indices, axis=1), noise)
 
     def _between_blocks(self, bar):
         args, steps = self.args, self.collector.steps

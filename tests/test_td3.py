@@ -36,10 +36,17 @@ def make(agent_class, *, state_dim=S, lr=1e-3, tau=0.1, policy_noise=0.5, noise_
     """An agent whose targets are not its networks, as if it had trained for long."""
     flags = {"lr": lr, "tau": tau, "policy_noise": policy_noise, "noise_clip": noise_clip, "policy_freq": policy_freq}
     agent = agent_class((state_dim,), SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
-    with torch.no_grad():
-        for parameter in (*agent.target_actor.parameters(), *agent.target_critic.parameters()):
-            parameter += 0.05 * torch.randn_like(parameter)
+    for target in (agent.target_actor.mlp, *agent.target_critics):
+        target.rows += 0.05 * torch.randn_like(target.rows)
     return agent
+
+
+def target_of(agent, batch, noise):
+    return agent.target_value(batch.reward, batch.discount, batch.next_state, noise)
+
+
+def update(agent, batch, noise):
+    agent.update([batch], noise[None])
 
 
 def batch_of(seed=0):
@@ -55,19 +62,19 @@ def noise_of(seed=0):
 
 
 def network(mlp, m, x):
-    """Network `m` of a `StackedMLP` for one sample, in float64: a list of numbers to a list of numbers."""
+    """Network `m` of an `MLP` for one sample, in float64: a list of numbers to a list of numbers."""
     x = np.array(x, dtype=np.float64)
-    for layer, (weight, bias) in enumerate(zip(mlp.weights, mlp.biases, strict=True)):
-        x = x @ weight[m].detach().double().numpy() + bias[m, 0].detach().double().numpy()
+    for layer, (weight, bias) in enumerate(mlp.layers(mlp.rows[m])):
+        x = x @ weight.double().numpy() + bias.double().numpy()
         x = np.maximum(x, 0) if layer < 2 else x
     return x.tolist()
 
 
-def literal_critic(agent, critic, n, twin, state, action, step):
+def literal_critic(agent, critics, n, twin, state, action, step):
     """Q(s, a) with the action repeated, or Q(s, z, i) with z and i repeated; floats."""
     end = [*action, step] if isinstance(agent, DynETD3) else action
     repeats = max(1, int(0.5 * len(state) // len(end)))
-    return network(critic.mlp, 2 * n + twin, [*state, *(end * repeats)])[0]
+    return network(critics[twin], n, [*state, *(end * repeats)])[0]
 
 
 def literal_action(agent, actor, n, state):
@@ -83,7 +90,7 @@ def literal_action(agent, actor, n, state):
 def test_targets_are_those_of_a_loop_over_samples(agent_class):
     agent, batch, noise = make(agent_class), batch_of(), noise_of()
     low, high = agent.actions.policy_low.tolist(), agent.actions.policy_high.tolist()
-    found = agent.target_value(batch, noise)
+    found = target_of(agent, batch, noise)
     assert found.shape == (len(SEEDS), B, 1)
     clipped = []
     for n in range(len(SEEDS)):
@@ -94,7 +101,7 @@ def test_targets_are_those_of_a_loop_over_samples(agent_class):
                 epsilon = min(max(noise[n, row, d].item() * 0.5, -0.4), 0.4)
                 action[d] = min(max(action[d] + epsilon, low[d]), high[d])
                 clipped.append(abs(epsilon) == 0.4)
-            q1, q2 = (literal_critic(agent, agent.target_critic, n, twin, state, action, 0) for twin in (0, 1))
+            q1, q2 = (literal_critic(agent, agent.target_critics, n, twin, state, action, 0) for twin in (0, 1))
             y = batch.reward[n, row].item() + batch.discount[n, row].item() * min(q1, q2)
             assert found[n, row, 0].item() == pytest.approx(y, rel=1e-4, abs=1e-5)
     assert any(clipped) and not all(clipped)
@@ -104,15 +111,15 @@ def test_targets_are_those_of_a_loop_over_samples(agent_class):
 def test_nothing_is_expected_after_termination(agent_class):
     agent, batch = make(agent_class), batch_of()
     terminated = batch._replace(discount=torch.zeros_like(batch.discount))
-    assert torch.equal(agent.target_value(terminated, noise_of()), batch.reward)
+    assert torch.equal(target_of(agent, terminated, noise_of()), batch.reward)
 
 
 @both
 def test_target_actions_are_clipped_to_the_policys_bounds(agent_class):
     agent = make(agent_class, policy_noise=1e6, noise_clip=1e6)
     seen = []
-    agent.target_critic.forward = lambda x: seen.append(x) or torch.zeros(len(SEEDS), 2, B)
-    agent.target_value(batch_of(), noise_of())
+    agent.target_critics[0].forward = lambda x: (seen.append(x) or torch.zeros(len(SEEDS), B, 1), None)
+    target_of(agent, batch_of(), noise_of())
     actions = seen[0][..., S : S + A]
     low, high = (torch.as_tensor(bound) for bound in (agent.actions.policy_low, agent.actions.policy_high))
     assert ((actions == low) | (actions == high)).all()
@@ -137,7 +144,7 @@ def test_actions_are_repeated_to_about_half_the_width_of_the_state(agent_class, 
     agent = make(agent_class, state_dim=state_dim)
     width = A + 1 if agent_class is DynETD3 else A
     repeats = max(1, int(np.floor(0.5 * state_dim / width)))
-    assert agent.critic.mlp.weights[0].shape[1] == state_dim + repeats * width
+    assert all(critic.widths[0] == state_dim + repeats * width for critic in agent.critics)
     state, action, step = torch.ones(2, 3, state_dim), torch.full((2, 3, A), 2.0), torch.full((2, 3, 1), 3.0)
     end = [2.0] * A + [3.0] * (width - A)
     assert agent.critic_input(state, action, step)[1, 2].tolist() == [1.0] * state_dim + end * repeats
@@ -146,35 +153,20 @@ def test_actions_are_repeated_to_about_half_the_width_of_the_state(agent_class, 
 # ---- updates ----
 
 
-def taken_gradients(descent):
-    """The gradients of the last step, stacked as the parameters are."""
-    slices = iter(descent.slices)
-    return [torch.stack([next(slices).grad for _ in parameter]) for parameter in descent.parameters]
-
-
-def linear_networks(mlp):
-    """The networks of a `StackedMLP` as ordinary layers with copies of its weights."""
-    networks = []
-    for m in range(len(mlp.weights[0])):
-        layers = []
-        for weight, bias in zip(mlp.weights, mlp.biases, strict=True):
-            layer = torch.nn.Linear(*weight.shape[1:])
-            layer.load_state_dict({"weight": weight[m].detach().T, "bias": bias[m, 0].detach()})
-            layers += [layer, torch.nn.ReLU()]
-        networks.append(torch.nn.Sequential(*layers[:-1]))
-    return networks
+def linear_network(mlp, m):
+    """Network `m` of an `MLP` as ordinary layers with copies of its weights."""
+    layers = []
+    for weight, bias in mlp.layers(mlp.rows[m]):
+        layer = torch.nn.Linear(*weight.shape)
+        layer.load_state_dict({"weight": weight.T, "bias": bias})
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
 
 
 def literal_updates(agent, batches, n, lr=1e-3, tau=0.1):
     """TD3 as in the paper, for seed index n, on ordinary layers: its actor and its two critics after `batches`."""
-    (actor,), *critics = (
-        linear_networks(agent.actor.mlp)[n : n + 1],
-        *linear_networks(agent.critic.mlp)[2 * n : 2 * n + 2],
-    )
-    (old_actor,), *old_critics = (
-        linear_networks(agent.target_actor.mlp)[n : n + 1],
-        *linear_networks(agent.target_critic.mlp)[2 * n : 2 * n + 2],
-    )
+    actor, *critics = (linear_network(mlp, n) for mlp in (agent.actor.mlp, *agent.critics))
+    old_actor, *old_critics = (linear_network(mlp, n) for mlp in (agent.target_actor.mlp, *agent.target_critics))
     center, scale = torch.as_tensor(agent.actions.center), torch.as_tensor(agent.actions.scale)
     low, high = torch.as_tensor(agent.actions.policy_low), torch.as_tensor(agent.actions.policy_high)
     actor_adam = torch.optim.Adam(actor.parameters(), lr)
@@ -210,67 +202,73 @@ def test_updates_are_those_of_ordinary_layers(agent_class):
     batches = [(batch_of(seed), noise_of(seed)) for seed in range(8)]
     assert all((batch.plan_step > 0).any() for batch, _ in batches)
     literal = [literal_updates(agent, batches, n) for n in range(len(SEEDS))]
+    agent.update([batch for batch, _ in batches], torch.stack([noise for _, noise in batches]))
+    for mlp, old, own in zip(networks(agent)[:3], networks(before)[:3], range(3), strict=True):
+        x = torch.randn(len(SEEDS), 50, mlp.widths[0])
+        found, was = mlp.forward(x)[0], old.forward(x)[0]
+        for n, (actor, critics) in enumerate(literal):
+            torch.testing.assert_close(found[n], (actor, *critics)[own](x[n]), atol=1e-3, rtol=1e-3)
+            assert (found[n] - was[n]).abs().mean() > (0.05 if own else 0.01)
+
+
+def networks(agent):
+    """Actor and both critics, then their targets."""
+    return agent.actor.mlp, *agent.critics, agent.target_actor.mlp, *agent.target_critics
+
+
+@both
+@pytest.mark.parametrize("freq", [1, 2, 3])
+def test_updates_at_once_are_updates_one_by_one(agent_class, freq):
+    """The values of several batches are computed at once as long as the targets stand still, wherever a block begins."""
+    batches = [(batch_of(seed), noise_of(seed)) for seed in range(7)]
+    together, apart = make(agent_class, policy_freq=freq), make(agent_class, policy_freq=freq)
+    for theirs, ours in zip(networks(apart), networks(together), strict=True):
+        theirs.rows.copy_(ours.rows)
+    for block in (batches[:3], batches[3:]):
+        together.update([batch for batch, _ in block], torch.stack([noise for _, noise in block]))
     for batch, noise in batches:
-        agent.update(batch, noise)
-    states, inputs = torch.randn(len(SEEDS), 50, S), torch.randn(len(SEEDS), 50, agent.critic.mlp.weights[0].shape[1])
-    outputs, values = agent.actor.mlp(states), agent.critic(inputs)
-    for n, (actor, critics) in enumerate(literal):
-        torch.testing.assert_close(outputs[n], actor(states[n]), atol=1e-3, rtol=1e-3)
-        assert (outputs[n] - before.actor.mlp(states)[n]).abs().mean() > 0.01
-        for twin, critic in enumerate(critics):
-            torch.testing.assert_close(values[n, twin], critic(inputs[n])[:, 0], atol=1e-3, rtol=1e-3)
-            assert (values[n, twin] - before.critic(inputs)[n, twin]).abs().mean() > 0.05
-
-
-def copy(network):
-    return [parameter.detach().clone() for parameter in network.parameters()]
-
-
-def equal(network, tensors):
-    return all(torch.equal(p, t) for p, t in zip(network.parameters(), tensors, strict=True))
+        update(apart, batch, noise)
+    for theirs, ours in zip(networks(apart), networks(together), strict=True):
+        torch.testing.assert_close(theirs.rows, ours.rows, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("freq", [1, 2, 3])
 @both
 def test_actor_and_targets_move_at_every_policy_freqth_update(agent_class, freq):
     agent, batch, noise = make(agent_class, policy_freq=freq), batch_of(), noise_of()
-    for update in range(1, 7):
-        networks = agent.actor, agent.target_actor, agent.critic, agent.target_critic
-        before = [copy(network) for network in networks]
-        agent.update(batch, noise)
-        moved = [not equal(network, tensors) for network, tensors in zip(networks, before, strict=True)]
-        assert moved == ([True] * 4 if update % freq == 0 else [False, False, True, False])
-        if update % freq:
+    for number in range(1, 7):
+        before = [mlp.rows.clone() for mlp in networks(agent)]
+        update(agent, batch, noise)
+        moved = [not torch.equal(mlp.rows, rows) for mlp, rows in zip(networks(agent), before, strict=True)]
+        assert moved == ([True] * 6 if number % freq == 0 else [False, True, True, False, False, False])
+        if number % freq:
             continue
-        for target, old, online in (
-            (agent.target_actor, before[1], agent.actor),
-            (agent.target_critic, before[3], agent.critic),
-        ):
-            for parameter, was, now in zip(target.parameters(), old, online.parameters(), strict=True):
-                torch.testing.assert_close(parameter, was + 0.1 * (now - was))
+        for online, target, was in zip(networks(agent)[:3], networks(agent)[3:], before[3:], strict=True):
+            torch.testing.assert_close(target.rows, was + 0.1 * (online.rows - was))
 
 
 @both
 def test_targets_begin_as_copies(agent_class):
     flags = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.5, "noise_clip": 0.4, "policy_freq": 2}
     agent = agent_class((S,), SPACES[agent_class](), SEEDS, torch.device("cpu"), **flags)
-    assert equal(agent.target_actor, copy(agent.actor)) and equal(agent.target_critic, copy(agent.critic))
+    for online, target in zip(networks(agent)[:3], networks(agent)[3:], strict=True):
+        assert torch.equal(online.rows, target.rows) and online.rows.data_ptr() != target.rows.data_ptr()
 
 
 @both
 def test_diagnostics_are_means_over_the_updates_of_a_block(agent_class):
     agent, batch, noise = make(agent_class, lr=0.0), batch_of(), noise_of()
-    with torch.no_grad():
-        values = agent.critic(agent.critic_input(batch.state, batch.action, batch.plan_step))
-        losses = (values - agent.target_value(batch, noise)[..., 0].unsqueeze(1)).square().mean(2).sum(1)
-        inputs = agent.critic_input(batch.state, agent.actor(batch.state), torch.zeros(len(SEEDS), B, 1))
-        first = agent.critic(inputs)[:, 0].mean(1)
+    inputs = agent.critic_input(batch.state, batch.action, batch.plan_step)
+    errors = [critic.forward(inputs)[0] - target_of(agent, batch, noise) for critic in agent.critics]
+    losses = sum(error.square().mean((1, 2)) for error in errors)
+    inputs = agent.critic_input(batch.state, agent.actor(batch.state), torch.zeros(len(SEEDS), B, 1))
+    first = agent.critics[0].forward(inputs)[0].mean((1, 2))
     assert all(np.isnan(value) for row in agent.diagnostics() for value in row.values())
-    agent.update(batch, noise)
+    update(agent, batch, noise)
     agent.clear_diagnostics()
     agent.tau = 0.0  # with the step size 0, every update is the same
     for _ in range(4):
-        agent.update(batch, noise)
+        update(agent, batch, noise)
     for n, row in enumerate(agent.diagnostics()):
         assert row["critic_loss"] == pytest.approx(losses[n].item(), rel=1e-4)
         assert row["value"] == pytest.approx(first[n].item(), rel=1e-4)

@@ -1,0 +1,88 @@
+"""The agents of a run's N seeds, as one."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+
+@contextlib.contextmanager
+def _flushed_denormals():
+    """Within `with`, numbers below 1e-38 are zeros on a CPU: Adam's moments of weights without gradients end there, where
+    processors are a hundred times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+class Agents:
+    """An agent for each seed on a CPU, and elsewhere one agent of stacked networks for all.
+
+    On a CPU each seed does its whole block of updates before the next one begins: its networks stay in the processor's
+    caches, and its numbers are bit for bit those that it would have alone.
+
+    Args:
+        agent_class: `TD3`, `DynETD3` or `PixelTD3`.
+        state_shape, actions, device, flags: as it takes them.
+        seeds: the N seeds.
+    """
+
+    def __init__(self, agent_class, state_shape, actions, seeds, device, **flags):
+        width = 1 if device.type == "cpu" else len(seeds)
+        self.parts = [slice(begin, begin + width) for begin in range(0, len(seeds), width)]  # indices of seeds
+        self.agents = [agent_class(state_shape, actions, seeds[p], device, **flags) for p in self.parts]
+        self.actions, self._width = actions, width
+
+    def _of_seed(self, n):
+        """The agent of seed index `n`, and the seed's index there."""
+        return self.agents[n // self._width], n % self._width
+
+    def act(self, states):
+        """The policies without noise: states (N, *S) to actions (N, D), numpy."""
+        return np.concatenate([a.act(states[p]) for a, p in zip(self.agents, self.parts, strict=True)])
+
+    def sync_acting(self):
+        """Makes `act` follow what was trained."""
+        for agent in self.agents:
+            agent.sync_acting()
+
+    def update(self, replay, indices, noise):
+        """A block of U updates of every seed.
+
+        Args:
+            replay: what the rows at `indices` (U, N, B) are taken from.
+            noise: (U, N, B, D) standard normal, on the agents' device.
+        """
+        with _flushed_denormals():
+            for agent, part in zip(self.agents, self.parts, strict=True):
+                agent.update(replay.sample(indices[:, part], part), noise[:, part])
+
+    def clear_diagnostics(self):
+        """Forgets the sums that `diagnostics` reports."""
+        for agent in self.agents:
+            agent.clear_diagnostics()
+
+    def diagnostics(self):
+        """What the agents report since `clear_diagnostics`, one dict a seed."""
+        return [row for agent in self.agents for row in agent.diagnostics()]
+
+    def first_not_finite(self):
+        """For each seed, the name of what is not finite of it, or None."""
+        return [name for agent in self.agents for name in agent.first_not_finite()]
+
+    def policy_content(self, n):
+        """What `rl.policies.load_policy` needs of seed index `n`."""
+        agent, own = self._of_seed(n)
+        return agent.policy_content(own)
+
+    def state_dict(self, n):
+        """Everything of seed index `n` that updates read or write, as tensors and plain values on the CPU."""
+        agent, own = self._of_seed(n)
+        return agent.state_dict(own)
+
+    def load_state_dict(self, n, state):
+        """Goes back, for seed index `n`, to where `state_dict` was taken."""
+        agent, own = self._of_seed(n)
+        agent.load_state_dict(own, state)

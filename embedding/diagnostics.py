@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from embedding.data import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
-from embedding.decoder import embed_all, reconstruction_loss
+from embedding.decoder import embed_all, reconstruction_error
 from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
 from embedding.streams import stream, torch_stream
 
@@ -35,7 +35,7 @@ def reconstruction(decoder, encoder, actions):
     """||e_a(d_a(z)) - z||^2 of the z of actions (W, k, A), mean over W and dimensions (section 3.1, first term)."""
     z = decoder.whitening(embed_all(encoder, actions))
     with torch.no_grad():
-        return reconstruction_loss(decoder, encoder, z, decoder(z)).item()
+        return reconstruction_error(decoder, encoder, z, decoder(z)).item() / decoder.action_dim
 
 
 def largest_action_at_rest(decoder, encoder):

@@ -33,6 +33,7 @@ from embedding.flags import (
     run,
 )
 from embedding.memory import require_memory
+from embedding.mlp import Adam, shared_mlp
 from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding, save_encoder
 from embedding.run_folder import RunFolder
 from embedding.streams import torch_stream
@@ -75,15 +76,16 @@ class EmbeddingTraining:
 
     def __init__(self, data, encoder, predictor, env_id, args, path):
         self.encoder, self.predictor, self.env_id, self.args, self.path = encoder, predictor, env_id, args, path
-        self.actions, self.epochs = data.actions, args.epochs
+        self.epochs, self.actions = args.epochs, encoder.normalise(data.actions).flatten(1)
         self.states, self.targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
-        parameters = [*encoder.parameters(), *predictor.parameters()]
-        self.optimizer = torch.optim.Adam(parameters, lr=args.lr, amsgrad=args.amsgrad, fused=True)
+        self.mlps = {"encoder": shared_mlp(encoder.layers), "predictor": shared_mlp(predictor.layers)}
+        self.adams = {name: Adam(mlp, args.lr, args.amsgrad) for name, mlp in self.mlps.items()}
         self.draws = torch_stream(args.seed, "embedding: batches and noise")
 
     def begin(self):
         """Nothing comes before it."""
 
+    @torch.no_grad()
     def run_epoch(self):
         """One epoch; returns the mean loss, prediction error and KL divergence."""
         args, device = self.args, self.states.device
@@ -92,14 +94,37 @@ class EmbeddingTraining:
         noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
         sums = torch.zeros(3, device=device)
         for row, epsilon in zip(rows, noise, strict=True):
-            mu, log_variance = self.encoder(self.actions[row])
-            prediction = self.predictor(self.states[row], sample_embedding(mu, log_variance, epsilon))
-            loss, error, kl = dyne_loss(prediction, self.targets[row], mu, log_variance, args.gamma)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            sums += torch.stack([loss.detach(), error, kl])
+            losses, gradients = self.gradients(self.actions[row], self.states[row], self.targets[row], epsilon)
+            for name, adam in self.adams.items():
+                adam.step(gradients[name])
+            sums += torch.stack(losses)
         return (sums / batches).tolist()
+
+    def gradients(self, actions, states, targets, noise):
+        """The objective on B samples, and its gradients.
+
+        Args:
+            actions: (B, k A), normalised; states, targets: (B, S), whitened; noise: (B, A), standard normal.
+        Returns:
+            what `dyne_loss` returns, and {name: gradients of the network's weights}.
+        """
+        encoder, predictor, gamma = self.mlps["encoder"], self.mlps["predictor"], self.args.gamma
+        outputs, encoder_trace = encoder.forward(actions[None])
+        mu, log_variance = outputs[0].chunk(2, dim=1)
+        z = sample_embedding(mu, log_variance, noise)
+        seen = torch.cat([states, z], dim=1) if self.predictor.use_state else z
+        outputs, predictor_trace = predictor.forward(seen[None])
+        losses = dyne_loss(outputs[0], targets, mu, log_variance, gamma)
+        # Term (1) is the mean of (prediction - target)^2.
+        of_prediction = (outputs - targets) * (2 / targets.numel())
+        of_predictor, of_z = predictor.backward(predictor_trace, of_prediction, inputs=slice(-z.shape[1], None))
+        # z = mu + noise sigma, so dz / dlog_variance = noise sigma / 2 = (z - mu) / 2. Term (3) is the mean over the
+        # batch of the sum of (mu^2 + sigma^2 - 1 - log_variance) / 2.
+        weight = gamma / len(z)
+        of_mu = of_z[0] + weight * mu
+        of_log_variance = of_z[0] * (z - mu) / 2 + weight / 2 * (log_variance.exp() - 1)
+        of_encoder, _ = encoder.backward(encoder_trace, torch.cat([of_mu, of_log_variance], dim=1)[None])
+        return losses, {"encoder": of_encoder, "predictor": of_predictor}
 
     def finish(self):
         """Writes encoder.pt."""
@@ -110,7 +135,7 @@ class EmbeddingTraining:
         return {
             "encoder": self.encoder.state_dict(),
             "predictor": self.predictor.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "adams": {name: adam.state_dict() for name, adam in self.adams.items()},
             "draws": self.draws.get_state(),
         }
 
@@ -118,7 +143,8 @@ class EmbeddingTraining:
         """Goes back to where `state_dict` was taken."""
         self.encoder.load_state_dict(state["encoder"])
         self.predictor.load_state_dict(state["predictor"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, adam in self.adams.items():
+            adam.load_state_dict(state["adams"][name])
         self.draws.set_state(state["draws"])
 
 

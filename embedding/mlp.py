@@ -11,6 +11,7 @@ uses; where it is missing, on other devices and for small products the ordinary 
 import itertools
 
 import torch
+from torch import nn
 
 LARGE = 2**20  # multiplications from which on the call to oneDNN pays
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, as torch.selu has them
@@ -146,7 +147,7 @@ class MLP:
         of_weights, of_inputs = [], None
         slope = gradient[0] if self._alone else gradient  # of the loss, with regard to the layer's sums
         for depth in reversed(range(len(self._layers))):
-            x, (weight, _) = trace[depth], self._layers[depth]
+            x, (weight, _), below = trace[depth], self._layers[depth], None
             if depth:
                 below = self._act_backward(product(slope, weight.mT), x)
             elif inputs is not None:
@@ -156,6 +157,20 @@ class MLP:
                 of_weights += [slope.sum(-2, keepdim=not self._alone), _stored(weight, x, slope)]
             slope = below
         return of_weights[::-1] if weights else None, of_inputs
+
+
+def shared_mlp(layers):
+    """The `MLP` that an `nn.Sequential` of `nn.Linear` and `nn.SELU` is. The layers become views of its row: whatever
+    changes the one changes the other."""
+    linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    widths = [linears[0].in_features, *(linear.out_features for linear in linears)]
+    like = linears[0].weight
+    mlp = MLP(torch.empty(1, row_length(widths), dtype=like.dtype, device=like.device), widths, "selu")
+    for linear, (weight, bias) in zip(linears, mlp.layers(mlp.rows[0]), strict=True):
+        weight.copy_(linear.weight.detach().T)
+        bias.copy_(linear.bias.detach())
+        linear.weight.data, linear.bias.data = weight.T, bias
+    return mlp
 
 
 def _is_transposed(weight):

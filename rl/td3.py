@@ -113,10 +113,9 @@ class TD3:
             still = self.policy_freq - self.updates % self.policy_freq
             epsilon, noise = noise[:still], noise[still:]
             group = list(itertools.islice(batches, len(epsilon)))
-            columns = (
-                torch.cat(column, dim=1) for column in zip(*((b.reward, b.discount, b.next_state) for b in group))
-            )
-            targets = self.target_value(*columns, torch.cat(epsilon, dim=1))
+            seen = [(b.reward, b.discount, b.next_state, e) for b, e in zip(group, epsilon, strict=True)]
+            columns = zip(*seen, strict=True)
+            targets = self.target_value(*(torch.cat(column, dim=1) for column in columns))
             for batch, target in zip(group, targets.chunk(len(group), dim=1), strict=True):
                 self._update(batch, target)
 

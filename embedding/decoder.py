@@ -28,11 +28,13 @@ class ActionDecoder(nn.Module):
         k: the number of actions.
         max_embedding: the largest |whitened z| that a policy should ask for.
         env_id: the environment it was trained on.
+        objective: form and weight of the norm that it was trained with, or None.
     """
 
-    def __init__(self, low, high, k, max_embedding=PRIOR_MAX_EMBEDDING, env_id=""):
+    def __init__(self, low, high, k, max_embedding=PRIOR_MAX_EMBEDDING, env_id="", objective=None):
         super().__init__()
         self.k, self.action_dim, self.max_embedding, self.env_id = k, len(low), max_embedding, env_id
+        self.objective = objective
         self.register_buffer("low", torch.as_tensor(low))
         self.register_buffer("high", torch.as_tensor(high))
         self.whitening = Whitening(self.action_dim)  # of encoder means, which training compares with
@@ -69,6 +71,8 @@ class ActionDecoder(nn.Module):
     def content(self):
         """Everything that makes this decoder, as plain values and tensors."""
         sizes = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
+        if self.objective is not None:  # decoders of earlier versions do not name it
+            sizes["objective"] = list(self.objective)
         return sizes | {"weights": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
 
     def save(self, path):
@@ -84,7 +88,8 @@ class ActionDecoder(nn.Module):
     def from_content(cls, content):
         """Builds a decoder from `content()`: frozen, on the CPU."""
         weights = content["weights"]
-        decoder = cls(weights["low"], weights["high"], content["k"], content["max_embedding"], content["env_id"])
+        sizes = (content[name] for name in ("k", "max_embedding", "env_id"))
+        decoder = cls(weights["low"], weights["high"], *sizes, content.get("objective"))
         decoder.load_state_dict(weights)
         return decoder.eval().requires_grad_(False)
 
@@ -110,15 +115,20 @@ def action_norm(encoder, actions, form):
     return actions.norm(dim=2).sum(1).mean()
 
 
-def decoder_loss(decoder, encoder, z, form, weight):
-    """L(d_a) of section 3.1, the first term + `weight` (the paper's lambda) * the second.
+def plan_loss(decoder, encoder, z, actions, form, weight):
+    """L(d_a) of section 3.1 for whichever plans `actions` (B, k, A) of z (B, A): the first term + `weight` (the paper's
+    lambda) * the second.
 
     Returns:
         the loss, and its two terms.
     """
-    actions = decoder(z)
     error, norm = reconstruction_error(decoder, encoder, z, actions), action_norm(encoder, actions, form)
     return error + weight * norm, error, norm
+
+
+def decoder_loss(decoder, encoder, z, form, weight):
+    """`plan_loss` of d_a(z)."""
+    return plan_loss(decoder, encoder, z, decoder(z), form, weight)
 
 
 def embed_all(encoder, actions, batch=10_000):
@@ -180,6 +190,7 @@ class DecoderTraining:
     def __init__(self, actions, encoder, decoder, args, path):
         self.actions, self.encoder, self.decoder, self.args, self.path = actions, encoder, decoder, args, path
         self.epochs, self.epoch = args.decoder_epochs, 0
+        decoder.objective = args.norm, args.norm_weight
         self.mlp = shared_mlp(decoder.layers)
         self.adam = Adam(self.mlp, args.decoder_lr, args.amsgrad)
         self.draws = torch_stream(args.seed, "decoder: embeddings")

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from embedding.data import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
-from embedding.decoder import embed_all, reconstruction_error
+from embedding.decoder import annealed_weight, decoder_loss, embed_all, plan_loss, reconstruction_error
 from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
 from embedding.streams import stream, torch_stream
 
@@ -25,6 +25,7 @@ LANDMARKS_A_DIMENSION, MOST_LANDMARKS = 7, 50
 PLANS_A_LANDMARK = 2
 REFERENCE = 400  # plans of the reference mixture, among whose ends landmarks are chosen
 STARTS = {True: 32, False: 8}  # start states, averaged over: of open-loop environments, of those stepped one by one
+PLAN_STEPS, PLAN_LR = 200, 0.05  # of the descent that looks for better plans
 LATEST_START = 10  # steps into an episode; where states cannot be set each plan plays these again
 
 
@@ -42,6 +43,36 @@ def largest_action_at_rest(decoder, encoder):
     """d(0): the largest action of the plan for z = 0, in units of the bounds."""
     with torch.no_grad():
         return encoder.normalise(decoder(torch.zeros(1, decoder.action_dim))).abs().max().item()
+
+
+def excess_over_best_plans(decoder, encoder, actions):
+    """How far the decoder is from its minimum: its objective on some z, in that of the best plans found for the same z.
+
+    These are looked for without a network: gradient descent on L(d_a) with regard to the actions, each z by itself, from
+    rest on, the norm's weight annealed as in training. A decoder that has converged does about as well.
+
+    Args:
+        actions: (B, k, A), sequences whose embeddings are decoded.
+    Returns:
+        the ratio of the means, or None for decoders that do not know their objective.
+    """
+    if decoder.objective is None:
+        return None
+    (form, weight), z = decoder.objective, decoder.whitening(embed_all(encoder, actions))
+    with torch.no_grad():
+        found = decoder_loss(decoder, encoder, z, form, weight)[0].item()
+    free = torch.zeros(len(z), decoder.k * decoder.action_dim, requires_grad=True)
+    optimizer = torch.optim.Adam([free], lr=PLAN_LR)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, PLAN_STEPS)
+    for step in range(PLAN_STEPS):
+        plans, annealed = decoder.to_span(torch.tanh(free)), annealed_weight(step / PLAN_STEPS, weight)
+        (plan_loss(decoder, encoder, z, plans, form, annealed)[0] * len(z)).backward(inputs=[free])
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+    with torch.no_grad():
+        best = plan_loss(decoder, encoder, z, decoder.to_span(torch.tanh(free)), form, weight)[0].item()
+    return found / best
 
 
 def prediction_errors(encoder, predictor, data, seed):

@@ -54,11 +54,13 @@ from embedding.models import load_encoder
 from embedding.streams import reset_seed, stream
 
 STEPS = 10_000  # of held-out random play
+IMPROVED = 200  # sequences whose plans are improved one by one
 
 # Limits; where they come from stands above.
 RECONSTRUCTION = 0.01
 REST = 0.05
 COST = 1.15  # in 1/k of what uniform raw actions cost
+EXCESS = 1.5  # of the objective, in that of the best plans
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
 PREDICTION = {True: 0.4, False: 0.85}  # in errors of "nothing moves"; by whether f sees s or not (--no_state)
 
@@ -71,6 +73,7 @@ class Measures:
         k, max_embedding, use_state: the embedding's own.
         reconstruction, rest: the error of section 3.1 in whitened units, over uniformly random sequences of the
             environment that the embedding was learned in; d(0) in units of the bounds.
+        excess: L(d_a) in that of the best plans that were found for the same z; None if the decoder does not name its norm.
         cost, raw_cost: of z ~ N(0, I) and of uniform raw actions, in the environment's units squared.
         reached: of each way to draw plans the share of landmarks covered, and the reach.
         prediction: error of f and of "nothing moves"; None where f does not know states of this size.
@@ -82,6 +85,7 @@ class Measures:
     use_state: bool
     reconstruction: float
     rest: float
+    excess: float | None
     cost: float
     raw_cost: float
     reached: dict
@@ -139,6 +143,7 @@ def measure(env, decoder, encoder, predictor, seed):
         use_state=predictor.use_state,
         reconstruction=diagnostics.reconstruction(decoder, encoder, torch.from_numpy(sequences)),
         rest=diagnostics.largest_action_at_rest(decoder, encoder),
+        excess=diagnostics.excess_over_best_plans(decoder, encoder, torch.from_numpy(sequences[:IMPROVED])),
         cost=diagnostics.action_cost(diagnostics.decoded_plans(decoder, z, low, high)),
         raw_cost=diagnostics.uniform_action_cost(low, high),
         reached=diagnostics.coverage(env, decoder, play, data.deltas, play_seed, seed),
@@ -154,6 +159,8 @@ def described(m):
         f"d(0), the largest action, of the bounds        {m.rest:.3f}",
         f"action cost |a|^2 a step of z ~ N(0, I)        {m.cost:.3g}, of uniform raw actions {m.raw_cost:.3g}",
     ]
+    if m.excess is not None:
+        lines.insert(1, f"L(d_a), of that of the best plans found          {m.excess:.2f}")
     if m.prediction is not None:
         error, still = m.prediction
         lines.append(f"prediction error of f                          {error:.3g}, of 'nothing moves' {still:.3g}")
@@ -179,6 +186,9 @@ def verdicts(m):
     found = {
         "reconstruction": below(m.reconstruction, RECONSTRUCTION, "more --decoder_epochs, or a smaller --norm_weight"),
         "d(0)": below(m.rest, REST, "a larger --norm_weight, no --prior, or more --epochs and --decoder_epochs"),
+        "convergence": "not judged: this decoder does not say which norm it was trained with"
+        if m.excess is None
+        else below(m.excess, EXCESS, "more --decoder_epochs, or a --decoder_lr nearer to the default"),
         "action cost": below(m.cost, COST / m.k * m.raw_cost, "a larger --norm_weight, --norm squared, or no --prior"),
     }
     share = {name: covered for name, (covered, _) in m.reached.items()}

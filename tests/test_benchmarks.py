@@ -18,8 +18,10 @@ from embedding.data import Windows
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor
 from rl.action_spaces import DynEActions, RawActions
+from rl.agents import Agents
 from rl.dyne_td3 import DynETD3
-from rl.td3 import TD3, Batch
+from rl.replay import Replay
+from rl.td3 import TD3
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 CPU = torch.device("cpu")
@@ -118,13 +120,15 @@ def test_floor_of_an_update_is_what_an_update_multiplies(benchmark_module, agent
     batch, dyne = 7, agent_class is DynETD3
     actions = DynEActions(ActionDecoder(LOW, HIGH, k=4), LOW, HIGH) if dyne else RawActions(LOW, HIGH)
     settings = {"lr": 1e-3, "tau": 0.005, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
-    agent = agent_class((state_dim,), actions, range(num_seeds), CPU, **settings)
-    widths = [state_dim, 2, 1, 1, 1, state_dim]
-    rows = Batch(*torch.randn(num_seeds, batch, sum(widths)).split(widths, dim=-1))
+    agents = Agents(agent_class, (state_dim,), actions, range(num_seeds), CPU, **settings)
+    replay = Replay(num_seeds, (state_dim,), 2, 30, CPU)
+    for n in range(num_seeds):
+        replay.append(n, np.random.default_rng(n).standard_normal((30, 2 * state_dim + 5), dtype=np.float32))
+    indices = np.random.default_rng(0).integers(0, 30, (2, num_seeds, batch))
 
-    floor = benchmark_module("updates").floor(agent, batch, CPU)
-    of_two = flops(lambda: [agent.update(rows, torch.randn(num_seeds, batch, 2)) for _ in range(2)])
-    assert of_two == flops(lambda: floor.run(2)) == 2 * num_seeds * floor.flops
+    floor = benchmark_module("updates").floor(agents, batch, CPU)
+    of_two = flops(lambda: agents.update(replay, indices, torch.randn(2, num_seeds, batch, 2)))
+    assert of_two == num_seeds * flops(lambda: floor.run(2)) == 2 * num_seeds * floor.flops
 
 
 def test_floor_of_an_update_by_hand(benchmark_module):
@@ -132,9 +136,9 @@ def test_floor_of_an_update_by_hand(benchmark_module):
     actor, critic = 11 * 400 + 400 * 300 + 300 * 2, 15 * 400 + 400 * 300 + 300
     hidden = 400 * 300
     of_critics = actor + 2 * critic + 2 * critic + 2 * (critic + hidden + 300)
-    of_actor = actor + critic + critic + actor + hidden + 300 * 2
-    floor = benchmark_module("matrix_products").TD3Floor((11, 2, 15), 1, 100, 2, CPU)
-    assert floor.flops == 2 * 100 * (of_critics + of_actor / 2) == 287_000_000
+    of_actor = actor + critic + (4 * 400 + hidden + 300) + actor + hidden + 300 * 2
+    floor = benchmark_module("matrix_products").TD3Floor((11, 2, 15), None, 100, 2, CPU)
+    assert floor.flops == 2 * 100 * (of_critics + of_actor / 2) == 286_560_000
 
 
 def test_floors_of_the_embedding_are_what_its_batches_multiply(benchmark_module):

@@ -1,0 +1,133 @@
+"""How fast TD3 and DynE-TD3 learn against an earlier version of this project, both measured in one run.
+
+    python benchmarks/against.py 58084a4
+
+takes the files of that commit out of git into a temporary folder and lets each version run this script in a process of
+its own, with the same flags: the two take turns, a few updates each, so that both meet the machine as it is.
+"""
+
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from measure import Report, add_report_flags, ratio, temporary_folder
+
+from embedding.flags import REPOSITORY, Parser, UsageError, positive_int, run
+
+CASES = [("TD3", 1), ("TD3", 8), ("DynE-TD3", 1), ("DynE-TD3", 8)]
+ROWS = 5_000  # of replay, a seed
+
+
+def parse():
+    """Returns the flags of this script."""
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("commit", help="the earlier version, as git names it")
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--updates", type=positive_int, default=20, help="updates of every seed, a turn")
+    parser.add_argument("--rounds", type=positive_int, default=60, help="turns of each")
+    add_report_flags(parser)
+    return parser.parse_args()
+
+
+def extract(commit, folder):
+    """Puts the files of a commit into a folder."""
+    done = subprocess.run(["git", "-C", REPOSITORY, "archive", commit], capture_output=True, check=False)
+    if done.returncode:
+        raise UsageError(f"commit {commit}: git: {done.stderr.decode().strip()}: name one of this repository")
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+class Version:
+    """A version of the project, in a process of its own, that does updates when it is asked to."""
+
+    def __init__(self, root, method, num_seeds, args, folder):
+        command = [
+            sys.executable,
+            __file__,
+            "--worker",
+            method,
+            str(num_seeds),
+            args.env_name,
+            str(args.updates),
+            folder,
+        ]
+        environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'benchmarks'}"}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, env=environment, **pipes)
+        self._read()
+
+    def _read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("a version could not be measured: its error stands above")
+        return float(line)
+
+    def turn(self):
+        """Updates of one seed a second, of all seeds together."""
+        print(file=self.process.stdin, flush=True)
+        return self._read()
+
+    def close(self):
+        """Ends the process."""
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def worker(method, num_seeds, env_name, updates, folder):
+    """Makes an experiment of whichever version is on the path; a turn for each line that comes in."""
+    from experiments import make_experiment
+
+    num_seeds, updates = int(num_seeds), int(updates)
+    flags = {"update_every": updates, "start_timesteps": ROWS, "max_timesteps": ROWS, "device": "cpu", "threads": 1}
+    experiment = make_experiment(method, env_name, num_seeds, folder, **flags)
+    experiment.start()
+    experiment.collector.collect(experiment.agent.act, ROWS)
+    experiment._update(updates)  # untimed
+    print(0.0, flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        experiment._update(updates)
+        print(num_seeds * updates / (time.perf_counter() - start), flush=True)
+
+
+def main():
+    args = parse()
+    report = Report("Updates against an earlier version", args.out)
+    rows = []
+    with temporary_folder(args.results_dir) as folder:
+        earlier = Path(folder) / "earlier"
+        extract(args.commit, earlier)
+        for case in CASES:
+            roots = {"before": earlier, "now": REPOSITORY}
+            versions = {
+                name: Version(root, *case, args, str(Path(folder) / f"{name}-{case[0]}-{case[1]}"))
+                for name, root in roots.items()
+            }
+            rates = {name: np.zeros(args.rounds) for name in versions}
+            for turn in range(args.rounds):
+                for name, version in versions.items():
+                    rates[name][turn] = version.turn()
+            for version in versions.values():
+                version.close()
+            rows.append([*case, *(float(np.median(r)) for r in rates.values()), ratio(rates["now"], rates["before"])])
+    report.table(
+        f"Updates of one seed a second, of all seeds together, --batch_size 100, one thread; before: commit {args.commit}",
+        ["", "--num_seeds", "before", "now", "x before"],
+        rows,
+    )
+    for method, num_seeds, _, _, gain in rows:
+        report.claim(f"updates of {method}, --num_seeds {num_seeds}, to those of {args.commit}", gain, least=1.55)
+    report.write()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(*sys.argv[2:])
+    else:
+        run(main)

@@ -5,15 +5,17 @@ import pytest
 import torch
 import toy_envs
 
+import embedding.main
 from embedding import diagnostics
 from embedding.data import Windows, random_play, windows
-from embedding.decoder import ActionDecoder
+from embedding.decoder import ActionDecoder, DecoderTraining
 from embedding.diagnostics import (
     Start,
     action_cost,
     coverage,
     covered,
     draw_starts,
+    excess_over_best_plans,
     landmarks,
     largest_action_at_rest,
     outcomes,
@@ -66,6 +68,21 @@ def test_the_reconstruction_error_is_that_of_a_loop_over_samples(networks):
         again = ((encoder(decoder(z[None]))[0][0] - mean) / std).detach()
         errors += [(float(again[d]) - float(z[d])) ** 2 for d in range(2)]
     assert reconstruction(decoder, encoder, actions) == pytest.approx(np.mean(errors), rel=1e-4)
+
+
+def test_the_excess_is_that_over_plans_that_were_looked_for_one_by_one(networks):
+    """It falls as the decoder is trained, and stays near 1 at least: nothing is far below the best plans."""
+    decoder, encoder, _ = networks
+    low, high = (torch.from_numpy(bound) for bound in (LOW, HIGH))
+    actions = low + (high - low) * torch.rand(2000, 3, 2, generator=torch.Generator().manual_seed(0))
+    assert excess_over_best_plans(decoder, encoder, actions[:100]) is None  # it does not know its objective
+    flags = ["--decoder_epochs", "4", "--decoder_batches", "250", "--norm_weight", "1e-2"]
+    training = DecoderTraining(actions, encoder, decoder, embedding.main.parse(flags), None)
+    training.begin()
+    before = excess_over_best_plans(decoder, encoder, actions[:100])
+    for _ in range(4):
+        training.run_epoch()
+    assert 0.99 < excess_over_best_plans(decoder, encoder, actions[:100]) < 1.5 < before
 
 
 def test_the_prediction_errors_are_those_of_a_loop_over_samples(networks):

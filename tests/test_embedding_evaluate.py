@@ -24,6 +24,7 @@ GOOD = Measures(
     use_state=True,
     reconstruction=2e-4,
     rest=0.01,
+    excess=1.1,
     cost=0.16,
     raw_cost=0.667,
     reached={"embedding": (0.8, 2.1), "normal": (0.5, 1.0), "raw": (0.55, 1.1), "reference": (0.9, 2.2)},
@@ -38,6 +39,7 @@ GOOD = Measures(
         ("reconstruction", {"reconstruction": 0.15}),
         ("reconstruction", {"reconstruction": float("nan")}),
         ("d(0)", {"rest": 0.37}),
+        ("convergence", {"excess": 3.7}),
         ("action cost", {"cost": 0.28}),
         ("action cost", {"k": 8}),
         ("coverage", {"reached": GOOD.reached | {"embedding": (0.56, 1.4)}}),
@@ -109,9 +111,9 @@ def test_an_embedding_that_was_hardly_trained_is_called_bad(call, tiny, env_id, 
 
 def test_a_trained_embedding_is_called_good_also_where_f_does_not_know_the_states(call, trained):
     ran = call(EVALUATE, trained, threads=None)
-    assert ran.code == 0 and ran.out.count("  ok\n") == 5, ran.out
+    assert ran.code == 0 and ran.out.count("  ok\n") == 6, ran.out
     ran = call(EVALUATE, trained, env="ReacherTurn-v2", threads=None)
-    assert ran.code == 0 and ran.out.count("  ok\n") == 4, ran.out
+    assert ran.code == 0 and ran.out.count("  ok\n") == 5, ran.out
     assert "not judged: f knows states of 4 numbers, these have 6" in ran.out
 
 

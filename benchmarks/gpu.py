@@ -44,7 +44,7 @@ SCRIPTS = {  # in this order: those below need what those above have trained
     "rl/main_vae_td3.py": f"{RL} --batch_size 16",
     "rl/main_pixel_td3.py": f"{RL} --batch_size 16 --source_img_width 64",
 }
-LR = 1e-3  # Adam's step size where agents are compared
+LR, BEFORE = 1e-3, 4  # where agents are compared: Adam's step size, updates before the one that is
 GOALS = {1: 1500, 8: 10_000}  # {seeds: updates of one seed a second, those of all together, captured}
 
 
@@ -110,9 +110,9 @@ def make_agents(agent_class, seeds, device):
     return agent_class(shape, actions, seeds, device, **flags), Agents(agent_class, shape, actions, seeds, CPU, **flags)
 
 
-def random_batch(agent, batch):
+def random_batch(agent, batch, seed):
     """A `Batch` of random rows (N, `batch`, ..) for an agent, on the CPU."""
-    draws, shape = torch.Generator().manual_seed(0), (agent.num_seeds, batch)
+    draws, shape = torch.Generator().manual_seed(seed), (agent.num_seeds, batch)
     if agent.state_shape == (12, 64, 64):
         images = torch.randint(0, 256, (2, *shape, *agent.state_shape), generator=draws, dtype=torch.uint8)
     else:
@@ -139,14 +139,24 @@ def distance(one, other, num_seeds):
 def difference_of_an_update(agent_class, num_seeds, batch_size, device):
     """The largest difference of any weight after an update of networks and targets on `device`, from the CPU's.
 
-    Products are float32 on both: cuDNN would otherwise round the factors of convolutions to 10 bits (TF32).
+    Some updates on the CPU come before it: Adam's first step is as long for a gradient that is all rounding error as for
+    any other. Products are float32 on both: cuDNN would otherwise round the factors of convolutions to 10 bits (TF32).
     """
     there, here = make_agents(agent_class, range(num_seeds), device)
-    batch, noise = random_batch(there, batch_size), torch.zeros(1, num_seeds, batch_size, 2)
+    *before, batch = (random_batch(there, batch_size, seed) for seed in range(BEFORE + 1))
+    noise = torch.zeros(1, num_seeds, batch_size, 2)
+
+    def update_here(batch):
+        for agent, part in zip(here.agents, here.parts, strict=True):
+            agent.update([Batch(*(x[part] for x in batch))], noise[:, part])
+
+    for earlier in before:
+        update_here(earlier)
+    for n in range(num_seeds):
+        there.load_state_dict(n, here.state_dict(n))
+    update_here(batch)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         there.update([Batch(*(x.to(device) for x in batch))], noise.to(device))
-    for agent, part in zip(here.agents, here.parts, strict=True):
-        agent.update([Batch(*(x[part] for x in batch))], noise[:, part])
     return distance(there, here, num_seeds)
 
 

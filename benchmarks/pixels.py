@@ -22,7 +22,7 @@ import embedding.main_pixels
 import embedding.main_vae
 from embedding.drawing import draw_episode, usable_cores
 from embedding.flags import Parser, choose_device, make_env, positive_int, run
-from embedding.image_training import choose_precision
+from embedding.image_training import choose_precision, frames_near
 from embedding.main_pixels import PixelTraining
 from embedding.main_vae import VAETraining
 from embedding.models import ActionEncoder
@@ -110,9 +110,10 @@ def quiet():
 # ---- averaging, reading, training ----
 
 
-def trainings(args, play, data, folder):
-    """{(model, precision): a training with an epoch of `--batches` batches}."""
-    space, device = make_env(args.env_name).action_space, torch.device("cpu")
+def trainings(args, play, data, folder, device):
+    """{(model, precision): a training on `device` with an epoch of `--batches` batches}."""
+    space, frames = make_env(args.env_name).action_space, frames_near(play.frames, device)
+    data.frames = frames
     made, line = (
         {},
         ["--batch_size", args.batch_size, "--epoch_size", args.batches * args.batch_size, "--render_freq", 0],
@@ -123,10 +124,12 @@ def trainings(args, play, data, folder):
         flags = embedding.main_pixels.parse(words)
         encoder = ActionEncoder(space.low, space.high, flags.traj_len)
         state_encoder, predictor = ImageEncoder(3 * FRAMES, flags.state_dim), PixelPredictor(100, encoder.action_dim)
-        model = PixelEmbedding(state_encoder, encoder, predictor, flags.traj_len, args.env_name, SOURCE_WIDTH)
+        networks = (module.to(device) for module in (state_encoder, encoder, predictor))
+        model = PixelEmbedding(*networks, flags.traj_len, args.env_name, SOURCE_WIDTH)
         made["DynE", precision] = PixelTraining(data, model, flags, Path(folder), device)
-        vae = VAE(ImageEncoder(3, VAE_DIM), ImageDecoder(VAE_DIM, 1), args.env_name, SOURCE_WIDTH)
-        made["VAE", precision] = VAETraining(play.frames, vae, embedding.main_vae.parse(words), Path(folder), device)
+        networks = (module.to(device) for module in (ImageEncoder(3, VAE_DIM), ImageDecoder(VAE_DIM, 1)))
+        vae, flags = VAE(*networks, args.env_name, SOURCE_WIDTH), embedding.main_vae.parse(words)
+        made["VAE", precision] = VAETraining(frames, vae, flags, Path(folder), device)
     return made
 
 
@@ -140,7 +143,7 @@ def operations(training, batch):
 
 def main():
     args = parse()
-    choose_device("cpu", args.threads)
+    device = choose_device("cpu", args.threads)
     report = Report("Pixels", args.out)
     try:
         select_gl_backend()
@@ -166,11 +169,11 @@ def main():
     )
     samples = args.batches * args.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        made = trainings(args, play, data, folder)
+        made = trainings(args, play, data, folder, device)
         counts = {name: operations(training, args.batch_size) for name, training in made.items()}
         epochs = {name: (samples, training.run_epoch) for name, training in made.items()}
         rates = alternate({"read": (samples, read), **epochs}, args.rounds)
-    chosen = choose_precision("auto", torch.device("cpu"))
+    chosen = choose_precision("auto", device)
     other = next(name for name in PRECISIONS if name != chosen)
     milliseconds = {name: 1e3 / float(np.median(rate)) for name, rate in averages.items()}
     report.table(

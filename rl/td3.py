@@ -60,7 +60,7 @@ class TD3:
         self.critic_adams = [Adam(critic, lr) for critic in self.critics]
         self._make_actors(seeds, lr)
         self.updates = 0
-        self.clear_diagnostics()
+        self._make_sums(0)
 
     # ---- networks ----
 
@@ -107,6 +107,8 @@ class TD3:
             batches: U of `Batch`.
             noise: (U, N, B, D) standard normal, of the targets' actions.
         """
+        if noise.shape[2] != self._critic_losses.shape[1]:
+            self._make_sums(noise.shape[2])
         batches, noise = iter(batches), list(noise)
         while noise:
             # The targets move at every policy_freq-th update: until then their values are computed for all batches at once.
@@ -181,9 +183,16 @@ class TD3:
 
     # ---- diagnostics ----
 
+    def _make_sums(self, batch):
+        """Begins the sums of `diagnostics`, (N, `batch`, 1). They keep their place, as a CUDA graph of updates needs it."""
+        self._critic_losses, self._values = torch.zeros(2, self.num_seeds, batch, 1, device=self.device)
+        self.clear_diagnostics()
+
     def clear_diagnostics(self):
         """Forgets the sums that `diagnostics` reports."""
-        self._critic_losses, self._values, self._from, self._value_updates = 0.0, 0.0, self.updates, 0
+        for sums in (self._critic_losses, self._values):
+            sums.zero_()
+        self._from, self._value_updates = self.updates, 0
 
     def diagnostics(self):
         """Means since `clear_diagnostics`: for each seed its critic loss (both critics) and its value Q_1(s, mu(s))."""
@@ -206,10 +215,8 @@ class TD3:
 
     def _watched(self):
         """(name, tensor with a leading axis of seeds) of everything that must stay finite."""
-        if torch.is_tensor(self._critic_losses):
-            yield "critic loss", self._critic_losses
-        if torch.is_tensor(self._values):
-            yield "value", self._values
+        yield "critic loss", self._critic_losses
+        yield "value", self._values
         for name, (networks, _, _) in self._parts().items():
             yield f"{name} weights", networks.rows
 

@@ -39,7 +39,7 @@ def _pays(left, right):
     large = left.dim() == 2 and left.shape[0] * right.numel() >= LARGE
     if not large or ONEDNN is None or left.dtype != torch.float32 or left.device.type != "cpu":
         return False
-    return right.is_contiguous() or right.mT.is_contiguous()  # columns of a larger matrix take it hundreds of times longer
+    return right.is_contiguous() or right.mT.is_contiguous()  # columns of a larger one take it hundreds of times longer
 
 
 def product(left, right):

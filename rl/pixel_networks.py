@@ -17,7 +17,7 @@ from envs.pixels import FRAMES, SIZE
 CONVOLUTIONS = ((32, 8, 4), (32, 4, 2), (32, 3, 1))  # outputs, kernel, stride
 HIDDEN = (200, 200)  # of actor and critics
 EPSILON, MOMENTUM = 1e-5, 0.1  # of batch norm
-CHUNK = 16  # images that a CPU converts at once: they stay in its caches
+CHUNK = 8  # images that a CPU converts at once: they stay in its caches
 
 
 def _side_by_side(x):

@@ -36,6 +36,7 @@ class Experiment:
         make_states: environment and torch device to the state space that its policy sees; None: observations.
         method: what the policy is called in results; None: `--policy_name`.
         replay_class: what keeps its experience; None: `Replay`.
+        agent_flags: what else `agent_class` takes.
     """
 
     def __init__(

@@ -5,6 +5,8 @@ import contextlib
 import torch
 
 from embedding.decoder import ActionDecoder
+from embedding.flags import choose_device
+from embedding.image_training import choose_precision
 from embedding.pixel_models import STATE_DIM, VAE_DIM, ImageEncoder
 from envs.pixels import SOURCE_WIDTH
 from rl.action_spaces import DynEActions, RawActions
@@ -49,11 +51,14 @@ def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
         with _fixed_weights():
             return space(ImageEncoder(channels, width).eval().requires_grad_(False), SOURCE_WIDTH, device)
 
-    replay_class = FrameReplay if policy_name == "Pixel-TD3" else None
+    more = {}
+    if policy_name == "Pixel-TD3":
+        precision = choose_precision("auto", choose_device(args.device, args.threads))
+        more = {"replay_class": FrameReplay, "precision": precision}
     with contextlib.redirect_stdout(None):
         if policy_name in AGENTS:
             return Experiment(args, actions, AGENTS[policy_name])
-        return Experiment(args, actions, FROM_PIXELS[policy_name], states, replay_class=replay_class)
+        return Experiment(args, actions, FROM_PIXELS[policy_name], states, **more)
 
 
 @contextlib.contextmanager

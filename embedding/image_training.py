@@ -43,11 +43,16 @@ def add_image_flags(parser):
     )
     parser.add_argument("--beta", type=non_negative_float, default=5e-7, help="weight of the KL divergence of z_s")
     parser.add_argument("--kl_cycles", type=non_negative_int, default=2, help="teeth of the KL weight; 0: constant")
+    add_precision_flag(parser)
+    parser.add_argument("--render_freq", type=non_negative_int, default=1, help="epochs between pictures; 0: none")
+    parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
+
+
+def add_precision_flag(parser):
+    """Adds the flag that `choose_precision` resolves."""
     parser.add_argument(
         "--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of convolutions; auto: bf16 where fast"
     )
-    parser.add_argument("--render_freq", type=non_negative_int, default=1, help="epochs between pictures; 0: none")
-    parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
 
 
 def choose_precision(name, device):

@@ -37,7 +37,9 @@ ONEDNN = _find_operator()
 def _pays(left, right):
     """Whether oneDNN computes the product of two matrices, and faster."""
     large = left.dim() == 2 and left.shape[0] * right.numel() >= LARGE
-    return large and ONEDNN is not None and left.dtype == torch.float32 and left.device.type == "cpu"
+    if not large or ONEDNN is None or left.dtype != torch.float32 or left.device.type != "cpu":
+        return False
+    return right.is_contiguous() or right.mT.is_contiguous()  # columns of a larger one take it hundreds of times longer
 
 
 def product(left, right):

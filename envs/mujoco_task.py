@@ -71,6 +71,8 @@ class MujocoTask(MujocoEnv):
             camera_name=camera_name,
             default_camera_config=default_camera_config,
         )
+        # gymnasium asks for buffers of at least 640 x 480: clearing them takes a third of the time of a small image.
+        self.model.vis.global_.offwidth, self.model.vis.global_.offheight = width, height
         self._given_start: dict[str, np.ndarray] = {}
         self._release_viewer: weakref.finalize | None = None
 

@@ -17,11 +17,15 @@ def to_frame(image: np.ndarray) -> np.ndarray:
     """Resize an image `(W, W, 3)` uint8, W a multiple of 64, to a frame `(3, 64, 64)` uint8.
 
     A pixel of the frame is the exact mean over a square of the image, rounded, halves upwards (Pillow's integer
-    arithmetic, tried on every sum of a square; a mean in numpy takes ten times as long).
+    arithmetic, tried on every sum of a square; a mean in numpy takes ten times as long). An image upside down in memory,
+    as OpenGL hands it over, is not copied: its mean is turned.
     """
     factor = image.shape[0] // SIZE
-    small = np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
-    return np.ascontiguousarray(small.transpose(2, 0, 1))
+    if factor == 1:
+        return np.ascontiguousarray(image.transpose(2, 0, 1))
+    turn = slice(None, None, -1 if image.strides[0] < 0 else 1)
+    small = np.asarray(Image.fromarray(image[turn]).reduce(factor))
+    return np.ascontiguousarray(small[turn].transpose(2, 0, 1))
 
 
 class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):

@@ -6,7 +6,8 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much on the disk for --resume.
 """
 
-from embedding.flags import run
+from embedding.flags import choose_device, run
+from embedding.image_training import add_precision_flag, choose_precision
 from embedding.pixel_envs import add_pixel_flags
 from rl.action_spaces import RawActions
 from rl.flags import PIXELS_EVAL_FREQ, training_parser
@@ -20,11 +21,13 @@ def parse(args=None):
     """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], ["Pixel-TD3"], PIXELS_EVAL_FREQ, 10_000)
     add_pixel_flags(parser)
+    add_precision_flag(parser)
     return parser.parse_args(args)
 
 
 def main():
     args = parse()
+    args.precision = choose_precision(args.precision, choose_device(args.device, args.threads))
 
     def actions(env):
         return RawActions(env.action_space.low, env.action_space.high)
@@ -32,7 +35,7 @@ def main():
     def states(env, device):
         return FrameStates(args.source_img_width)
 
-    Experiment(args, actions, PixelTD3, states, replay_class=FrameReplay).run()
+    Experiment(args, actions, PixelTD3, states, replay_class=FrameReplay, precision=args.precision).run()
 
 
 if __name__ == "__main__":

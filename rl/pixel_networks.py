@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from embedding.pixel_models import to_unit
 from embedding.streams import torch_stream
 from envs.pixels import FRAMES, SIZE
 
 CONVOLUTIONS = ((32, 8, 4), (32, 4, 2), (32, 3, 1))  # outputs, kernel, stride
 HIDDEN = (200, 200)  # of actor and critics
 EPSILON, MOMENTUM = 1e-5, 0.1  # of batch norm
+CHUNK = 8  # images that a CPU converts at once: they stay in its caches
 
 
 def _side_by_side(x):
@@ -54,26 +54,38 @@ class StackedBatchNorm(nn.Module):
         tensors = (t.flatten() for t in (self.mean, self.variance, self.weight, self.bias))
         return F.batch_norm(x, *tensors, self.training, MOMENTUM, EPSILON)
 
-    def of_input(self, x):
-        """What the batch norm of data does: the scale and shift (N C,) of its channels; no gradient reaches the data.
+    def of_images(self, images, dtype):
+        """The batch norm of images in [0, 1], as far as it can be told before a convolution; no gradient reaches images.
 
         Args:
-            x: (B, N C, H, W).
+            images: (B, N C, H, W) uint8.
+            dtype: of x, at least bfloat16: it holds every integer up to 256.
+        Returns:
+            x (B, N C, H, W), channels innermost, and scale and shift (N C,): the result is x * scale + shift. x are the
+            images less an integer near their channels' means, so that no large numbers cancel afterwards.
         """
-        mean, variance = self.mean.flatten(), self.variance.flatten()
+        mean, variance = 255 * self.mean.flatten(), self.variance.flatten()
+        about = (images[0].float().mean((1, 2)) if self.training else mean).round()
+        x = torch.empty(images.shape, dtype=dtype, device=images.device, memory_format=torch.channels_last)
+        together, moments = CHUNK if images.device.type == "cpu" else len(images), []
+        for part, centred in zip(images.split(together), x.split(together), strict=True):
+            away = part.to(dtype) - about.to(dtype)[:, None, None]
+            centred.copy_(away)
+            if self.training:
+                exact = torch.promote_types(dtype, torch.float32)
+                squares = torch.linalg.vector_norm(away, dim=(2, 3), dtype=exact).square()
+                moments.append(torch.stack([away.sum((2, 3), dtype=exact), squares]).sum(1))
         if self.training:
             with torch.no_grad():
                 count = x.numel() // x.shape[1]
-                about = x[0].mean((1, 2), keepdim=True)  # squares of small numbers, lest their differences vanish
-                away = x - about
-                mean, squares = away.mean((2, 3)).mean(0), torch.linalg.vector_norm(away, dim=(2, 3)).square().sum(0)
-                of_batch = (squares / count - mean.square()).clamp_(min=0)
-                mean = mean + about.flatten()
-                self.mean.flatten().lerp_(mean, MOMENTUM)
-                self.variance.flatten().lerp_(of_batch * count / (count - 1), MOMENTUM)
-                variance = of_batch
-        scale = self.weight.flatten() * (variance + EPSILON).rsqrt()
-        return scale, self.bias.flatten() - mean * scale
+                from_about, squares = torch.stack(moments).sum(0) / count
+                variance = (squares - from_about.square()).clamp_(min=0) / 255**2
+                self.mean.flatten().lerp_((about + from_about) / 255, MOMENTUM)
+                self.variance.flatten().lerp_(variance * count / (count - 1), MOMENTUM)
+        else:
+            from_about = mean - about
+        scale = self.weight.flatten() * (variance + EPSILON).rsqrt() / 255
+        return x, scale, self.bias.flatten() - from_about * scale
 
 
 class Trunk(nn.Module):
@@ -98,20 +110,24 @@ class Trunk(nn.Module):
             inputs, size = outputs, (size - kernel) // stride + 1
         self.width = inputs * size**2
 
-    def forward(self, images):
-        """(N, B, 12, 64, 64) uint8 to (N, B, 512)."""
+    def forward(self, images, dtype=torch.float32):
+        """(N, B, 12, 64, 64) uint8 to (N, B, 512).
+
+        Args:
+            dtype: of the convolutions and what they take. Batch norms take their statistics in float32.
+        """
         num_seeds = len(images)
-        x = to_unit(_side_by_side(images))
         # The first batch norm goes into the weights of its convolution: there is no padding, so that is the same.
-        scale, shift = (t.view(num_seeds, 1, -1, 1, 1) for t in self.norms[0].of_input(x))
+        x, scale, shift = self.norms[0].of_images(_side_by_side(images), dtype)
+        scale, shift = (t.view(num_seeds, 1, -1, 1, 1) for t in (scale, shift))
         weight, bias = self.weights[0], self.biases[0]
         weight, bias = weight * scale, bias + (weight * shift).sum((2, 3, 4))
-        x = x.contiguous(memory_format=torch.channels_last)  # on a CPU the gradient of the weights takes half the time
         for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
             if layer:
                 x, weight, bias = self.norms[layer].of_channels(x), self.weights[layer], self.biases[layer]
-            x = F.relu(F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, groups=num_seeds))
-        return _by_seed(x.flatten(1), num_seeds)
+            weight, bias = weight.flatten(0, 1).to(dtype), bias.flatten().to(dtype)
+            x = F.relu(F.conv2d(x, weight, bias, stride, groups=num_seeds))
+        return _by_seed(x.flatten(1), num_seeds).to(self.weights[0].dtype)
 
 
 class PixelActor(nn.Module):

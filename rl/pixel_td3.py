@@ -9,6 +9,8 @@ from rl.networks import initial_critics
 from rl.pixel_networks import HIDDEN, PixelActor, Trunk
 from rl.td3 import TD3
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 class PixelTD3(TD3):
     """TD3 on features of images (N, B, 12, 64, 64) uint8; arguments as for `TD3`.
@@ -17,12 +19,16 @@ class PixelTD3(TD3):
     targets always: they follow the weights by tau and copy the statistics. The actor's gradient takes the features that
     the critics' update of the same batch has computed. Trunk and actor are trained by autograd, the critics' gradients
     are written out.
+
+    Args:
+        precision: of the trunks' convolutions in updates: `fp32`, or `bf16`. Everything else, and acting, is in float32.
     """
 
     least_batch = 2
     bytes_a_row = 2_200_000  # of a batch, a seed: activations and gradients (1.2 MB measured)
 
-    def __init__(self, state_shape, actions, seeds, device, *, lr, **flags):
+    def __init__(self, state_shape, actions, seeds, device, *, lr, precision="fp32", **flags):
+        self.dtype = DTYPES[precision]
         self.trunk, self.target_trunk = (Trunk(seeds).to(device) for _ in range(2))
         super().__init__((self.trunk.width,), actions, seeds, device, lr=lr, **flags)
         self.state_shape = state_shape
@@ -54,12 +60,12 @@ class PixelTD3(TD3):
 
     def target_value(self, reward, discount, next_state, noise):
         """See `TD3.target_value`; `next_state` are stacks of frames."""
-        return super().target_value(reward, discount, self.target_trunk(next_state), noise)
+        return super().target_value(reward, discount, self.target_trunk(next_state, self.dtype), noise)
 
     def _update(self, batch, target):
         self.trunk.train()
         with torch.enable_grad():
-            features = self.trunk(batch.state)
+            features = self.trunk(batch.state, self.dtype)
         self.trunk.eval()
         super()._update(batch._replace(state=features), target)
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from embedding.flags import make_env
+from embedding.frozen_encoder import frozen
 from embedding.pixel_envs import make_pixel_env
 from embedding.pixel_models import ImageEncoder
 from envs.pixels import FRAMES, SIZE
@@ -81,6 +82,7 @@ class EncodedFrames(FrameStates):
     def __init__(self, encoder, source_img_width, device):
         super().__init__(source_img_width)
         self.encoder, self.device = encoder.to(device), device
+        self._of_one = frozen(encoder) if device.type == "cpu" else None
 
     @torch.no_grad()
     def _mu(self, images):
@@ -89,9 +91,10 @@ class EncodedFrames(FrameStates):
         On the CPU one by one: their sums then are those of an image alone, whatever is beside it, and a batch of a few
         is hardly faster.
         """
-        images = torch.from_numpy(np.stack(images)).to(self.device)
-        parts = images.split(1) if self.device.type == "cpu" else [images]
-        return torch.cat([self.encoder(part)[0] for part in parts]).cpu().numpy()
+        images = torch.from_numpy(np.stack(images))
+        if self._of_one is not None:
+            return torch.cat([self._of_one(image) for image in images.split(1)]).numpy()
+        return self.encoder(images.to(self.device))[0].cpu().numpy()
 
     def content(self):
         """What `from_content` builds the same space from: plain values and tensors."""

@@ -36,9 +36,12 @@ class Experiment:
         make_states: environment and torch device to the state space that its policy sees; None: observations.
         method: what the policy is called in results; None: `--policy_name`.
         replay_class: what keeps its experience; None: `Replay`.
+        agent_flags: what else `agent_class` takes.
     """
 
-    def __init__(self, args, make_actions, agent_class, make_states=None, method=None, replay_class=None):
+    def __init__(
+        self, args, make_actions, agent_class, make_states=None, method=None, replay_class=None, **agent_flags
+    ):
         self.args, self.method = args, method or args.policy_name
         self.device = choose_device(args.device, args.threads)
         keep_freed_memory()
@@ -83,6 +86,7 @@ class Experiment:
             policy_noise=args.policy_noise * self.actions.target_noise_unit,
             noise_clip=args.noise_clip,
             policy_freq=args.policy_freq,
+            **agent_flags,
         )
         self.collector = Collector(
             self.envs,

@@ -188,3 +188,12 @@ def test_layers_of_torch_can_share_their_weights():
     torch.testing.assert_close(layers(x[0]), mlp.forward(x)[0][0])
     layers.load_state_dict({name: tensor + 1 for name, tensor in layers.state_dict().items()})
     torch.testing.assert_close(layers(x[0]), mlp.forward(x)[0][0])
+
+
+@pytest.mark.skipif(embedding.mlp.ONEDNN is None, reason="torch has no oneDNN here")
+def test_columns_of_a_larger_matrix_do_not_go_to_onednn():
+    """Its kernel for them takes hundreds of times longer."""
+    left, whole = normal(100, 200), normal(200, 1024)
+    assert embedding.mlp._pays(left, whole) and embedding.mlp._pays(left, whole.T.contiguous().T)
+    assert not embedding.mlp._pays(left, whole[:, :512])
+    torch.testing.assert_close(product(left, whole[:, :512]), left @ whole[:, :512].contiguous())

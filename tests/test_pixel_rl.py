@@ -1,5 +1,6 @@
 """The scripts of agents that see images."""
 
+import json
 import shutil
 
 import numpy as np
@@ -20,6 +21,7 @@ import rl.main_vae_td3
 import rl.pixel_networks
 import rl.training
 from embedding.flags import UsageError
+from embedding.image_training import choose_precision
 from embedding.streams import reset_seed
 from rl.evaluation import play
 from rl.frame_replay import FrameReplay
@@ -72,6 +74,26 @@ def test_a_run_goes_on_exactly(train, method):
         assert_same(whole / f"seed_{seed}", half / f"seed_{seed}")
     assert_same(whole / "seed_2", alone / "seed_2")
     assert (whole / "seed_1" / "eval.csv").read_text() != (whole / "seed_2" / "eval.csv").read_text()
+
+
+def test_precision_is_resolved_and_a_run_goes_on_in_its_own(train):
+    halves = {}
+    for precision in ("fp32", "bf16"):
+        whole, ran = train("Pixel-TD3", name=f"whole-{precision}", precision=precision)
+        assert ran.code == 0, ran.err
+        half, _ = train("Pixel-TD3", name=f"half-{precision}", precision=precision, max_timesteps=20)
+        other = {"fp32": "bf16", "bf16": "fp32"}[precision]
+        ran = train("Pixel-TD3", "--resume", name=f"half-{precision}", precision=other)[1]
+        assert ran.code == 2 and "--precision" in ran.err
+        assert train("Pixel-TD3", "--resume", name=f"half-{precision}", precision=precision)[1].code == 0
+        assert_same(whole / "seed_0", half / "seed_0")
+        halves[precision] = torch.load(half / "seed_0" / "checkpoint.pt", weights_only=True)["content"]["policy"]
+    rounded, exact = (halves[precision]["trunk"]["weights.0"] for precision in ("bf16", "fp32"))
+    assert not torch.equal(rounded, exact)
+    folder, ran = train("Pixel-TD3", name="auto", max_timesteps=20)
+    assert ran.code == 0, ran.err
+    resolved = json.loads((folder / "seed_0" / "opt.json").read_text())["precision"]
+    assert resolved == choose_precision("auto", CPU)
 
 
 def test_a_run_of_blocks_of_one_step_is_repeatable(train):

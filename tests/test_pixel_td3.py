@@ -7,13 +7,8 @@ import toy_pixel_envs  # noqa: F401  (registers its environments)
 from torch import nn
 from torch.nn import functional as F
 
-import rl.evaluate
-import rl.main_dyne
-import rl.main_pixel_td3
-import rl.main_vae_td3
-import rl.pixel_networks
-import rl.training
 from rl.action_spaces import RawActions
+from rl.agents import Agents
 from rl.pixel_networks import CONVOLUTIONS, PixelActor, StackedBatchNorm, Trunk
 from rl.pixel_td3 import PixelTD3
 from rl.td3 import Batch
@@ -25,14 +20,13 @@ def stacks(count, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (count, 12, 64, 64), dtype=np.uint8)
 
 
-def test_the_trunk_is_that_of_ordinary_layers(monkeypatch):
-    monkeypatch.setattr(rl.pixel_networks, "to_unit", lambda images: images.double() / 255)
+def test_the_trunk_is_that_of_ordinary_layers():
     trunk, images = Trunk([3, 4]).double(), torch.from_numpy(stacks(2 * 6)).view(2, 6, 12, 64, 64)
     for parameter in trunk.norms.parameters():
         parameter.data += torch.rand_like(parameter)
     gradients = {}
     for training in (True, False):
-        found = trunk.train(training)(images)
+        found = trunk.train(training)(images, torch.float64)
         assert found.shape == (2, 6, trunk.width) == (2, 6, 512)
         weight = torch.rand(2, 6, 512).double()
         of_ours = torch.autograd.grad((found * weight).sum(), list(trunk.parameters()))
@@ -78,19 +72,36 @@ def test_the_actor_normalises_before_each_layer():
         y = x[m]
         for layer, norm in enumerate(actor.norms):
             y = F.batch_norm(y, norm.mean[m], norm.variance[m], norm.weight[m], norm.bias[m])
-            y = y @ actor.mlp.weights[layer][m] + actor.mlp.biases[layer][m]
+            y = y @ actor.weights[layer][m] + actor.biases[layer][m]
             y = F.relu(y) if layer < 2 else 3 * torch.tanh(y)
         torch.testing.assert_close(found[m], y)
 
 
-@pytest.mark.parametrize("low", [0, 120, 254])
-def test_images_that_hardly_vary_are_normalised_exactly(low):
-    images = torch.randint(low, low + 2, (1, 20, 12, 64, 64), dtype=torch.uint8)
-    norm = StackedBatchNorm(1, 12)
-    scale, shift = norm.of_input(images[0].float() / 255, slice(0, 1))
-    variance, mean = torch.var_mean(images[0].double() / 255, dim=(0, 2, 3), correction=0)
-    torch.testing.assert_close(scale.double(), (variance + 1e-5).rsqrt(), rtol=1e-4, atol=0)
-    torch.testing.assert_close(shift.double(), -mean * (variance + 1e-5).rsqrt(), rtol=1e-4, atol=0)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (120, 121), (254, 255), (0, 255)])
+def test_images_are_normalised_exactly_however_little_they_vary(low, high, dtype):
+    images = torch.randint(low, high + 1, (20, 12, 64, 64), dtype=torch.uint8)
+    norm, unit = StackedBatchNorm(1, 12), images.double() / 255
+    literal = nn.BatchNorm2d(12).double()
+    for training in (True, False):  # running statistics are far from those of the batch
+        x, scale, shift = norm.train(training).of_images(images, dtype)
+        assert x.dtype == dtype and x.is_contiguous(memory_format=torch.channels_last)
+        wanted = literal.train(training)(unit)
+        found = x.double() * scale.double()[:, None, None] + shift.double()[:, None, None]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(norm.mean[0].double(), literal.running_mean, rtol=1e-5, atol=0)
+        torch.testing.assert_close(norm.variance[0].double(), literal.running_var, rtol=1e-5, atol=0)
+
+
+def test_convolutions_in_bfloat16_differ_by_its_rounding():
+    trunk, images = Trunk([3]), torch.from_numpy(stacks(6)).unsqueeze(0)
+    exact, rounded = (trunk(images, dtype) for dtype in (torch.float32, torch.bfloat16))
+    assert exact.dtype == rounded.dtype == torch.float32
+    assert 1e-4 < (exact - rounded).norm() / exact.norm() < 2e-2
+    of_exact, of_rounded = (torch.autograd.grad(y.sum(), list(trunk.parameters())) for y in (exact, rounded))
+    for one, other in zip(of_exact, of_rounded, strict=True):
+        assert other.dtype == torch.float32
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.95
 
 
 def test_batch_norm_of_stacks_is_that_of_each():
@@ -105,9 +116,12 @@ def test_batch_norm_of_stacks_is_that_of_each():
 # ---- updates ----
 
 
+SETTINGS = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
+SPACES = (12, 64, 64), RawActions([-1, -2], [1, 2])
+
+
 def agent_of(seeds, **flags):
-    settings = {"lr": 1e-3, "tau": 0.1, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2} | flags
-    return PixelTD3((12, 64, 64), RawActions([-1, -2], [1, 2]), seeds, CPU, **settings)
+    return PixelTD3(*SPACES, seeds, CPU, **(SETTINGS | flags))
 
 
 def batch_of(seed, size=6):
@@ -119,61 +133,146 @@ def batch_of(seed, size=6):
     return [images[0], action, torch.zeros(size, 1), reward, 0.0 * discount + 0.99, images[1]], noise
 
 
+def block_of(seeds, begin, end):
+    """Updates `begin` to `end` of each seed: batches (N, B, ..), and noise (U, N, B, D)."""
+    batches, noises = [], []
+    for number in range(begin, end):
+        columns, noise = zip(*(batch_of(100 * seed + number) for seed in seeds), strict=True)
+        batches.append(Batch(*map(torch.stack, zip(*columns, strict=True))))
+        noises.append(torch.stack(noise))
+    return batches, torch.stack(noises)
+
+
 def updated(agent, seeds, updates=4):
-    for update in range(updates):
-        columns, noise = zip(*(batch_of(100 * seed + update) for seed in seeds), strict=True)
-        agent.update(Batch(*map(torch.stack, zip(*columns, strict=True))), torch.stack(noise))
+    agent.update(*block_of(seeds, 0, updates))
     return agent
 
 
+class Blocks:
+    """A replay whose rows at any indices are those of `block_of`."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def sample(self, indices, seeds):
+        return [Batch(*(tensor[seeds] for tensor in batch)) for batch in self.batches]
+
+
+def tensors_in(part):
+    """The tensors of nested dicts and lists, in the order of their names."""
+    if torch.is_tensor(part):
+        return [part]
+    parts = part if isinstance(part, list) else [part[name] for name in sorted(part)] if isinstance(part, dict) else []
+    return [tensor for inner in parts for tensor in tensors_in(inner)]
+
+
 def tensors_of(agent, n):
-    state = agent.state_dict(n)
-    flat = [tensor for name in sorted(state) if isinstance(state[name], list) for tensor in state[name]]
-    return [t for tensor in flat for t in (tensor.values() if isinstance(tensor, dict) else [tensor])]
+    return tensors_in(agent.state_dict(n))
 
 
-def test_a_seed_is_bit_for_bit_what_it_is_alone():
-    together, images = updated(agent_of([3, 5, 0]), [3, 5, 0]), stacks(3)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_seed_is_bit_for_bit_what_it_is_alone(precision):
+    seeds, images = [3, 5, 0], stacks(3)
+    batches, noise = block_of(seeds, 0, 4)
+    together = Agents(PixelTD3, *SPACES, seeds, CPU, precision=precision, **SETTINGS)
+    together.update(Blocks(batches), np.zeros((4, 3, 6), np.int64), noise)
     acted = together.act(images)
-    for n, seed in enumerate([3, 5, 0]):
-        alone = updated(agent_of([seed]), [seed])
+    for n, seed in enumerate(seeds):
+        alone = Agents(PixelTD3, *SPACES, [seed], CPU, precision=precision, **SETTINGS)
+        alone.update(Blocks(block_of([seed], 0, 4)[0]), np.zeros((4, 1, 6), np.int64), noise[:, n : n + 1])
         assert np.array_equal(alone.act(images[n : n + 1])[0], acted[n])
+        assert len(tensors_of(alone, 0)) > 100
         for one, other in zip(tensors_of(together, n), tensors_of(alone, 0), strict=True):
             assert torch.equal(one, other)
 
 
-def test_grouped_networks_as_on_other_devices_learn_the_same(monkeypatch):
-    apart = updated(agent_of([3, 5]), [3, 5], 2)
-    monkeypatch.setattr(rl.pixel_networks, "_groups", lambda count, device: [slice(0, count)])
-    together = updated(agent_of([3, 5]), [3, 5], 2)
-    for n in range(2):
-        for one, other in zip(tensors_of(apart, n), tensors_of(together, n), strict=True):
+def test_grouped_networks_as_on_other_devices_learn_the_same():
+    together, seeds = updated(agent_of([3, 5]), [3, 5], 2), [3, 5]
+    for n, seed in enumerate(seeds):
+        apart = updated(agent_of([seed]), [seed], 2)
+        for one, other in zip(tensors_of(apart, 0), tensors_of(together, n), strict=True):
             torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("freq", [1, 2, 3])
+def test_updates_at_once_are_updates_one_by_one(freq):
+    batches, noise = block_of([0], 0, 5)
+    at_once, one_by_one = (agent_of([0], policy_freq=freq) for _ in range(2))
+    at_once.update(batches, noise)
+    for number, batch in enumerate(batches):
+        one_by_one.update([batch], noise[number : number + 1])
+    for one, other in zip(tensors_of(at_once, 0), tensors_of(one_by_one, 0), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_an_update_is_that_of_ordinary_layers_and_optimisers():
+    """Critics, trunk and actor against autograd on the whole objective, and torch's Adam."""
+    agent, batches, noise = agent_of([4], policy_freq=1), *block_of([4], 0, 1)
+    fresh, (batch,) = agent_of([4], policy_freq=1), batches
+    critics = [[t.clone().requires_grad_() for layer in c.layers(c.rows[0]) for t in layer] for c in fresh.critics]
+
+    def q(tensors, features, action):
+        x = torch.cat([features, *[action] * fresh.repeats], dim=-1)
+        for layer in range(0, len(tensors), 2):
+            x = x @ tensors[layer] + tensors[layer + 1]
+            x = F.relu(x) if layer + 2 < len(tensors) else x
+        return x
+
+    with torch.no_grad():
+        features = fresh.target_trunk(batch.next_state)
+        smoothed = fresh.target_actor(features) + (noise[0] * 0.2).clamp(-0.5, 0.5)
+        action = smoothed.clamp(fresh.low, fresh.high)
+        target = batch.reward + batch.discount * torch.minimum(*(q(c, features, action) for c in critics))
+    features = fresh.trunk.train()(batch.state)
+    loss = sum((q(c, features, batch.action) - target).square().mean() for c in critics)
+    weights = [t for critic in critics for t in critic]
+    adam = torch.optim.Adam([*weights, *fresh.trunk.parameters()], lr=1e-3)
+    loss.backward()
+    adam.step()
+    value = q(critics[0], features.detach(), fresh.actor.train()(features.detach())).mean()
+    actor_adam = torch.optim.Adam(fresh.actor.parameters(), lr=1e-3)
+    actor_adam.zero_grad()
+    (-value).backward()
+    actor_adam.step()
+
+    agent.update(batches, noise)
+    found = [t for c in agent.critics for layer in c.layers(c.rows[0]) for t in layer]
+    pairs = [*zip(found, weights, strict=True)]
+    for ours, literal in ((agent.trunk, fresh.trunk), (agent.actor, fresh.actor)):
+        pairs += zip(ours.state_dict().values(), literal.state_dict().values(), strict=True)
+    for one, other in pairs:  # Adam's first step is a sign: where a gradient is next to nothing, rounding decides
+        assert ((one - other).abs() > 1e-5).float().mean() < 0.01
+    diagnostics = agent.diagnostics()[0]
+    assert diagnostics["critic_loss"] == pytest.approx(loss.item(), rel=1e-4)
+    assert diagnostics["value"] == pytest.approx(value.item(), rel=1e-3, abs=1e-4)
 
 
 def test_an_agent_goes_on_from_its_state():
     whole, half = updated(agent_of([3, 5]), [3, 5], 3), agent_of([3, 5])
     for n in range(2):
         half.load_state_dict(n, whole.state_dict(n))
+    for agent in (whole, half):
+        agent.update(*block_of([3, 5], 3, 5))
     for n in range(2):
-        for agent in (whole, half):
-            agent.clear_diagnostics()
-        for one, other in zip(
-            tensors_of(updated(whole, [3, 5], 2), n), tensors_of(updated(half, [3, 5], 2), n), strict=True
-        ):
+        for one, other in zip(tensors_of(whole, n), tensors_of(half, n), strict=True):
             assert torch.equal(one, other)
 
 
 def test_targets_follow_the_weights_and_copy_the_statistics():
-    agent = agent_of([0], policy_freq=1)
-    before = [tensor.clone() for tensor in agent.following]
-    updated(agent, [0], 1)
-    for old, new, followed in zip(before, agent.following, agent.followed, strict=True):
-        torch.testing.assert_close(new, old + 0.1 * (followed - old))
-    ours, targets = agent._statistics(), agent._statistics("target_")
-    assert len(ours) == len(targets) == 2 * (3 + 3)
-    for one, other in zip(ours, targets, strict=True):
-        assert torch.equal(one, other) and one.unique().numel() > 1
+    agent, fresh = updated(agent_of([0], policy_freq=1), [0], 1), agent_of([0])
+    for name in ("trunk", "actor"):
+        networks, targets, before = (
+            getattr(a, n) for a, n in ((agent, name), (agent, f"target_{name}"), (fresh, name))
+        )
+        rows = (dict(module.named_parameters()) for module in (networks, targets, before))
+        for new, target, old in zip(*(row.values() for row in rows), strict=True):
+            torch.testing.assert_close(target, old + 0.1 * (new - old))
+        ours, theirs = list(networks.buffers()), list(targets.buffers())
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        statistics = [b for key, b in networks.named_buffers() if key.startswith("norms")]
+        assert len(statistics) == 2 * 3 and all(b.unique().numel() > 1 for b in statistics)
+    for networks, targets, before in zip(agent.critics, agent.target_critics, fresh.critics, strict=True):
+        torch.testing.assert_close(targets.rows, before.rows + 0.1 * (networks.rows - before.rows))
 
 
 def test_the_trunk_learns_from_the_critics_alone(monkeypatch):
@@ -184,17 +283,18 @@ def test_the_trunk_learns_from_the_critics_alone(monkeypatch):
     for one, other in zip(agent.trunk.parameters(), without.trunk.parameters(), strict=True):
         assert torch.equal(one, other)
     fresh = agent_of([0])
-    assert not any(torch.equal(a, b) for a, b in zip(agent.trunk.weights, fresh.trunk.weights, strict=True))
-    assert not any(torch.equal(a, b) for a, b in zip(agent.actor.mlp.weights, fresh.actor.mlp.weights, strict=True))
+    for name in ("trunk", "actor"):
+        for one, other in zip(getattr(agent, name).weights, getattr(fresh, name).weights, strict=True):
+            assert not torch.equal(one, other)
 
 
 def test_acting_neither_trains_nor_depends_on_what_is_beside():
     agent, images = updated(agent_of([0]), [0], 2), stacks(1)
-    statistics = [tensor.clone() for tensor in agent._statistics()]
+    before = [tensor.clone() for tensor in tensors_of(agent, 0)]
     assert np.array_equal(agent.act(images), agent.act(images))
-    assert all(torch.equal(a, b) for a, b in zip(statistics, agent._statistics(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors_of(agent, 0), strict=True))
     assert not any(module.training for module in (agent.trunk, agent.actor, agent.target_trunk, agent.target_actor))
 
 
 def test_the_critic_sees_the_action_as_wide_as_the_features():
-    assert agent_of([0]).critic.mlp.weights[0].shape[1] == 512 + 512
+    assert agent_of([0]).critics[0].widths == (512 + 512, 200, 200, 1)

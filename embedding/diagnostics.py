@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from embedding.data import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
-from embedding.decoder import annealed_weight, decoder_loss, embed_all, plan_loss, reconstruction_error
+from embedding.decoder import annealed_weight, embed_all, plan_loss, reconstruction_error
 from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
 from embedding.streams import stream, torch_stream
 
@@ -48,31 +48,47 @@ def largest_action_at_rest(decoder, encoder):
 def excess_over_best_plans(decoder, encoder, actions):
     """How far the decoder is from its minimum: its objective on some z, in that of the best plans found for the same z.
 
-    These are looked for without a network: gradient descent on L(d_a) with regard to the actions, each z by itself, from
-    rest on, the norm's weight annealed as in training. A decoder that has converged does about as well.
+    These are looked for without a network, each z by itself: gradient descent on L(d_a) with regard to the actions, once
+    from rest on, the norm's weight annealed as in training, and once from the decoder's own plan on. The better one
+    counts. A decoder that has converged does about as well.
 
     Args:
         actions: (B, k, A), sequences whose embeddings are decoded.
     Returns:
-        the ratio of the means, or None for decoders that do not know their objective.
+        the ratio of the medians, at least 1; None for decoders that do not know their objective.
     """
     if decoder.objective is None:
         return None
-    (form, weight), z = decoder.objective, decoder.whitening(embed_all(encoder, actions))
+    form, weight = decoder.objective
+    z = decoder.whitening(embed_all(encoder, actions))
     with torch.no_grad():
-        found = decoder_loss(decoder, encoder, z, form, weight)[0].item()
-    free = torch.zeros(len(z), decoder.k * decoder.action_dim, requires_grad=True)
+        own = torch.tanh(decoder.layers(z))
+    improved = _improve_plans(decoder, encoder, z, own.clamp(-1 + 1e-4, 1 - 1e-4), form, lambda _: weight)
+    from_rest = _improve_plans(decoder, encoder, z, torch.zeros_like(own), form, lambda p: annealed_weight(p, weight))
+    losses = [_losses(decoder, encoder, z, unit, form, weight) for unit in (own, improved, from_rest)]
+    return (losses[0].median() / torch.stack(losses).amin(0).median()).item()
+
+
+@torch.no_grad()
+def _losses(decoder, encoder, z, unit, form, weight):
+    """L(d_a) of each z (B, A) for plans (B, k A) in [-1, 1]: (B,)."""
+    plans = decoder.to_span(unit)
+    pairs = zip(z.split(1), plans.split(1), strict=True)
+    return torch.stack([plan_loss(decoder, encoder, one, plan, form, weight)[0] for one, plan in pairs])
+
+
+def _improve_plans(decoder, encoder, z, unit, form, weight):
+    """Descends the objective of each z (B, A) from plans (B, k A) in [-1, 1] on; `weight` tells the norm's by progress."""
+    free = torch.atanh(unit).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=PLAN_LR)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, PLAN_STEPS)
     for step in range(PLAN_STEPS):
-        plans, annealed = decoder.to_span(torch.tanh(free)), annealed_weight(step / PLAN_STEPS, weight)
-        (plan_loss(decoder, encoder, z, plans, form, annealed)[0] * len(z)).backward(inputs=[free])
+        plans = decoder.to_span(torch.tanh(free))
+        (plan_loss(decoder, encoder, z, plans, form, weight(step / PLAN_STEPS))[0] * len(z)).backward(inputs=[free])
         optimizer.step()
         optimizer.zero_grad()
         schedule.step()
-    with torch.no_grad():
-        best = plan_loss(decoder, encoder, z, decoder.to_span(torch.tanh(free)), form, weight)[0].item()
-    return found / best
+    return torch.tanh(free).detach()
 
 
 def prediction_errors(encoder, predictor, data, seed):

@@ -1,6 +1,7 @@
 """How fast TD3 and DynE-TD3 learn against an earlier version of this project, both measured in one run.
 
-    python benchmarks/against.py 58084a4
+    python benchmarks/against.py
+    python benchmarks/against.py HEAD~5
 
 takes the files of that commit out of git into a temporary folder and lets each version run this script in a process of
 its own, with the same flags: the two take turns, a few updates each, so that both meet the machine as it is.
@@ -20,14 +21,15 @@ from measure import Report, add_report_flags, ratio, temporary_folder
 from embedding.flags import REPOSITORY, Parser, UsageError, positive_int, run
 
 CASES = [("TD3", 1), ("TD3", 8), ("DynE-TD3", 1), ("DynE-TD3", 8)]
-ROWS = 5_000  # of replay, a seed
+EARLIER = "58084a4"  # the last commit whose agents were trained by autograd
 
 
 def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("commit", help="the earlier version, as git names it")
+    parser.add_argument("commit", nargs="?", default=EARLIER, help="the earlier version, as git names it")
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--rows", type=positive_int, default=5_000, help="rows of replay beforehand, a seed")
     parser.add_argument("--updates", type=positive_int, default=20, help="updates of every seed, a turn")
     parser.add_argument("--rounds", type=positive_int, default=60, help="turns of each")
     add_report_flags(parser)
@@ -47,16 +49,8 @@ class Version:
     """A version of the project, in a process of its own, that does updates when it is asked to."""
 
     def __init__(self, root, method, num_seeds, args, folder):
-        command = [
-            sys.executable,
-            __file__,
-            "--worker",
-            method,
-            str(num_seeds),
-            args.env_name,
-            str(args.updates),
-            folder,
-        ]
+        sizes = [str(number) for number in (num_seeds, args.env_name, args.updates, args.rows)]
+        command = [sys.executable, __file__, "--worker", method, *sizes, folder]
         environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'benchmarks'}"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env=environment, **pipes)
@@ -79,15 +73,15 @@ class Version:
         self.process.wait()
 
 
-def worker(method, num_seeds, env_name, updates, folder):
+def worker(method, num_seeds, env_name, updates, rows, folder):
     """Makes an experiment of whichever version is on the path; a turn for each line that comes in."""
     from experiments import make_experiment
 
-    num_seeds, updates = int(num_seeds), int(updates)
-    flags = {"update_every": updates, "start_timesteps": ROWS, "max_timesteps": ROWS, "device": "cpu", "threads": 1}
+    num_seeds, updates, rows = int(num_seeds), int(updates), int(rows)
+    flags = {"update_every": updates, "start_timesteps": rows, "max_timesteps": rows, "device": "cpu", "threads": 1}
     experiment = make_experiment(method, env_name, num_seeds, folder, **flags)
     experiment.start()
-    experiment.collector.collect(experiment.agent.act, ROWS)
+    experiment.collector.collect(experiment.agent.act, rows)
     experiment._update(updates)  # untimed
     print(0.0, flush=True)
     for _ in sys.stdin:

@@ -2,6 +2,7 @@
 
     python benchmarks/run_all.py
 
+`--only updates against` runs some and puts them in the place of their last results in that file, or behind the others.
 `--quick` only shows that they run: its numbers mean nothing.
 """
 
@@ -16,9 +17,11 @@ from measure import markdown
 
 from embedding.flags import Parser, UsageError, run
 
+HEAD = "# Benchmarks\n\n`python benchmarks/run_all.py` runs these and writes this file.\n"
 FOLDER = Path(__file__).resolve().parent
 QUICK = {
     "updates": "--num_seeds 1 2 --batch_size 8 --rows 200 --updates 4 --rounds 2",
+    "against": "HEAD --rows 200 --updates 4 --rounds 2",
     "evaluation_share": "--num_seeds 1 2 --batch_size 8 --steps 200",
     "embedding_stages": "--steps 1000 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 2 "
     "--peer_steps 300 --products 2 --rounds 2 --runs 1",
@@ -35,6 +38,7 @@ RUNS = [
 def main():
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
+    parser.add_argument("--only", nargs="+", choices=list(QUICK), default=None, help="which; none: all of them")
     parser.add_argument("--out", default=str(FOLDER / "RESULTS.md"), help="file to write")
     parser.add_argument("--json_dir", default=None, help="folder that also gets each benchmark's result as .json")
     parser.add_argument("--results_dir", default=None, help="folder for temporary files; none: results/")
@@ -42,18 +46,29 @@ def main():
     for flag, folder in (("--out", Path(args.out).absolute().parent), ("--json_dir", Path(args.json_dir or "."))):
         if not folder.is_dir():
             raise UsageError(f"{flag}: there is no folder {folder}: make it first")
-    parts = ["# Benchmarks\n\n`python benchmarks/run_all.py` runs these and writes this file.\n"]
+    sections = sections_of(Path(args.out)) if args.only else {}
     with tempfile.TemporaryDirectory() as temporary:
         for number, (name, flags) in enumerate(RUNS):
-            stem = f"{name}_{number}" if flags else name
+            if args.only and name not in args.only:
+                continue
+            stem = f"{name}_{number}" if name == "embedding_stages" and flags else name
             flags = shlex.split(flags) + (shlex.split(QUICK[name]) if args.quick else [])
             flags += ["--results_dir", args.results_dir] if args.results_dir else []
             path = Path(args.json_dir or temporary).absolute() / f"{stem}.json"
             subprocess.run([sys.executable, FOLDER / f"{name}.py", *flags, "--out", path], check=True)
             content = json.loads(path.read_text())
-            parts.append(markdown(content | {"command": shlex.join(["python", f"benchmarks/{name}.py", *flags])}))
-    Path(args.out).write_text("\n".join(parts))
+            command = shlex.join(["python", f"benchmarks/{name}.py", *flags])
+            sections[command] = markdown(content | {"command": command})
+            Path(args.out).write_text("\n".join([HEAD, *sections.values()]))
     print(f"\nwritten: {args.out}")
+
+
+def sections_of(path):
+    """The results that a file written by this script holds, {command: text}, in their order."""
+    if not path.is_file():
+        return {}
+    texts = ["## " + text for text in path.read_text().split("\n## ")[1:]]
+    return {text.splitlines()[2].strip(): text.rstrip("\n") + "\n" for text in texts}
 
 
 if __name__ == "__main__":

@@ -58,9 +58,9 @@ IMPROVED = 200  # sequences whose plans are improved one by one
 
 # Limits; where they come from stands above.
 RECONSTRUCTION = 0.01
-REST = 0.05
+REST = 0.1
 COST = 1.15  # in 1/k of what uniform raw actions cost
-EXCESS = 1.5  # of the objective, in that of the best plans
+EXCESS = 2.25  # of the objective, in that of the best plans found
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
 PREDICTION = {True: 0.4, False: 0.85}  # in errors of "nothing moves"; by whether f sees s or not (--no_state)
 
@@ -160,7 +160,7 @@ def described(m):
         f"action cost |a|^2 a step of z ~ N(0, I)        {m.cost:.3g}, of uniform raw actions {m.raw_cost:.3g}",
     ]
     if m.excess is not None:
-        lines.insert(1, f"L(d_a), of that of the best plans found          {m.excess:.2f}")
+        lines.insert(1, f"L(d_a), in that of the best plans found        {m.excess:.2f}")
     if m.prediction is not None:
         error, still = m.prediction
         lines.append(f"prediction error of f                          {error:.3g}, of 'nothing moves' {still:.3g}")

@@ -27,7 +27,13 @@ FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
-GROUPS = {"k": "k", "kl": "KL weight γ", "source": "decoder of", "decoder": "decoder"}
+GROUPS = {
+    "k": "k",
+    "kl": "KL weight γ",
+    "source": "decoder of",
+    "objective": "decoder, weight of the norm",
+    "decoder": "decoder",
+}
 
 
 def load(results, name):

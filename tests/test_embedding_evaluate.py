@@ -61,17 +61,19 @@ def test_what_f_can_say_without_the_state_is_held_to_less():
 
 def test_the_table_of_the_docstring_agrees_with_the_limits():
     """What it calls off is off, and for the reasons that it gives."""
-    names = {"R": "reconstruction", "D": "d(0)", "A": "action cost", "C": "coverage", "P": "prediction"}
-    row = r"^    (.{20}) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)(?:  ([RDACP]+))?$"
+    names = {"R": "reconstruction", "D": "d(0)", "E": "convergence"}
+    names |= {"A": "action cost", "C": "coverage", "P": "prediction"}
+    row = r"^    (.{24}) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)(?:  ([RDEACP]+))?$"
     rows = re.findall(row, embedding.evaluate.__doc__, flags=re.MULTILINE)
-    assert len(rows) > 12
-    for name, *numbers, _, off in rows:
-        reconstructed, rest, cost, way, predicted = map(float, numbers)
+    assert len(rows) > 7
+    for name, *numbers, off in rows:
+        reconstructed, rest, excess, cost, way, predicted = map(float, numbers)
         raw, reference = GOOD.reached["raw"][0], GOOD.reached["reference"][0]
         m = dataclasses.replace(
             GOOD,
             reconstruction=reconstructed,
             rest=rest,
+            excess=excess,
             cost=cost * GOOD.raw_cost / GOOD.k,
             reached=GOOD.reached | {"embedding": (raw + way * (reference - raw), 1)},
             prediction=(predicted, 1),

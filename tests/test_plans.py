@@ -204,24 +204,28 @@ def test_only_complete_plans_are_sampled_even_by_blocks_shorter_than_a_plan(
     sampled, updates = [], []
 
     class Spy(Replay):
-        def sample(self, indices):
-            assert (indices.max((0, 2)) < self.sizes).all() and (indices >= 0).all()
-            batches = super().sample(indices)
-            sampled.append((self.sizes.tolist(), len(batches)))
+        def sample(self, indices, seeds):
+            assert (indices.max((0, 2)) < self.sizes[seeds]).all() and (indices >= 0).all()
+            batches = super().sample(indices, seeds)
+            sampled.append((self.sizes[seeds].tolist(), len(batches)))
             assert all(batch.state.abs().sum(-1).min() > 0 for batch in batches)  # no row that was never written
             return batches
 
     update = TD3.update
     monkeypatch.setattr(rl.training, "Replay", Spy)
-    monkeypatch.setattr(TD3, "update", lambda self, *rows: updates.append(1) or update(self, *rows))
+    monkeypatch.setattr(
+        TD3, "update", lambda self, rows, noise: updates.append(len(noise)) or update(self, rows, noise)
+    )
     decoder = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
     flags = {"decoder": decoder, "results_dir": tmp_path, "max_timesteps": 21, "eval_episodes": 1, "num_seeds": 2}
     ran = call(rl.main_dyne.main, update_every=update_every, batch_size=8, **flags)
     assert ran.code == 0, ran.err
     ends = range(update_every, 21 + update_every, update_every)
-    expected = [([end - end % 4] * 2, update_every) for end in ends if end >= 4]
+    expected = [
+        ([end - end % 4], update_every) for end in ends if end >= 4 for _ in range(2)
+    ]  # one seed, then the other
     assert sampled == expected
-    assert len(updates) == sum(count for _, count in expected)
+    assert updates == [count for _, count in expected]
 
 
 # ---- exploration and warm-up ----

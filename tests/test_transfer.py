@@ -48,7 +48,7 @@ def test_published_decoders_are_good(call, env_id, k):
     ran = call(embedding.evaluate.main, published(env_id, k).parent, threads=None)
     assert ran.code == 0, ran.err
     verdicts = ran.out.partition("verdict\n")[2].splitlines()
-    assert len(verdicts) == 5 and all(line.endswith(" ok") for line in verdicts), ran.out
+    assert len(verdicts) == 6 and all(line.endswith(" ok") for line in verdicts), ran.out
 
 
 @pytest.mark.parametrize(("target", "source", "k"), TRANSFERS)

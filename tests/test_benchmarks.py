@@ -14,6 +14,7 @@ import torch
 from scripts import can_draw
 from torch.utils.flop_counter import FlopCounterMode
 
+import embedding.mlp
 from embedding import main as embedding_main
 from embedding.data import Windows
 from embedding.decoder import ActionDecoder
@@ -110,6 +111,13 @@ def test_wrong_flags_are_refused_in_one_line(tmp_path, flag, value):
 # ---- the floor ----
 
 
+@pytest.fixture
+def countable(monkeypatch, benchmark_module):
+    """All products by torch.matmul: torch does not count those of oneDNN."""
+    monkeypatch.setattr(embedding.mlp, "ONEDNN", None)
+    monkeypatch.setattr(benchmark_module("matrix_products"), "ONEDNN", None)
+
+
 def flops(function):
     """The floating-point operations of the matrix products that a call makes."""
     with FlopCounterMode(display=False) as counter:
@@ -120,7 +128,9 @@ def flops(function):
 @pytest.mark.parametrize("num_seeds", [1, 3])
 @pytest.mark.parametrize("agent_class", [TD3, DynETD3])
 @pytest.mark.parametrize("state_dim", [4, 11])
-def test_floor_of_an_update_is_what_an_update_multiplies(benchmark_module, agent_class, num_seeds, state_dim):
+def test_floor_of_an_update_is_what_an_update_multiplies(
+    countable, benchmark_module, agent_class, num_seeds, state_dim
+):
     batch, dyne = 7, agent_class is DynETD3
     actions = DynEActions(ActionDecoder(LOW, HIGH, k=4), LOW, HIGH) if dyne else RawActions(LOW, HIGH)
     settings = {"lr": 1e-3, "tau": 0.005, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
@@ -145,7 +155,7 @@ def test_floor_of_an_update_by_hand(benchmark_module):
     assert floor.flops == 2 * 100 * (of_critics + of_actor / 2) == 286_560_000
 
 
-def test_floors_of_the_embedding_are_what_its_batches_multiply(benchmark_module):
+def test_floors_of_the_embedding_are_what_its_batches_multiply(countable, benchmark_module):
     products, k, state_dim, batch = benchmark_module("matrix_products"), 4, 5, 6
     args = embedding_main.parse(
         ["--prior", "--batch_size", "6", "--epoch_size", "6", "--epochs", "1"]

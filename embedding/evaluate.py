@@ -23,11 +23,11 @@ these flags on ReacherVertical:
 
 A limit stands in the gap between the decoders that do what section 3.1 asks for and those that do not: R 0.01, D 0.1,
 E 2.25, A 1.15, C 1/3, P 0.4 (0.85 with --no_state). Least-energy plans of an A-dimensional z of k A independent numbers
-cost 1/k, hence the unit of A. From lambda = 1e-4 at once, without annealing, 10 epochs leave D 0.9 and E about 5. Pusher's
-decoders (k = 4) have E 2.5 after 30 epochs and 1.8 after 90.
+cost 1/k, hence the unit of A. From lambda = 1e-4 at once, without annealing, 10 epochs leave D 0.9. Pusher's decoder (k = 4)
+has E 2.5 after 30 epochs and 1.8 after 90.
 
 "Off" is said of the decoder as an inverse of least energy that reaches what can be reached. How much learning suffers
-differs: decoders of --norm_weight 2 have a third of the reach, and a task may not need more.
+differs: the decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a task may not need more.
 """
 
 from dataclasses import dataclass

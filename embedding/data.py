@@ -5,7 +5,6 @@ Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout
 """
 
 import hashlib
-import inspect
 import json
 import sys
 import zipfile
@@ -13,13 +12,13 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import gymnasium
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from embedding.checkpoint import write_atomically
 from embedding.flags import UsageError, folder_of, time_limit
+from embedding.play_key import play_key
 from embedding.streams import reset_seed, stream
 
 
@@ -214,30 +213,6 @@ def load_random_play(env, steps, seed, results_dir, k=1):
     except OSError as error:
         raise UsageError(f"--results_dir: {path} cannot be written ({error.strerror}): choose another") from error
     return play
-
-
-def play_key(env, steps, seed):
-    """Everything that determines random play, as plain values."""
-    simulator, source = env.unwrapped, inspect.getsourcefile(type(env.unwrapped))
-    key = {
-        "env": env.spec.id,
-        "kwargs": repr(env.spec.kwargs),
-        "limit": time_limit(env),
-        "steps": steps,
-        "seed": seed,
-        "gymnasium": gymnasium.__version__,
-        "numpy": np.__version__,
-        "source": hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None,
-        "play": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
-    }
-    if simulator_state(env):
-        import mujoco
-
-        env.reset(seed=0)  # a start may be written into the model: always the same one here
-        model = np.zeros(mujoco.mj_sizeModel(simulator.model), np.uint8)
-        mujoco.mj_saveModel(simulator.model, None, model)
-        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}
-    return key
 
 
 def check_finite(env, states):

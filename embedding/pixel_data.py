@@ -21,17 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL
 import torch
 from tqdm import tqdm
 
-import envs.pixels
 from embedding.checkpoint import write_atomically
-from embedding.data import RandomPlay, check_lengths, load_random_play, play_key, state_size
+from embedding.data import RandomPlay, check_lengths, load_random_play, state_size
 from embedding.drawing import Layout, draw_all
 from embedding.flags import DISK_FULL, UsageError, folder_of, make_env
 from embedding.memory import require_disk
 from embedding.pixel_envs import make_pixel_env
+from embedding.play_key import pixel_key
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, stack_rows
 
 HEADER = "play.npz"
@@ -147,15 +146,6 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
             raise
         raise UsageError(f"--results_dir: {folder} cannot be written ({error.strerror}): choose another") from error
     return open_pixel_play(folder, key, verify=False)
-
-
-def pixel_key(env, steps, seed, source_img_width):
-    """Everything that determines the frames of random play, as plain values."""
-    return play_key(env, steps, seed) | {
-        "source_img_width": source_img_width,
-        "pillow": PIL.__version__,
-        "pixels": hashlib.sha256(Path(envs.pixels.__file__).read_bytes()).hexdigest(),
-    }
 
 
 def open_pixel_play(folder, key=None, verify=True):

@@ -6,6 +6,7 @@ import pytest
 import toy_envs  # noqa: F401  (registers its environments)
 
 import embedding.data
+import embedding.play_key
 from embedding.data import RandomPlay, load_random_play, random_play, windows
 from embedding.flags import UsageError, make_env
 
@@ -188,7 +189,8 @@ CHANGES = {
     "model": lambda patch: (heavier(make_env("ReacherVertical-v2")), 120, 0),
     "gymnasium": lambda patch: patch(gymnasium, "__version__", "0"),
     "numpy": lambda patch: patch(np, "__version__", "0"),
-    "source": lambda patch: patch(embedding.data.inspect, "getsourcefile", lambda _: __file__),
+    "recipe": lambda patch: patch(embedding.play_key, "RECIPE", 0),
+    "code": lambda patch: patch(embedding.play_key, "code_digest", lambda _: "other"),
 }
 
 

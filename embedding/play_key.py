@@ -1,0 +1,110 @@
+"""The key of stored random play: everything that determines its content, as plain values.
+
+The code of an environment is part of its key: every class of the environment in its order of inheritance, and whatever
+modules these import from the same project. Comments, docstrings and layout do not count. The code that plays and draws
+is represented by `RECIPE` alone, which whoever changes what is stored raises by hand.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import sys
+import sysconfig
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import PIL
+
+from embedding.flags import time_limit
+
+# Raised by hand when embedding/data.py, embedding/drawing.py or envs/pixels.py change what is stored for the same
+# environment, steps and seed (tests/test_data.py and tests/test_pixel_data.py hold the content to this number).
+RECIPE = 1
+
+
+def play_key(env, steps, seed):
+    """The key of `random_play(env, steps, seed)`."""
+    simulator = env.unwrapped
+    key = {
+        "env": env.spec.id,
+        "kwargs": repr(env.spec.kwargs),
+        "limit": time_limit(env),
+        "steps": steps,
+        "seed": seed,
+        "gymnasium": gymnasium.__version__,
+        "numpy": np.__version__,
+        "recipe": RECIPE,
+        "code": code_digest(env),
+    }
+    mujoco = sys.modules.get("mujoco")
+    if mujoco is not None and isinstance(getattr(simulator, "model", None), mujoco.MjModel):
+        env.reset(seed=0)  # a start may be written into the model: always the same one here
+        model = np.zeros(mujoco.mj_sizeModel(simulator.model), np.uint8)
+        mujoco.mj_saveModel(simulator.model, None, model)
+        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}
+    return key
+
+
+def pixel_key(env, steps, seed, source_img_width):
+    """The key of the frames of random play; `source_img_width` is the width that was drawn."""
+    return play_key(env, steps, seed) | {"source_img_width": source_img_width, "pillow": PIL.__version__}
+
+
+def code_digest(env):
+    """A checksum of the code that `env` is made of, its wrappers included."""
+    classes, layer = [], env
+    while True:
+        classes += type(layer).__mro__
+        if not isinstance(layer, gymnasium.Wrapper):
+            break
+        layer = layer.env
+    found = {}
+    for name in dict.fromkeys(cls.__module__ for cls in classes):
+        if name.partition(".")[0] not in {"gymnasium", *sys.stdlib_module_names}:  # their versions say enough
+            _collect(name, found)
+    sha = hashlib.sha256()
+    for name, tree in found.items():
+        sha.update(f"{name}:{ast.dump(tree)};".encode())
+    return sha.hexdigest()
+
+
+def _collect(module, found):
+    """Adds to `found`, {module: its code}, a module and, unless it is installed, what it imports."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    if module in found or path is None or not path.endswith(".py"):
+        return
+    path = Path(path).resolve()
+    found[module] = tree = _without_docstrings(ast.parse(path.read_bytes()))
+    for node in () if _is_installed(module) else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package or None)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if not _is_installed(name):
+                _collect(name, found)
+
+
+def _is_installed(module):
+    """Whether a module belongs to Python or to an installed package."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    folders = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
+    return path is None or any(Path(path).resolve().is_relative_to(folder) for folder in folders)
+
+
+def _without_docstrings(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return tree

@@ -12,7 +12,7 @@ DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_see
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
-	$(BIN)/python rl/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
+	$(BIN)/python analysis/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
 	$(BIN)/python rl/evaluate.py $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default --video $(DEMO_DIR)/DynE-TD3.mp4 || [ $$? -eq 2 ]
 
@@ -27,7 +27,7 @@ demo-dyne:
 
 # Every figure of results/, as SVG and PNG.
 figures: $(INSTALLED)
-	$(BIN)/python rl/figures.py results
+	$(BIN)/python analysis/figures.py results
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ test: $(INSTALLED)
 
 # Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: 7 minutes.
 faults: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/test_faults.py tests/test_fuzz.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults
 
 .venv/installed: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 2; }

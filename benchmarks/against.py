@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 from measure import Report, add_report_flags, ratio, temporary_folder
 
-from embedding.flags import REPOSITORY, Parser, UsageError, positive_int, run
+from common.cli import Parser, positive_int, run
+from common.errors import UsageError
+from common.paths import REPOSITORY
 
 CASES = [("TD3", 1), ("TD3", 8), ("DynE-TD3", 1), ("DynE-TD3", 8)]
 EARLIER = "58084a4"  # the last commit whose agents were trained by autograd

@@ -18,9 +18,11 @@ from matrix_products import decoder_floor, embedding_floor
 from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 
 import embedding.main
-from embedding.data import random_play, simulator_state
-from embedding.flags import Parser, choose_device, make_env, positive_int, run
-from embedding.streams import reset_seed
+from common.cli import Parser, positive_int, run
+from common.devices import choose_device
+from common.environments import make_env
+from common.streams import reset_seed
+from embedding.random_play import random_play, simulator_state
 
 START, PLAY, WINDOWS, EMBEDDING, DECODER = (
     "Python, imports, environment",

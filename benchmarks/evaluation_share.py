@@ -10,7 +10,8 @@ in a long run.
 from experiments import AGENTS, make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
-from embedding.flags import Parser, choose_device, positive_int, run
+from common.cli import Parser, positive_int, run
+from common.devices import choose_device
 
 EVALUATION, REST = "evaluation", "the rest"
 

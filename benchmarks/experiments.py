@@ -4,9 +4,8 @@ import contextlib
 
 import torch
 
+from common.devices import choose_device, choose_precision
 from embedding.decoder import ActionDecoder
-from embedding.flags import choose_device
-from embedding.image_training import choose_precision
 from embedding.pixel_models import STATE_DIM, VAE_DIM, ImageEncoder
 from envs.pixels import SOURCE_WIDTH
 from rl.action_spaces import DynEActions, RawActions

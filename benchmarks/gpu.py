@@ -20,9 +20,12 @@ from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from pixels import EPOCH, noise, trainings
 from updates import ours
 
+from common.cli import Parser, positive_int, run
+from common.devices import choose_device
+from common.errors import UsageError
+from common.paths import REPOSITORY
 from embedding.decoder import ActionDecoder
-from embedding.flags import REPOSITORY, Parser, UsageError, choose_device, positive_int, run
-from embedding.pixel_data import PixelWindows
+from embedding.pixel_play import PixelWindows
 from rl.action_spaces import DynEActions, RawActions
 from rl.agents import Agents
 from rl.dyne_td3 import DynETD3

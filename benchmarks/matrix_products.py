@@ -3,7 +3,7 @@
 A network of widths w_0, .., w_L takes one product a layer forwards, (B, w_l) @ (w_l, w_{l+1}), and backwards one for
 the gradient of each weight that is trained, (w_l, B) @ (B, w_{l+1}), and one for the gradient of each input that
 something trained lies behind, (B, w_{l+1}) @ (w_{l+1}, w_l). Biases, activations, losses, optimisers and targets are
-left out. On a CPU each product is tried with torch's default (MKL) and with oneDNN (`embedding.mlp.ONEDNN`), and the
+left out. On a CPU each product is tried with torch's default (MKL) and with oneDNN (`common.mlp.ONEDNN`), and the
 faster one is taken.
 """
 
@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from embedding.mlp import ONEDNN
+from common.mlp import ONEDNN
 from embedding.models import HIDDEN as EMBEDDING_HIDDEN
 from rl.networks import HIDDEN
 

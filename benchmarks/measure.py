@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from embedding.flags import REPOSITORY, UsageError
+from common.errors import UsageError
+from common.paths import REPOSITORY
 
 PACKAGES = ["torch", "numpy", "gymnasium", "mujoco", "stable-baselines3"]
 

@@ -12,7 +12,8 @@ import numpy as np
 from experiments import FROM_PIXELS, make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
-from embedding.flags import Parser, choose_device, positive_int, run
+from common.cli import Parser, positive_int, run
+from common.devices import choose_device
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "replay, noise", "gradient updates"]

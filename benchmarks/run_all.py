@@ -15,7 +15,8 @@ from pathlib import Path
 
 from measure import markdown
 
-from embedding.flags import Parser, UsageError, run
+from common.cli import Parser, run
+from common.errors import UsageError
 
 HEAD = "# Benchmarks\n\n`python benchmarks/run_all.py` runs these and writes this file.\n"
 FOLDER = Path(__file__).resolve().parent

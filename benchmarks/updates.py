@@ -18,7 +18,9 @@ from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from stable_baselines3 import TD3 as PeerTD3
 from stable_baselines3.common.noise import NormalActionNoise
 
-from embedding.flags import Parser, choose_device, make_env, positive_int, run
+from common.cli import Parser, positive_int, run
+from common.devices import choose_device
+from common.environments import make_env
 
 OURS, DYNE, PEER, FLOOR = "TD3", "DynE-TD3", "stable-baselines3 TD3", "matrix products alone"
 

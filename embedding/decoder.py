@@ -5,11 +5,12 @@ import math
 import torch
 from torch import nn
 
-from embedding import checkpoint
-from embedding.flags import UsageError, non_negative_float, non_negative_int, positive_float, positive_int
-from embedding.mlp import Adam, shared_mlp
+from common import checkpoint
+from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
+from common.errors import UsageError
+from common.mlp import Adam, shared_mlp
+from common.streams import torch_stream
 from embedding.models import Whitening, mlp
-from embedding.streams import torch_stream
 
 FIRST_WEIGHT = 0.3  # of the norm, where training begins
 ANNEALED = 0.7  # share of the training after which the weight of the norm is lambda

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from embedding.data import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
+from common.streams import stream, torch_stream
 from embedding.decoder import annealed_weight, embed_all, plan_loss, reconstruction_error
 from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
-from embedding.streams import stream, torch_stream
+from embedding.random_play import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
 
 LANDMARKS_A_DIMENSION, MOST_LANDMARKS = 7, 50
 PLANS_A_LANDMARK = 2
@@ -92,7 +92,7 @@ def _improve_plans(decoder, encoder, z, unit, form, weight):
 
 
 def prediction_errors(encoder, predictor, data, seed):
-    """Term (1) of section 2.2 on `embedding.data.Windows`, with z_a sampled as in training.
+    """Term (1) of section 2.2 on `embedding.random_play.Windows`, with z_a sampled as in training.
 
     Returns:
         the error of f, and that of predicting that nothing moves (s_{t+k} = s_t); both in whitened units.

@@ -31,18 +31,17 @@ differs: the decoder of --norm_weight 2 reaches no more than uniform raw actions
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from common.cli import Parser, non_negative_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.streams import reset_seed, stream
 from embedding import diagnostics
-from embedding.checkpoint import CheckpointError
-from embedding.data import check_finite, random_play, windows
-from embedding.decoder import ActionDecoder
-from embedding.flags import Parser, UsageError, make_env, non_negative_int, run
-from embedding.models import load_encoder
-from embedding.streams import reset_seed, stream
+from embedding.random_play import check_finite, random_play, windows
+from embedding.trained import load_embedding
 
 STEPS = 10_000  # of held-out random play
 IMPROVED = 200  # sequences whose plans are improved one by one
@@ -82,30 +81,6 @@ class Measures:
     reached: dict
     prediction: tuple | None
     sizes: tuple
-
-
-def load(folder):
-    """Reads an embedding.
-
-    Returns:
-        decoder, encoder, predictor, and the id of the environment they were trained on.
-    Raises:
-        UsageError: the folder does not hold both networks, whole and of one training.
-    """
-    folder = Path(folder)
-    way_out = "give the folder of a finished run of embedding/main.py"
-    try:
-        encoder, predictor, env_id = load_encoder(folder / "encoder.pt")
-        decoder = ActionDecoder.load(folder / "decoder.pt")
-    except CheckpointError as error:
-        raise UsageError(f"folder {folder}: {error}: {way_out}") from error
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
-    low, high = encoder.bounds
-    same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
-    if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
-        raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
-    return decoder, encoder, predictor, env_id
 
 
 def measure(env, decoder, encoder, predictor, seed):
@@ -205,7 +180,7 @@ def main():
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the random play and the plans")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    decoder, encoder, predictor, own = load(args.folder)
+    decoder, encoder, predictor, own = load_embedding(args.folder)
     env_id = args.env_name or own
     env = make_env(env_id)
     if misfit := decoder.misfit(env):

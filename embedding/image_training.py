@@ -5,19 +5,14 @@ import contextlib
 import numpy as np
 import torch
 
-from embedding.flags import (
-    UsageError,
-    embedding_name,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-)
-from embedding.pixel_data import FRAME_BYTES
-from embedding.pixel_envs import add_pixel_flags
+from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
+from common.devices import add_precision_flag
+from common.pixel_environments import add_pixel_flags
+from common.streams import stream, torch_stream
 from embedding.pixel_models import kl_weight, to_unit
+from embedding.pixel_play import FRAME_BYTES
 from embedding.renders import Renders, to_bytes
-from embedding.streams import stream, torch_stream
+from embedding.training import embedding_name
 
 COLUMNS = ["loss", "error", "regulariser", "kl_weight", "squared_error"]  # of log.csv
 BYTES_A_ROW = 4_500_000  # of a batch in training, activations and gradients, pixel DynE (4.1 MB measured, fp32)
@@ -28,7 +23,7 @@ HELD = 128  # observations that `squared_error` is of
 
 
 def add_image_flags(parser):
-    """Adds the flags that both scripts have, but for those of `embedding.flags.add_common_flags`."""
+    """Adds the flags that both scripts have, but for those of `common.cli.add_common_flags`."""
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
     parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
@@ -46,31 +41,6 @@ def add_image_flags(parser):
     add_precision_flag(parser)
     parser.add_argument("--render_freq", type=non_negative_int, default=1, help="epochs between pictures; 0: none")
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
-
-
-def add_precision_flag(parser):
-    """Adds the flag that `choose_precision` resolves."""
-    parser.add_argument(
-        "--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of convolutions; auto: bf16 where fast"
-    )
-
-
-def choose_precision(name, device):
-    """`bf16` or `fp32`: what `auto` means on `device`, or what was asked for.
-
-    On a CPU with bfloat16 instructions a step takes 0.6 of its time in fp32, on others it takes longer.
-
-    Raises:
-        UsageError: bf16 was asked for, and the device has no such type.
-    """
-    if device.type == "cuda":
-        fast = supported = torch.cuda.is_bf16_supported()
-    else:
-        supported = True
-        fast = bool(getattr(torch.cpu, "_is_avx512_bf16_supported", bool)())
-    if name == "bf16" and not supported:
-        raise UsageError(f"--precision bf16: {device} cannot: use fp32")
-    return name if name != "auto" else "bf16" if fast else "fp32"
 
 
 def memory_parts(args, width):

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import torch
 
-from embedding.data import load_random_play, state_size, windows
+from common.cli import Parser, add_common_flags, non_negative_float, non_negative_int, positive_float, positive_int, run
+from common.devices import choose_device
+from common.environments import folder_of, make_env
+from common.memory import require_memory
+from common.mlp import Adam, shared_mlp
+from common.run_folder import RunFolder
+from common.streams import torch_stream
 from embedding.decoder import (
     PRIOR_MAX_EMBEDDING,
     ActionDecoder,
@@ -18,26 +24,9 @@ from embedding.decoder import (
     add_decoder_flags,
     decoder_span,
 )
-from embedding.flags import (
-    Parser,
-    add_common_flags,
-    check_traj_len,
-    choose_device,
-    embedding_name,
-    folder_of,
-    make_env,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-    run,
-)
-from embedding.memory import require_memory
-from embedding.mlp import Adam, shared_mlp
 from embedding.models import HIDDEN, ActionEncoder, Predictor, dyne_loss, sample_embedding, save_encoder
-from embedding.run_folder import RunFolder
-from embedding.streams import torch_stream
-from embedding.training import Training
+from embedding.random_play import check_traj_len, load_random_play, state_size, windows
+from embedding.training import Training, embedding_name
 
 BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measured)
 
@@ -66,7 +55,7 @@ class EmbeddingTraining:
     """Trains e_a and f on windows of random play (section 2.2); a part of `embedding.training.Training`.
 
     Args:
-        data: `embedding.data.Windows`.
+        data: `embedding.random_play.Windows`.
         env_id: what it was played in.
         args: the script's flags.
         path: where the encoder is written.

@@ -15,6 +15,12 @@ from pathlib import Path
 
 import torch
 
+from common.cli import Parser, add_common_flags, non_negative_float, positive_int, run
+from common.devices import choose_device, choose_precision
+from common.environments import folder_of, make_env
+from common.memory import require_memory
+from common.run_folder import RunFolder
+from common.streams import torch_stream
 from embedding.decoder import (
     PRIOR_MAX_EMBEDDING,
     ActionDecoder,
@@ -22,28 +28,8 @@ from embedding.decoder import (
     add_decoder_flags,
     decoder_span,
 )
-from embedding.flags import (
-    Parser,
-    add_common_flags,
-    check_traj_len,
-    choose_device,
-    folder_of,
-    make_env,
-    non_negative_float,
-    positive_int,
-    run,
-)
-from embedding.image_training import (
-    COLUMNS,
-    ImageTraining,
-    add_image_flags,
-    choose_precision,
-    frames_near,
-    memory_parts,
-)
-from embedding.memory import require_memory
+from embedding.image_training import COLUMNS, ImageTraining, add_image_flags, frames_near, memory_parts
 from embedding.models import ActionEncoder, sample_embedding
-from embedding.pixel_data import PixelWindows, load_pixel_play
 from embedding.pixel_models import (
     PREDICTED,
     STATE_DIM,
@@ -53,8 +39,8 @@ from embedding.pixel_models import (
     pixel_loss,
     save_pixel_embedding,
 )
-from embedding.run_folder import RunFolder
-from embedding.streams import torch_stream
+from embedding.pixel_play import PixelWindows, load_pixel_play
+from embedding.random_play import check_traj_len
 from embedding.training import Training
 from envs.pixels import FRAMES, SIZE
 

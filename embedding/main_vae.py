@@ -11,21 +11,16 @@ from pathlib import Path
 
 import torch
 
-from embedding.flags import Parser, add_common_flags, choose_device, folder_of, make_env, positive_int, run
-from embedding.image_training import (
-    COLUMNS,
-    ImageTraining,
-    add_image_flags,
-    choose_precision,
-    frames_near,
-    memory_parts,
-)
-from embedding.memory import require_memory
+from common.cli import Parser, add_common_flags, positive_int, run
+from common.devices import choose_device, choose_precision
+from common.environments import folder_of, make_env
+from common.memory import require_memory
+from common.run_folder import RunFolder
+from common.streams import torch_stream
+from embedding.image_training import COLUMNS, ImageTraining, add_image_flags, frames_near, memory_parts
 from embedding.models import sample_embedding
-from embedding.pixel_data import load_pixel_play, take_frames
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, pixel_loss, save_vae
-from embedding.run_folder import RunFolder
-from embedding.streams import torch_stream
+from embedding.pixel_play import load_pixel_play, take_frames
 from embedding.training import Training
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from embedding import checkpoint
+from common import checkpoint
 
 HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
 SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors

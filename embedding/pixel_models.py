@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from embedding import checkpoint
+from common import checkpoint
 from embedding.models import HIDDEN, ActionEncoder, kl_from_standard_normal
 from envs.pixels import FRAMES
 

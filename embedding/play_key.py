@@ -16,9 +16,9 @@ import gymnasium
 import numpy as np
 import PIL
 
-from embedding.flags import time_limit
+from common.environments import time_limit
 
-# Raised by hand when embedding/data.py, embedding/drawing.py or envs/pixels.py change what is stored for the same
+# Raised by hand when embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is stored for the same
 # environment, steps and seed (tests/test_data.py and tests/test_pixel_data.py hold the content to this number).
 RECIPE = 1
 

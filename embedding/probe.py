@@ -18,10 +18,14 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from embedding.checkpoint import write_atomically
-from embedding.data import episode_seed, random_play
-from embedding.flags import REPOSITORY, Parser, UsageError, make_env, non_negative_int, positive_int, run
-from embedding.pixel_data import load_pixel_play, take_frames
+from common.checkpoint import write_atomically
+from common.cli import Parser, non_negative_int, positive_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from embedding.pixel_play import load_pixel_play, take_frames
+from embedding.random_play import episode_seed, random_play
+from embedding.regression import r_squared, ridge
 from embedding.trained import image_encoder_path, load_image_encoder
 from envs.pixels import FRAMES, SIZE, stack_rows
 
@@ -103,20 +107,6 @@ def shrink(frames, rows):
 
 
 # ---- regression ----
-
-
-def ridge(inputs, outputs, penalty):
-    """The weights (I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I); the last row is not penalised."""
-    mean, center = inputs.mean(0), outputs.mean(0)
-    x = inputs - mean
-    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (outputs - center))
-    return np.concatenate([weights, (center - mean @ weights)[None]])
-
-
-def r_squared(inputs, outputs, weights):
-    """R^2 (Q,) of predictions of outputs (M, Q): 1 - squared error / squared deviation from their own mean."""
-    error = np.square(outputs - inputs @ weights[:-1] - weights[-1]).sum(0)
-    return 1 - error / np.square(outputs - outputs.mean(0)).sum(0)
 
 
 def probe(inputs, outputs, episode, seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from embedding.checkpoint import write_atomically
+from common.checkpoint import write_atomically
 from envs.pixels import SIZE
 
 GAP = 2  # white pixels between images

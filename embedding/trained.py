@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from embedding.checkpoint import CheckpointError
-from embedding.flags import UsageError, folder_of
+from common.checkpoint import CheckpointError
+from common.environments import folder_of
+from common.errors import UsageError
+from embedding.decoder import ActionDecoder
+from embedding.models import load_encoder
 from embedding.pixel_models import load_pixel_embedding, load_vae
 from envs.pixels import FRAMES
 
@@ -75,3 +78,27 @@ def load_image_encoder(kind, name, env_name, env_id, results_dir, flag="--encode
             f"embedding/{script}"
         )
     return encoder, found.source_img_width
+
+
+def load_embedding(folder):
+    """Reads an embedding.
+
+    Returns:
+        decoder, encoder, predictor, and the id of the environment they were trained on.
+    Raises:
+        UsageError: the folder does not hold both networks, whole and of one training.
+    """
+    folder = Path(folder)
+    way_out = "give the folder of a finished run of embedding/main.py"
+    try:
+        encoder, predictor, env_id = load_encoder(folder / "encoder.pt")
+        decoder = ActionDecoder.load(folder / "decoder.pt")
+    except CheckpointError as error:
+        raise UsageError(f"folder {folder}: {error}: {way_out}") from error
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
+    low, high = encoder.bounds
+    same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
+    if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
+        raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
+    return decoder, encoder, predictor, env_id

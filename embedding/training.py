@@ -1,13 +1,17 @@
 """The loop that trains the networks of stage one, epoch by epoch, so that it can stop and go on anywhere."""
 
+import argparse
 import math
+import re
 
 import torch
 from tqdm import tqdm
 
-from embedding.flags import Diverged, UsageError
-from embedding.interruption import Interruption
-from embedding.run_folder import CsvLog, check_flags
+from common.cli import folder_name
+from common.csv_log import CsvLog
+from common.errors import Diverged, UsageError
+from common.interruption import Interruption
+from common.run_folder import check_flags
 
 
 class Training:
@@ -108,3 +112,10 @@ def first_not_finite(state, name=""):
     items = state.items() if isinstance(state, dict) else enumerate(state)
     found = (first_not_finite(value, f"{name}.{key}" if name else str(key)) for key, value in items)
     return next((name for name in found if name), None)
+
+
+def embedding_name(text):
+    """A folder's name that means nothing else beside embeddings."""
+    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
+    return text

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from embedding.flags import UsageError
-from embedding.streams import reset_seed, stream
+from common.errors import UsageError
+from common.streams import reset_seed, stream
 from rl.action_spaces import Plans
 from rl.dyne_td3 import plan_returns
 from rl.replay import Window

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from embedding.checkpoint import CheckpointError
-from embedding.flags import Parser, UsageError, make_env, non_negative_int, positive_int, run
-from embedding.streams import reset_seed
+from common.checkpoint import CheckpointError
+from common.cli import Parser, non_negative_int, positive_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
 from rl.policies import load_policy, seed_folders
 

@@ -4,9 +4,10 @@ import errno
 
 import numpy as np
 
-from embedding.checkpoint import put_in_place
-from embedding.flags import UsageError, make_env
-from embedding.streams import reset_seed
+from common.checkpoint import put_in_place
+from common.environments import make_env
+from common.errors import UsageError
+from common.streams import reset_seed
 from envs.rendering import select_gl_backend
 from rl.action_spaces import Plans
 

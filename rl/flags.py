@@ -3,21 +3,21 @@
 import re
 from pathlib import Path
 
-from embedding.checkpoint import CheckpointError
-from embedding.decoder import ActionDecoder
-from embedding.flags import (
-    REPOSITORY,
+from common.checkpoint import CheckpointError
+from common.cli import (
     Parser,
-    UsageError,
     add_common_flags,
     folder_name,
-    folder_of,
     fraction,
     non_negative_float,
     non_negative_int,
     positive_float,
     positive_int,
 )
+from common.environments import folder_of
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from embedding.decoder import ActionDecoder
 from embedding.trained import image_encoder_path, load_image_encoder, trained_file
 
 PUBLISHED_DECODERS = REPOSITORY / "results" / "published" / "decoders"

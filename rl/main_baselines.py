@@ -27,23 +27,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding.flags import (
-    REPOSITORY,
-    Diverged,
-    Parser,
-    UsageError,
-    choose_device,
-    folder_name,
-    folder_of,
-    make_env,
-    non_negative_int,
-    positive_int,
-    run,
-    time_limit,
-)
-from embedding.memory import require_memory
-from embedding.run_folder import RunFolder
-from embedding.streams import stream
+from common.cli import Parser, folder_name, non_negative_int, positive_int, run
+from common.devices import choose_device
+from common.environments import folder_of, make_env, time_limit
+from common.errors import Diverged, UsageError
+from common.memory import require_memory
+from common.paths import REPOSITORY
+from common.run_folder import RunFolder
+from common.streams import stream
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
 from rl.evaluation import evaluate

@@ -12,7 +12,8 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 A decoder may come from another environment with the same actions: --source_env.
 """
 
-from embedding.flags import UsageError, run
+from common.cli import run
+from common.errors import UsageError
 from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
 from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, load_decoder, load_encoder, training_parser

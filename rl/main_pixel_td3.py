@@ -6,9 +6,9 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much on the disk for --resume.
 """
 
-from embedding.flags import choose_device, run
-from embedding.image_training import add_precision_flag, choose_precision
-from embedding.pixel_envs import add_pixel_flags
+from common.cli import run
+from common.devices import add_precision_flag, choose_device, choose_precision
+from common.pixel_environments import add_pixel_flags
 from rl.action_spaces import RawActions
 from rl.flags import PIXELS_EVAL_FREQ, training_parser
 from rl.frame_replay import FrameReplay

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding.flags import Diverged, UsageError, positive_int, run
-from embedding.streams import reset_seed, stream, torch_stream
+from common.cli import positive_int, run
+from common.errors import Diverged, UsageError
+from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
 from rl.latent_space_policies import SoftActorCritic, Stack
 from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, mean_return, replay_rows, train_all

@@ -5,7 +5,7 @@
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
-from embedding.flags import run
+from common.cli import run
 from rl.action_spaces import RawActions
 from rl.flags import training_parser
 from rl.td3 import TD3

@@ -6,7 +6,7 @@
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
-from embedding.flags import run
+from common.cli import run
 from rl.action_spaces import RawActions
 from rl.flags import PIXELS_EVAL_FREQ, add_encoder_flag, load_encoder, training_parser
 from rl.state_spaces import VAEStates

@@ -1,11 +1,11 @@
-"""Actors and critics of N independent seeds, before and in training: a row of weights a seed (`embedding.mlp`)."""
+"""Actors and critics of N independent seeds, before and in training: a row of weights a seed (`common.mlp`)."""
 
 import math
 
 import torch
 
-from embedding.mlp import MLP, row_length
-from embedding.streams import torch_stream
+from common.mlp import MLP, row_length
+from common.streams import torch_stream
 
 HIDDEN = (400, 300)
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from embedding.streams import torch_stream
+from common.streams import torch_stream
 from envs.pixels import FRAMES, SIZE
 
 CONVOLUTIONS = ((32, 8, 4), (32, 4, 2), (32, 3, 1))  # outputs, kernel, stride

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from embedding import checkpoint
-from embedding.mlp import MLP
-from embedding.streams import stream
+from common import checkpoint
+from common.mlp import MLP
+from common.streams import stream
 from rl import action_spaces, state_spaces
 from rl.networks import Actor
 from rl.pixel_networks import PixelActor, Trunk
@@ -99,7 +99,7 @@ def load_policy(run):
     """Loads the policy of a run's folder (of its first seed, if it holds several).
 
     Raises:
-        embedding.checkpoint.CheckpointError: no run there, or a damaged one.
+        common.checkpoint.CheckpointError: no run there, or a damaged one.
     """
     path = seed_folders(run)[0] / "checkpoint.pt"
     content = checkpoint.load(path, "run")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from embedding.checkpoint import sync_folder
-from embedding.flags import UsageError
+from common.checkpoint import sync_folder
+from common.errors import UsageError
 
 CHUNK = 100_000  # rows a file
 PART = 2**26  # bytes that are read at once

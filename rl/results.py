@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from embedding.checkpoint import write_atomically
-from embedding.run_folder import CsvLog
+from common.checkpoint import write_atomically
+from common.csv_log import CsvLog
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]

@@ -2,9 +2,9 @@
 
 import json
 
-from embedding.checkpoint import digest
-from embedding.flags import UsageError
-from embedding.run_folder import RunFolder, check_flags, first_difference
+from common.checkpoint import digest
+from common.errors import UsageError
+from common.run_folder import RunFolder, check_flags, first_difference
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
 
@@ -31,7 +31,7 @@ class SeedStore:
         self.folder.check(self.args.resume, self.args.overwrite)
 
     def lock(self):
-        """Takes the folder; errors as in `embedding.run_folder.RunFolder.lock`."""
+        """Takes the folder; errors as in `common.run_folder.RunFolder.lock`."""
         self.folder.lock(empty=not (self.args.resume or self.args.overwrite))
 
     def has_results(self):

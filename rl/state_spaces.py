@@ -9,9 +9,9 @@ import math
 import numpy as np
 import torch
 
-from embedding.flags import make_env
+from common.environments import make_env
+from common.pixel_environments import make_pixel_env
 from embedding.frozen_encoder import frozen
-from embedding.pixel_envs import make_pixel_env
 from embedding.pixel_models import ImageEncoder
 from envs.pixels import FRAMES, SIZE
 
@@ -30,7 +30,7 @@ class ObservedStates:
         self.description = f"observations of {dim} numbers"
 
     def make_env(self, env_id, flag="--env_name", **kwargs):
-        """Makes an environment whose observations `encode` takes; errors as in `embedding.flags.make_env`."""
+        """Makes an environment whose observations `encode` takes; errors as in `common.environments.make_env`."""
         return make_env(env_id, flag, **kwargs)
 
     def encode(self, observations, previous=None):

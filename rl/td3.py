@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from embedding.mlp import Adam
+from common.mlp import Adam
 from rl.networks import Actor, initial_critics
 
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 class TD3:
     """Twin delayed deep deterministic policy gradients.
 
-    Its gradients are written out where they are used: networks know how to pass one on (`embedding.mlp.MLP.backward`).
+    Its gradients are written out where they are used: networks know how to pass one on (`common.mlp.MLP.backward`).
 
     Args:
         state_shape: (S,).

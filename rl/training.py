@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from embedding.flags import Diverged, UsageError, choose_device, folder_of, make_env, one_line, time_limit
-from embedding.interruption import Interruption
-from embedding.memory import keep_freed_memory
-from embedding.streams import reset_seed, stream
+from common.devices import choose_device
+from common.environments import folder_of, make_env, time_limit
+from common.errors import Diverged, UsageError, one_line
+from common.interruption import Interruption
+from common.memory import keep_freed_memory
+from common.streams import reset_seed, stream
 from rl.agents import Agents
+from rl.budget import check_memory
 from rl.collection import Collector
 from rl.evaluation import evaluate, make_video_env, record_video
-from rl.memory import check_memory
 from rl.policies import ActorPolicies, Policy, RandomPolicies
 from rl.replay import Replay
 from rl.seed_store import SeedStore, check_siblings, find_common

@@ -15,7 +15,7 @@ from scripts import EVALUATE, SHORT, TD3, listing
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
-from embedding.flags import run
+from common.cli import run
 
 TINY_EMBEDDING = {"steps": 1000, "epochs": 1, "epoch_size": 256, "decoder_epochs": 1, "decoder_batches": 8}
 

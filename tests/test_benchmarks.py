@@ -14,11 +14,11 @@ import torch
 from scripts import can_draw
 from torch.utils.flop_counter import FlopCounterMode
 
-import embedding.mlp
+import common.mlp
 from embedding import main as embedding_main
-from embedding.data import Windows
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor
+from embedding.random_play import Windows
 from rl.action_spaces import DynEActions, RawActions
 from rl.agents import Agents
 from rl.dyne_td3 import DynETD3
@@ -114,7 +114,7 @@ def test_wrong_flags_are_refused_in_one_line(tmp_path, flag, value):
 @pytest.fixture
 def countable(monkeypatch, benchmark_module):
     """All products by torch.matmul: torch does not count those of oneDNN."""
-    monkeypatch.setattr(embedding.mlp, "ONEDNN", None)
+    monkeypatch.setattr(common.mlp, "ONEDNN", None)
     monkeypatch.setattr(benchmark_module("matrix_products"), "ONEDNN", None)
 
 

@@ -26,13 +26,13 @@ SMALL = {
     "rl/main_pixel_td3.py": f"{RL} --num_seeds 1 --batch_size 8 --source_img_width 64",
     "rl/main_baselines.py": f"{RL} --num_seeds 1",
     "rl/main_sac_lsp.py": f"{RL} --num_seeds 1",
-    "embedding/figure3_reach.py": "--episodes 2",
-    "embedding/figure8_effects.py": "--sequences 20",
-    "embedding/figure10_trajectories.py": "--episodes 2",
+    "analysis/figure3_reach.py": "--episodes 2",
+    "analysis/figure8_effects.py": "--sequences 20",
+    "analysis/figure10_trajectories.py": "--episodes 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
-    "rl/plot_runs.py": "",
-    "rl/list_runs.py": "",
-    "rl/publish.py": "",
+    "analysis/plot_runs.py": "",
+    "analysis/list_runs.py": "",
+    "analysis/publish.py": "",
     "benchmarks/run_all.py": "",
 }
 NOT_RUN = (
@@ -61,7 +61,7 @@ def commands():
 @pytest.fixture
 def folder(tmp_path):
     """A folder that looks like the repository, so that the commands run word for word and write nothing into it."""
-    for name in ("embedding", "rl", "envs", "benchmarks"):
+    for name in ("analysis", "benchmarks", "common", "embedding", "envs", "rl"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "results" / "published", tmp_path / "results" / "published")
     return tmp_path

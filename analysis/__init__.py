@@ -1,0 +1,1 @@
+"""What reads results: curves, statistics, charts, the paper's figures, publishing."""

@@ -1,0 +1,245 @@
+"""Learning curves: reading them, averaging them over seeds with an interval, tables of them; `analysis.charts` draws them.
+
+The notebook rl_plots.ipynb and the scripts plot_runs.py and publish.py share these functions. Curves are long-form
+frames of one evaluation a row, with the columns of `CURVES`: environment id, method, name of the run or variant, seed,
+environment steps (where an encoder of images was pretrained, its random play included), mean return of the evaluation's
+episodes.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.authors import AUTHORS
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from rl.results import EVAL_COLUMNS
+
+CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
+PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
+ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
+NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return": "float64"}
+
+# In the order of legends and tables.
+METHODS = [
+    "TD3",
+    "DynE-TD3",
+    "S-DynE-TD3",
+    "SA-DynE-TD3",
+    "Pixel-TD3",
+    "VAE-TD3",
+    "SAC",
+    "PPO",
+    "SAC-LSP",
+    "SAC-plans",
+    "TD3-plans",
+]
+METHODS += ["random", "random-DynE"]
+FROM_PIXELS = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3", "Pixel-TD3"]
+PRETRAINED = FROM_PIXELS[:3]  # their encoders have seen PRETRAINING random steps of the same environment
+PRETRAINING = 100_000
+
+# ---- reading ----
+
+
+def results_dir():
+    """The folder that the notebook reads: the repository's results/, or what the variable DYNE_RESULTS names."""
+    folder = Path(os.environ.get("DYNE_RESULTS") or REPOSITORY / "results")
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def load_published(results):
+    """The curves in `results`/published/**/*.csv, named `published`; raises `UsageError` if there are none."""
+    return with_pretraining(_load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES])
+
+
+def load_ablations(results):
+    """The curves in `results`/ablations/<env>_<group>_<variant>.csv, named by their variant, with a column `group`.
+
+    Raises:
+        UsageError: there are none.
+    """
+    curves = _load_long_form(Path(results) / "ablations", ABLATION)
+    groups = curves.file.map(lambda name: (name.split("_", 2) + [""])[1])
+    return with_pretraining(curves.rename(columns={"variant": "name"}).assign(group=groups)[[*CURVES, "group"]])
+
+
+def _load_long_form(folder, columns):
+    frames = [read_csv(file, columns).assign(file=file.stem) for file in sorted(folder.glob("**/*.csv"))]
+    if not sum(map(len, frames)):
+        raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
+    curves = pd.concat(frames, ignore_index=True)
+    again = curves[curves.duplicated(columns[:-1])]
+    if len(again):
+        where = ", ".join(str(again.iloc[0][column]) for column in columns[:-1])
+        raise UsageError(f"{folder}: two rows are of one evaluation ({where}): remove one of the files")
+    return curves
+
+
+def load_runs(results):
+    """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none."""
+    folders = sorted({file.parent.parent for file in Path(results).glob("rl/*/*/*/seed_*/eval.csv")})
+    runs = [run for run in map(load_run, folders) if len(run)]
+    if not runs:
+        raise UsageError(f"{results}: no evaluations in it: rl/<env>/<method>/<name>/seed_<n>/eval.csv are looked for")
+    return with_pretraining(pd.concat(runs, ignore_index=True))
+
+
+def with_pretraining(curves):
+    """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
+    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(PRETRAINED))
+
+
+def load_run(run):
+    """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet.
+
+    Steps are the policy's own.
+    """
+    env, method, name = Path(run).absolute().parts[-3:]
+    files = seed_files(run).items()
+    seeds = [read_csv(file, EVAL_COLUMNS, growing=True).assign(seed=seed) for seed, file in files]
+    return pd.concat(seeds, ignore_index=True).assign(env=env, method=method, name=name)[CURVES]
+
+
+def seed_files(run):
+    """{seed: its eval.csv} of a run's folder, in the order of the seeds; raises `UsageError` if there are none."""
+    files = {file.parent.name.removeprefix("seed_"): file for file in Path(run).glob("seed_*/eval.csv")}
+    files = {int(seed): file for seed, file in files.items() if seed.isdecimal()}
+    if not files:
+        raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
+    return dict(sorted(files.items()))
+
+
+def read_csv(path, columns, growing=False):
+    """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
+
+    Raises:
+        UsageError: no such file, other columns, or an entry that is empty or not a finite number.
+    """
+    try:
+        text = Path(path).read_text()
+        text = text[: text.rfind("\n") + 1] if growing else text
+        header, *rows = [*csv.reader(text.splitlines())] or [[]]
+        if header != columns:
+            raise ValueError(f"its first line is {','.join(header)}")
+        for line, row in enumerate(rows, start=2):
+            if len(row) != len(columns) or "" in row:
+                raise ValueError(f"line {line} is {','.join(row)}")
+        table = pd.DataFrame(rows, columns=columns).astype({c: NUMBERS.get(c, "str") for c in columns})
+        if not np.isfinite(table.mean_return).all():
+            raise ValueError(f"line {np.isfinite(table.mean_return).argmin() + 2} has no finite return")
+    except (OSError, ValueError, OverflowError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: not a table of {','.join(columns)}: {reason}") from error
+    return table
+
+
+def select(curves, envs, methods):
+    """The rows of these methods, environment by environment in this order; raises `UsageError` if there are none."""
+    chosen = curves[curves.env.isin(envs) & curves.method.isin(methods)]
+    if not len(chosen):
+        raise UsageError(f"no curves yet of {' or '.join(methods)} on {' or '.join(envs)}")
+    return chosen.sort_values("env", key=lambda column: column.map(envs.index), kind="stable")
+
+
+# ---- averaging ----
+
+
+def bin_width_of(last_step):
+    """The default width of bins, in steps: the least of 1, 2, 5, 10, 20, 25, 50, 100 … that makes at most 20 of them."""
+    widths = (factor * 10**exponent // 2 for exponent in range(20) for factor in (2, 4, 5, 10))
+    return next(width for width in widths if 20 * width >= last_step)
+
+
+def bootstrap(values, resamples=10_000):
+    """The mean of one value a seed (N,) and its bootstrapped 95 % interval: (mean, low, high).
+
+    Whole seeds are resampled, every time with the same random stream. One seed has no interval: low and high are NaN.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) == 1:
+        return values[0], np.nan, np.nan
+    drawn = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), [0.025, 0.975])
+    return values.mean(), low, high
+
+
+def summarize(curves, bin_width=None):
+    """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and interval over seeds.
+
+    A bin holds the evaluations after its left edge up to its right edge, and stands at its right edge (the last one
+    at the last evaluation), so that no curve is ahead of its data. The untrained policy, at step 0, has its own bin.
+
+    Args:
+        curves: a frame of `CURVES`.
+        bin_width: in steps; None: `bin_width_of` the last step of each environment.
+    Returns:
+        A frame of env, method, series (what legends say), steps, mean, low, high, seeds (how many are in the bin).
+    """
+    rows = []
+    for env, of_env in curves.groupby("env", sort=False):
+        width = bin_width or bin_width_of(of_env.steps.max())
+        for (method, name), label in series_of(curves).items():
+            one = of_env[(of_env.method == method) & (of_env.name == name)]
+            edges = np.minimum(-(-one.steps // width) * width, one.steps.max())
+            per_seed = one.groupby([edges.rename("edge"), "seed"]).mean_return.mean()
+            for edge, values in per_seed.groupby(level="edge"):
+                rows.append((env, method, label, edge, *bootstrap(values), len(values)))
+    return pd.DataFrame(rows, columns=["env", "method", "series", "steps", "mean", "low", "high", "seeds"])
+
+
+def table(curves, steps=None, bin_width=None):
+    """Returns at given steps, as text: mean ± half the width of the interval (number of seeds).
+
+    An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do. Where the
+    authors' plots tell a return, a row of theirs follows.
+
+    Args:
+        curves: a frame of `CURVES`, of one environment.
+        steps: counts of environment steps, the columns; None: quarters of the last step.
+        bin_width: in steps; None: `bin_width_of` the last step.
+    Returns:
+        A frame of str, a row a series; `-` where a series has no evaluation.
+    """
+    last, rows = int(curves.steps.max()), {}
+    steps = steps or sorted({last * quarter // 4 for quarter in range(5)})
+    width = bin_width or bin_width_of(last)
+    for (method, name), label in series_of(curves).items():
+        one = curves[(curves.method == method) & (curves.name == name)]
+        windows = [one[(step - width < one.steps) & (one.steps <= step)] for step in steps]
+        rows[label] = [_entry(window.groupby("seed").mean_return.mean()) for window in windows]
+    for method, returns in AUTHORS.get(curves.env.iloc[0], {}).items():
+        if method in set(curves.method) and set(steps) & set(returns):
+            rows[f"{method}, authors' plot"] = [f"{returns[step]}" if step in returns else "-" for step in steps]
+    columns = pd.Index([f"{step:,}".replace(",", " ") for step in steps], name="steps")
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def _entry(values):
+    if not len(values):
+        return "-"
+    mean, low, high = bootstrap(values)
+    return f"{mean:.1f} ± {(high - low) / 2:.1f} ({len(values)} seeds)" if len(values) > 1 else f"{mean:.1f} (1 seed)"
+
+
+def series_of(curves):
+    """{(method, name): label} in the order of legends; the label is the method, and the name where it has several."""
+
+    def number(text):
+        """What sorts numbers by their value, before words."""
+        try:
+            return float(text), text
+        except ValueError:
+            return np.inf, text
+
+    def place(pair):
+        method, name = pair
+        known = METHODS.index(method) if method in METHODS else len(METHODS)
+        return known, *number(method), *(not name.startswith(x) for x in ("published", "default")), *number(name)
+
+    pairs = sorted(set(zip(curves.method, curves.name, strict=True)), key=place)
+    methods = [method for method, _ in pairs]
+    return {(method, name): method if methods.count(method) == 1 else f"{method}, {name}" for method, name in pairs}

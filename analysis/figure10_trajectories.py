@@ -1,0 +1,61 @@
+"""Figure 10: where ten random episodes go on PointMass, with raw actions and with DynE's.
+
+    python embedding/main.py --env PointMass-v0
+    python analysis/figure10_trajectories.py results/PointMass-v0/default
+
+writes the positions of every step, and prints how far from their starts the episodes get.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
+from common.cli import Parser, positive_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.streams import reset_seed, stream
+from embedding.random_play import check_finite
+from embedding.trained import load_embedding
+
+
+def trajectories(env, decoder, episodes, seed):
+    """{actions: list of (T + 1, 2) positions}, of random episodes in both action spaces, from the same starts."""
+    count, found = -(-env.spec.max_episode_steps // decoder.k), {}
+    for name, dyne in (("raw", False), ("DynE", True)):
+        rng = stream(seed, "trajectories: plans", int(dyne))
+        parts = [random_plans(decoder, env, count, rng, dyne) for _ in range(episodes)]
+        found[name] = [
+            positions_of(env, play_plans(env, plans, reset_seed(seed, "trajectories", episode)))[:, :2]
+            for episode, plans in enumerate(parts)
+        ]
+    return found
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    add_figure_flags(parser, "figure10", "")
+    parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
+    args = parser.parse_args()
+    check_out(args.out)
+    torch.set_num_threads(1)
+    decoder, _, _, env_id = load_embedding(args.folder)
+    env = make_env(env_id)
+    if env.spec.max_episode_steps is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
+        raise UsageError(
+            f"folder {args.folder}: {env_id} has no limit, or no plane of positions: train on PointMass-v0"
+        )
+    rows = []
+    for name, paths in trajectories(env, decoder, args.episodes, args.seed).items():
+        for path in paths:
+            check_finite(env, path)
+        farthest = [np.linalg.norm(path - path[0], axis=1).max() for path in paths]
+        print(
+            f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"
+        )
+        rows += [(name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
+    write_table(pd.DataFrame(rows, columns=["actions", "episode", "step", "x", "y"]), args.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,85 @@
+"""Figure 3: how far uniformly random policies get, with DynE actions and with raw ones.
+
+    python analysis/figure3_reach.py results/published/decoders/ReacherVertical-v2/k4
+
+plays random episodes in both action spaces (z uniform within max_embedding, a new one every k steps; raw actions uniform
+within the bounds) and writes histograms of the distance between the joints' positions and where they began: after the
+first k steps, and of all states of an episode. Prints medians and 95th percentiles. In MuJoCo the plain distance of
+positions (radians, metres) is taken: velocities have other units; elsewhere that of whole observations.
+"""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
+from common.cli import Parser, positive_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.streams import reset_seed, stream
+from embedding.random_play import check_finite
+from embedding.trained import load_embedding
+
+BINS = 40
+COLUMNS = ["env", "k", "actions", "horizon", "low", "high", "share"]
+
+
+def distances(env, decoder, episodes, seed, dyne, progress):
+    """Distances from the start, of positions: after the first plan (E,), and of every state after it (E * T,)."""
+    rng = stream(seed, "reach: plans", int(dyne))
+    count = -(-env.spec.max_episode_steps // decoder.k)
+    first, whole = [], []
+    for episode in range(episodes):
+        plans = random_plans(decoder, env, count, rng, dyne)
+        states = positions_of(env, play_plans(env, plans, reset_seed(seed, "reach", episode)))
+        check_finite(env, states)
+        away = np.linalg.norm(states - states[0], axis=1)
+        first.append(away[min(decoder.k, len(away) - 1)])
+        whole.append(away[1:])
+        progress(1)
+    return np.array(first), np.concatenate(whole)
+
+
+def histograms(found, env_id, k):
+    """A frame of `COLUMNS`: for each horizon and action space the share of distances in each of `BINS` bins."""
+    rows = []
+    for place, horizon in enumerate((f"{k} steps", "episode")):
+        edges = np.linspace(0, max(values[place].max() for values in found.values()), BINS + 1)
+        for actions, values in found.items():
+            shares = np.histogram(values[place], edges)[0] / len(values[place])
+            bins = zip(itertools.pairwise(edges), shares, strict=True)
+            rows += [(env_id, k, actions, horizon, *edge, share) for edge, share in bins]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    add_figure_flags(parser, "figure3", "")
+    parser.add_argument("--env_name", "--env", default=None, help="environment to play; none: the embedding's own")
+    parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
+    args = parser.parse_args()
+    check_out(args.out)
+    torch.set_num_threads(1)
+    decoder, _, _, own = load_embedding(args.folder)
+    env = make_env(args.env_name or own)
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"--env_name {args.env_name or own}: {misfit}")
+    if env.spec.max_episode_steps is None:
+        raise UsageError(f"--env_name {args.env_name or own}: its episodes have no limit: name an environment with one")
+    with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:
+        found = {
+            name: distances(env, decoder, args.episodes, args.seed, dyne, bar.update)
+            for name, dyne in (("DynE", True), ("raw", False))
+        }
+    for place, horizon in enumerate((f"after {decoder.k} steps", "over episodes")):
+        for name, values in found.items():
+            middle, far = np.quantile(values[place], [0.5, 0.95])
+            print(f"{horizon}, {name} actions: median distance {middle:.3f}, 95th percentile {far:.3f}")
+    write_table(histograms(found, env.spec.id, decoder.k), args.out)
+
+
+if __name__ == "__main__":
+    run(main)

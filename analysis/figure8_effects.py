@@ -1,0 +1,77 @@
+"""Figure 8: the effects of random action sequences on Point, against their places in DynE space.
+
+    python embedding/main.py --env Point-v0
+    python analysis/figure8_effects.py results/Point-v0/default
+
+draws action sequences of k steps, writes what each does (s_{t+k} - s_t) and where the encoder places it (mu_a), and
+prints how well an affine map explains one by the other: R^2. The paper (appendix C) finds "that the DynE space is an
+affine transformation of the effect space".
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, write_table
+from common.cli import Parser, positive_int, run
+from common.environments import make_env
+from common.errors import UsageError
+from common.memory import require_memory
+from common.streams import reset_seed, stream
+from embedding.decoder import embed_all
+from embedding.diagnostics import uniform_plans
+from embedding.random_play import check_finite
+from embedding.regression import r_squared, ridge
+from embedding.trained import load_embedding
+
+PLANE = 2  # dimensions that a plot has
+
+
+def effects(env, plans, seed):
+    """s_{t+k} - s_t (n, 2) of positions, of plans (n, k, A), each from a start of its own."""
+    found = []
+    for number, plan in enumerate(plans):
+        states = positions_of(env, play_plans(env, plan[None], reset_seed(seed, "effects", number)))
+        found.append(states[-1, :PLANE] - states[0, :PLANE])
+    return np.array(found)
+
+
+def affine_r_squared(inputs, outputs):
+    """R^2 of the best affine map from inputs (n, I) to outputs (n, O), over all O together."""
+    found = r_squared(inputs, outputs, ridge(inputs, outputs, 0.0))
+    return float(1 - ((1 - found) * outputs.var(0)).sum() / outputs.var(0).sum())
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    add_figure_flags(parser, "figure8", ", of two-dimensional actions")
+    parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
+    args = parser.parse_args()
+    check_out(args.out)
+    torch.set_num_threads(1)
+    decoder, encoder, _, env_id = load_embedding(args.folder)
+    env = make_env(env_id)
+    if decoder.action_dim != PLANE:
+        raise UsageError(
+            f"folder {args.folder}: its actions have {decoder.action_dim} numbers: a plane has 2: train on Point-v0"
+        )
+    if args.sequences < 10:
+        raise UsageError(f"--sequences {args.sequences}: an affine map needs more: use at least 10")
+    numbers = args.sequences * (decoder.k * PLANE + 2 * PLANE)
+    require_memory({f"--sequences {args.sequences}": 3 * 8 * numbers}, torch.device("cpu"))
+    if len(positions_of(env, np.zeros(env.observation_space.shape))) < PLANE:
+        raise UsageError(f"folder {args.folder}: {env_id} has no plane of positions: train on Point-v0")
+    low, high = env.action_space.low, env.action_space.high
+    plans = uniform_plans(stream(args.seed, "effects: plans"), args.sequences, decoder.k, low, high).astype(np.float32)
+    moved = effects(env, plans, args.seed)
+    check_finite(env, moved)
+    placed = embed_all(encoder, torch.from_numpy(plans)).numpy().astype(np.float64)
+    print(f"{env_id}, {args.sequences} sequences of {decoder.k} actions")
+    print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
+    print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")
+    table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=["dx", "dy", "z1", "z2"])
+    write_table(table, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

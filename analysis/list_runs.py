@@ -1,0 +1,158 @@
+"""Lists all runs in a results folder: embeddings and policies, which are running, finished, failed or can be resumed.
+
+    python analysis/list_runs.py
+    python analysis/list_runs.py results/demo
+
+State and steps are those of the newest whole checkpoint of each seed; the last return is the mean over seeds of the
+last evaluation, the size is that of all files.
+
+running: a living process holds the folder. finished: it reached its --max_timesteps, or its last epoch. failed: it was
+given up (something was not finite), or none of its checkpoints is whole. resumable: all else, go on with --resume.
+"""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common import checkpoint
+from common.cli import Parser, run
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from common.run_folder import LOCK, RunFolder
+
+WHOLE = ("decoder.pt", "model.zip", "policies.pt")  # what is written at the end of an embedding, or of a baseline
+COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("results", nargs="?", default=str(REPOSITORY / "results"), help="folder runs were written to")
+    args = parser.parse_args()
+    results = Path(args.results)
+    try:
+        folders = find_runs(results)
+        table = pd.DataFrame([describe(folder, results) for folder in folders])
+    except OSError as error:
+        raise UsageError(f"{results}: it cannot be read ({error.strerror}): name a folder of results") from error
+    if table.empty:
+        print(f"there are no runs in {results}")
+        return
+    print(join_seeds(table).to_string(index=False))
+
+
+def find_runs(results):
+    """The folders below `results`, sorted, that embeddings and seeds of policies were written to.
+
+    Raises:
+        UsageError: there is no folder `results`.
+    """
+    if not results.is_dir():
+        raise UsageError(f"{results}: there is no such folder: name one that runs were written to, their --results_dir")
+    folders = {path.parent for name in (LOCK, "opt.json") for path in results.rglob(name)}
+    return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
+
+
+def describe(folder, results):
+    """A row of the table for the folder of one embedding or seed: dict of `COLUMNS`, `seeds` a number or None."""
+    is_policy = folder.name.startswith("seed_")
+    run_folder = RunFolder(folder, "run" if is_policy else "embedding run")
+    content, whole = newest(run_folder)
+    failure = run_folder.failure or (None if whole else "no checkpoint is whole")
+    try:
+        is_over, progress = progress_of(content, folder, is_policy)
+    except (KeyError, TypeError):
+        is_over, progress = False, "unknown: written by another version"
+    state, flags = "resumable", flags_of(folder)
+    if flags and "resume" not in flags:  # a baseline's
+        state = "failed: cut short, such a run begins anew with --overwrite"
+    if run_folder.in_use():
+        state = "running"
+    elif failure:
+        state = f"failed: {failure}"
+    elif is_over:
+        state = "finished"
+    values = (
+        str((folder.parent if is_policy else folder).relative_to(results)),
+        folder.name.removeprefix("seed_") if is_policy else "",
+        state,
+        progress,
+        last_return(folder / "eval.csv"),
+        size_of(folder) / 1e6,
+    )
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def size_of(folder):
+    """Bytes of all files in a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def newest(run_folder):
+    """The content of the newest checkpoint that verifies, or None, and whether there is none that is damaged alone."""
+    paths = [path for path in (run_folder.newest, run_folder.older) if path.exists()]
+    for path in paths:
+        try:
+            return checkpoint.load(path, run_folder.kind), True
+        except checkpoint.CheckpointError:
+            continue
+    return None, not paths
+
+
+def flags_of(folder):
+    """The flags in a folder's opt.json; {} if it cannot be read."""
+    try:
+        flags = json.loads((folder / "opt.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return flags if isinstance(flags, dict) else {}
+
+
+def progress_of(content, folder, is_policy):
+    """Whether a run has reached its end, and how far it is, as text."""
+    if content is None:
+        complete = [name for name in WHOLE if (folder / name).is_file()]
+        return bool(complete), f"{complete[0]}, no checkpoint" if complete else "nothing yet"
+    if is_policy:
+        end = flags_of(folder).get("max_timesteps") or content["flags"]["max_timesteps"]
+        return content["steps"] >= end, f"{content['steps']:,} of {end:,} steps"
+    part, parts = content["part"], content["parts"]
+    if part == len(parts):
+        return True, ", ".join(f"{name} {epochs} epochs" for name, epochs in parts)
+    name, epochs = parts[part]
+    return False, f"{name} {content['epoch']} of {epochs} epochs"
+
+
+def last_return(path):
+    """The mean return in the last whole line of an eval.csv; NaN if there is none."""
+    if not path.is_file():
+        return np.nan
+    for line in reversed(path.read_text(errors="replace").splitlines(keepends=True)):
+        fields = line.split(",")
+        if line.endswith("\n") and len(fields) == 3:
+            try:
+                return float(fields[2])
+            except ValueError:
+                continue
+    return np.nan
+
+
+def join_seeds(table):
+    """Rows of one run whose seeds are in the same state become one: seeds listed, returns averaged, sizes added."""
+    keys = ["run", "state", "progress"]
+    joined = table.groupby(keys, sort=False, as_index=False).agg(
+        {"seeds": " ".join, "last return": "mean", "MB": "sum"}
+    )[COLUMNS]
+    joined["last return"] = [f"{value:.1f}" if np.isfinite(value) else "" for value in joined["last return"]]
+    joined["MB"] = [f"{value:.1f}" for value in joined["MB"]]
+    return joined
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Prints and draws the learning curves of all runs in a results folder, finished or still running.
+
+    python analysis/plot_runs.py results/demo --out results/demo/curves.png
+
+reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv. Returns are means over seeds in bins of steps, intervals are
+bootstrapped over seeds (95 %); analysis/curves.py tells how.
+"""
+
+from pathlib import Path
+
+from analysis.charts import figure, save
+from analysis.curves import load_runs, table
+from common.cli import Parser, non_negative_int, positive_int, run
+from common.errors import UsageError
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("results", help="folder that runs were written to: their --results_dir")
+    parser.add_argument("--out", default=None, help="figure to draw, .png or .svg; none: curves.png in that folder")
+    parser.add_argument(
+        "--steps", type=non_negative_int, nargs="+", default=None, help="columns of the table; none: quarters of a run"
+    )
+    parser.add_argument(
+        "--bin_width", type=positive_int, default=None, help="steps averaged into a point; none: 1/20 of a run or more"
+    )
+    args = parser.parse_args()
+    out = Path(args.out) if args.out else Path(args.results) / "curves.png"
+    if out.suffix not in (".png", ".svg"):
+        raise UsageError(f"--out {out}: name a .png or .svg file")
+    curves = load_runs(args.results)
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}: make it first")
+    for env, of_env in curves.groupby("env"):
+        print(f"{env}: mean return after so many steps ± half of the 95 % interval")
+        print(f"{table(of_env, args.steps, args.bin_width).to_string()}\n")
+    save(figure(curves, args.bin_width), out)
+    print(out)
+
+
+if __name__ == "__main__":
+    run(main)

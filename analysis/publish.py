@@ -1,0 +1,244 @@
+"""Turns a finished run into a published curve: one long-form csv file, and beside it a text on how it was made.
+
+    python analysis/publish.py results/rl/ReacherVertical-v2/TD3/default --out results/published/ReacherVertical-v2_TD3.csv
+
+Seeds that were trained in several runs are named together: analysis/publish.py <run> <run> --out <file>. A variant or an
+ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
+publish where and when the run was made, or name its commit with --commit.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import embedding.main
+import embedding.main_pixels
+import embedding.main_vae
+import rl.main_baselines
+import rl.main_dyne
+import rl.main_pixel_td3
+import rl.main_sac_lsp
+import rl.main_td3
+import rl.main_vae_td3
+from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
+from common.checkpoint import write_atomically
+from common.cli import Parser, folder_name, run
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from embedding.trained import image_encoder_path
+from rl.flags import decoder_path
+
+# What trains a method; TD3 and random policies may also come from main_dyne.py.
+SCRIPTS = {
+    **dict.fromkeys(["TD3", "random"], rl.main_td3),
+    **dict.fromkeys(["DynE-TD3", "random-DynE", "S-DynE-TD3", "SA-DynE-TD3"], rl.main_dyne),
+    "VAE-TD3": rl.main_vae_td3,
+    "Pixel-TD3": rl.main_pixel_td3,
+    **dict.fromkeys(["SAC", "PPO", "SAC-plans", "TD3-plans"], rl.main_baselines),
+    "SAC-LSP": rl.main_sac_lsp,
+}
+IN_A_DECODERS_SPACE = ("DynE-TD3", "random-DynE", "SA-DynE-TD3", "SAC-plans", "TD3-plans")
+
+
+def main():
+    parser = Parser(__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
+    parser.add_argument("--out", required=True, help="csv file to write; the text is written beside it")
+    parser.add_argument(
+        "--variant", type=folder_name, default=None, help="name of the variant or ablation; none: default settings"
+    )
+    parser.add_argument("--command", action="append", help="command that made the run; none: rebuilt from its flags")
+    parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    args = parser.parse_args()
+    out = Path(args.out)
+    if out.suffix != ".csv" or not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: name a .csv file in a folder that exists")
+    if out.exists() and not args.overwrite:
+        raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
+
+    curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)
+    flags = {(folder, seed): load_flags(file) for folder in args.runs for seed, file in seed_files(folder).items()}
+    check(curves, flags)
+    method, of_seeds = curves.method.iloc[0], list(flags.values())
+    commands = args.command or rebuild_commands(method, of_seeds)
+    text = describe(curves, of_seeds, args.variant, commands, args.commit or repository_commit())
+    curves["variant"] = args.variant
+    table = curves[ABLATION if args.variant else PUBLISHED].to_csv(index=False, lineterminator="\n")
+    try:
+        write_atomically(out, lambda file: file.write(table.encode()))
+        write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
+    print(f"{out}: {len(curves)} evaluations of {len(of_seeds)} seeds")
+
+
+def load_flags(file):
+    """The flags of the seed whose eval.csv this is; raises `UsageError` if its opt.json does not tell them."""
+    path = file.with_name("opt.json")
+    try:
+        flags = json.loads(path.read_text())
+        missing = {"env_name", "seed", "max_timesteps", "eval_freq", "eval_episodes"} - set(flags)
+        if missing:
+            raise ValueError(f"it has no {min(missing)}")
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: it does not tell the flags of a run: {error}") from error
+    return flags
+
+
+def check(curves, flags):
+    """Raises `UsageError` unless all are finished runs of one method on one environment, and of different seeds.
+
+    Args:
+        curves: a frame of analysis.curves.CURVES.
+        flags: {(folder of the run, seed): flags}.
+    """
+    kinds = curves[["env", "method"]].drop_duplicates()
+    if len(kinds) > 1:
+        raise UsageError(f"runs: they are {' and '.join(kinds.method + ' on ' + kinds.env)}: publish them one by one")
+    twice = curves[curves.duplicated(["seed", "steps"])]
+    if len(twice):
+        raise UsageError(f"runs: seed {twice.seed.iloc[0]} is in two of them: publish runs of different seeds")
+    reached = curves.groupby("seed").steps.max()
+    for (folder, seed), of_seed in flags.items():
+        if reached.get(seed, -1) < last_evaluation(of_seed):
+            raise UsageError(
+                f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it"
+            )
+
+
+def last_evaluation(flags):
+    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in."""
+    block, freq = flags.get("update_every", 1), flags["eval_freq"]
+    end = -(-flags["max_timesteps"] // block) * block
+    return -(-(end // freq * freq) // block) * block
+
+
+# ---- how it was made ----
+
+
+def rebuild_commands(method, of_seeds):
+    """The commands that made a run, from the flags of its seeds: those of its decoders and encoders first.
+
+    Seeds that agree in all other flags are told by one command for each row of consecutive seeds.
+
+    Raises:
+        UsageError: the flags of this method do not tell its script.
+    """
+    script = SCRIPTS.get(method)
+    if script is None:
+        raise UsageError(f"--command: the flags of {method} do not tell its script: give the command that made the run")
+    if script is rl.main_td3 and "decoder" in of_seeds[0]:
+        script = rl.main_dyne
+    name = f"rl/{Path(script.__file__).name}"
+    defaults = vars(script.parse(["--pixels"] if of_seeds[0].get("pixels") else [])) | {"pixels": False}
+    trainings, groups = [], {}
+    for flags in of_seeds:
+        trainings += training_commands(method, flags)
+        groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
+    commands = list(dict.fromkeys(trainings))
+    for group in groups.values():
+        seeds = {flags["seed"] for flags in group}
+        for first in sorted(seed for seed in seeds if seed - 1 not in seeds):
+            count = next(count for count in range(1, len(seeds) + 1) if first + count not in seeds)
+            commands.append(command(name, {**group[0], "seed": first, "num_seeds": count}, defaults))
+    return commands
+
+
+def training_commands(method, flags):
+    """The commands that trained a run's encoder of images and its decoder, or remarks that what tells them is gone."""
+    env_id = flags["env_name"].rpartition(":")[2]
+    found, kind = [], "pixels" if flags.get("pixels") else "vae" if method == "VAE-TD3" else None
+    try:
+        if kind:
+            named = flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
+            found.append(training_command(image_encoder_path(kind, *named)))
+    except UsageError:
+        found.append(f"(the encoder {flags['encoder']} is not there any more)")
+    try:
+        if method in IN_A_DECODERS_SPACE:
+            source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
+            found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
+    except UsageError:
+        if flags["decoder"]:  # else it is the encoder's, of which that is said already
+            found.append(f"(the decoder {flags['decoder']} is not there any more)")
+    return found
+
+
+def training_command(path):
+    """The command that trained the encoder or decoder in the file `path`."""
+    notes = path.with_suffix(".txt")
+    try:
+        if notes.is_file():
+            (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
+            return line.removeprefix("command:").strip()
+        flags = json.loads(path.with_name("opt.json").read_text())
+        script = embedding.main
+        if "likelihood" in flags:
+            script = embedding.main_pixels if "traj_len" in flags else embedding.main_vae
+        return command(f"embedding/{Path(script.__file__).name}", flags, vars(script.parse([])))
+    except (OSError, ValueError):
+        return f"(there is no opt.json any more beside {path})"
+
+
+def command(script, flags, defaults):
+    """A script's command: its environment, and the flags that differ from their defaults or have no known one."""
+    words = ["python", script, "--env_name", flags["env_name"]]
+    for flag, value in sorted(flags.items()):
+        told = flag in ("env_name", "results_dir", "overwrite", "resume") or value is None or value is False
+        if not told and (flag not in defaults or value != defaults[flag]):
+            words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+    return shlex.join(words)
+
+
+def describe(curves, of_seeds, variant, commands, commit):
+    """The text beside a published curve: what it is, and what made it."""
+    seeds = sorted(flags["seed"] for flags in of_seeds)
+    names = ["torch", "mujoco", "gymnasium", "numpy"]
+    names += ["stable-baselines3"] if SCRIPTS.get(curves.method.iloc[0]) is rl.main_baselines else []
+    packages = [f"{name} {version(name)}" for name in names]
+    lines = {
+        "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
+        "seeds": f"{len(seeds)}: {' '.join(map(str, seeds))}",
+        "steps": f"{max(flags['max_timesteps'] for flags in of_seeds)} a seed",
+        "evaluations": f"{len(curves) // len(seeds)} a seed, of {of_seeds[0]['eval_episodes']} episodes",
+        "command": "\n             ".join(commands),
+        "commit": commit,
+        "machine": machine(of_seeds[0].get("device", "auto")),
+        "versions": ", ".join([f"python {platform.python_version()}", *packages]),
+    }
+    return "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
+
+
+def repository_commit():
+    """The commit that the repository is at, and whether tracked files differ from it."""
+    git = ["git", "-C", str(REPOSITORY)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown, there is no git repository"
+    return f"{commit}, with uncommitted changes" if changed else commit
+
+
+def machine(device):
+    """This machine's processor, and its GPU if `device`, a --device flag, uses it."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = models[0] if models else model
+    gpu = f", {torch.cuda.get_device_name()}" if device != "cpu" and torch.cuda.is_available() else ""
+    return f"{model}, {os.cpu_count()} cores{gpu}"
+
+
+if __name__ == "__main__":
+    run(main)

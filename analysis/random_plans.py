@@ -1,0 +1,63 @@
+"""Random policies in raw and in DynE actions: what the scripts of figures 3, 8 and 10 share."""
+
+from pathlib import Path
+
+import numpy as np
+
+from common.checkpoint import write_atomically
+from common.cli import non_negative_int
+from common.errors import UsageError
+from common.paths import REPOSITORY
+from embedding.diagnostics import decoded_plans, uniform_plans
+from embedding.random_play import simulator_state
+
+FIGURES = REPOSITORY / "results" / "figures"
+
+
+def add_figure_flags(parser, name, folder):
+    """Adds the flags that these scripts share: the embedding's folder, the seed, the file to write."""
+    parser.add_argument("folder", help=f"folder of an embedding that embedding/main.py wrote{folder}")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
+    parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
+
+
+def check_out(out):
+    """Raises `UsageError` unless `--out` is a csv file in a folder that exists."""
+    if Path(out).suffix != ".csv" or not Path(out).absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: name a .csv file in a folder that exists")
+
+
+def write_table(table, out):
+    """Writes a frame as the csv file `--out`."""
+    try:
+        write_atomically(Path(out), lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+    except OSError as error:
+        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
+    print(f"{out}: {len(table)} rows")
+
+
+def play_plans(env, plans, seed):
+    """Plays plans (P, k, A), one after the other, in an episode; its states (T + 1, S), all that MuJoCo has, or observed."""
+    observation, _ = env.reset(seed=seed)
+    read = simulator_state(env)
+    states = [read() if read else observation]
+    for action in np.float32(plans).reshape(-1, plans.shape[-1]):
+        observation, _, terminated, truncated, _ = env.step(action)
+        states.append(read() if read else observation)
+        if terminated or truncated:
+            break
+    return np.array(states)
+
+
+def positions_of(env, states):
+    """The part of states (..., S) that is positions: qpos, or all of an observation."""
+    return states[..., : env.unwrapped.model.nq] if simulator_state(env) else states
+
+
+def random_plans(decoder, env, count, rng, dyne):
+    """`count` random plans (count, k, A): of uniform z, or of uniform raw actions."""
+    low, high = env.action_space.low, env.action_space.high
+    if not dyne:
+        return uniform_plans(rng, count, decoder.k, low, high)
+    z = rng.uniform(-decoder.max_embedding, decoder.max_embedding, (count, decoder.action_dim))
+    return decoded_plans(decoder, z, low, high)

@@ -1,0 +1,192 @@
+"""Statistics of learning curves: what a run ends with, how fast it gets there, and how sure a difference is.
+
+Every seed gives one number: its final return, the mean of its evaluations in the last tenth of the steps, or its area
+under the curve, the mean return over all steps. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
+task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames of curves are those of `analysis.curves`.
+"""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from analysis.authors import AUTHORS_RANGE
+from analysis.curves import bin_width_of, series_of
+from common.errors import UsageError
+
+RESAMPLES = 10_000
+LAST = 0.1  # share of the steps that a final return is of
+TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at either end
+
+
+def final_returns(curves):
+    """The final return of each seed of one series, over the last tenth of its own steps; a Series (N,) by seed."""
+    last = curves.groupby("seed").steps.transform("max")
+    return curves[curves.steps >= (1 - LAST) * last].groupby("seed").mean_return.mean()
+
+
+def areas(curves):
+    """The area under the curve of each seed of one series divided by its steps: the mean return, a Series (N,) by seed."""
+
+    def area(of_seed):
+        of_seed = of_seed.sort_values("steps")
+        return np.trapezoid(of_seed.mean_return, of_seed.steps) / np.ptp(of_seed.steps)
+
+    return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
+
+
+def interquartile_mean(values, weights):
+    """The mean of the values (..., N) between the quartiles; weights (N,) are what a value counts.
+
+    What is cut off at either end is a multiple of the least weight: of equal ones whole values, none of fewer than four.
+    """
+    order, total = np.argsort(values, axis=-1), weights.sum()
+    values, weights = np.take_along_axis(values, order, axis=-1), weights[order]
+    least = weights.min()
+    cut, upto = least * np.floor(TRIMMED * total / least + 1e-9), weights.cumsum(axis=-1)
+    kept = (np.minimum(upto, total - cut) - np.maximum(upto - weights, cut)).clip(0)
+    return (kept * values).sum(axis=-1) / kept.sum(axis=-1)
+
+
+def probability_of_improvement(x, y):
+    """How probable it is that a run of X returns more than one of Y, ties counting half; (..., N) and (..., M) to (...)."""
+    difference = x[..., :, None] - y[..., None, :]
+    return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1))
+
+
+def resample(tasks, rng):
+    """Bootstrap samples of tasks, a list of arrays of a value a seed (N_i,): a list of arrays (RESAMPLES, N_i)."""
+    return [values[rng.integers(0, len(values), (RESAMPLES, len(values)))] for values in tasks]
+
+
+def interval(statistic, *groups):
+    """A statistic and its stratified bootstrap 95 % interval, (value, low, high).
+
+    Args:
+        statistic: takes as many lists of arrays (..., N_i) as there are groups, gives (...).
+        groups: lists of arrays (N_i,), one a task.
+    """
+    value, rng = statistic(*groups), np.random.default_rng(0)
+    low, high = np.quantile(statistic(*(resample(group, rng) for group in groups)), [0.025, 0.975])
+    return float(value), float(low), float(high)
+
+
+def _together(statistic):
+    """A statistic of all tasks' values side by side; tasks count alike, however many seeds they have."""
+
+    def of_tasks(tasks):
+        counts = np.array([values.shape[-1] for values in tasks])
+        return statistic(np.concatenate(tasks, axis=-1), weights=np.repeat(1 / counts, counts))
+
+    return of_tasks
+
+
+mean = _together(partial(np.average, axis=-1))
+iqm = _together(interquartile_mean)
+
+
+def mean_probability(xs, ys):
+    """The probability of improvement, averaged over tasks."""
+    return np.mean([probability_of_improvement(x, y) for x, y in zip(xs, ys, strict=True)], axis=0)
+
+
+def steps_to_reach(curves, level, width):
+    """The first step at which the mean over seeds of one series, in bins of `analysis.curves.summarize`, reaches a return.
+
+    None if it never does. The untrained policy does not count.
+
+    Args:
+        width: of the bins, steps.
+    """
+    edges = np.minimum(-(-curves.steps // width) * width, curves.steps.max())
+    per_bin = curves[curves.steps > curves.steps.min()].groupby([edges, "seed"]).mean_return.mean()
+    means = per_bin.groupby(level=0).mean()
+    reached = means.index[means >= level]
+    return int(reached[0]) if len(reached) else None
+
+
+def summary(curves, baseline="TD3", bin_width=None):
+    """The statistics of every series of one environment, as text.
+
+    Args:
+        curves: a frame of `analysis.curves.CURVES`, of one environment.
+        baseline: the method whose final return is to be reached, and beaten, by as many steps as both have; columns of
+            it are left out without it, and nothing is to be reached where it has not learned (ends where it began).
+        bin_width: in steps, of the bins in which it is to be reached; None: `bin_width_of` the last step.
+    Returns:
+        A frame of str, a row a series.
+    """
+    of_baseline = curves[curves.method == baseline]
+    width = bin_width or bin_width_of(curves.steps.max())
+    untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
+    goal = final_returns(of_baseline).mean()
+    rows = {}
+    for (method, name), label in series_of(curves).items():
+        one = curves[(curves.method == method) & (curves.name == name)]
+        final = final_returns(one)
+        rows[label] = {
+            "seeds": f"{len(final)}",
+            "steps": _count(one.steps.max()),
+            "final return": _interval(mean, final),
+            "its interquartile mean": _interval(iqm, final),
+            "mean return over all steps": _interval(mean, areas(one)),
+        }
+        if len(of_baseline):
+            reached = steps_to_reach(one, goal, width)
+            told = _count(reached) if reached else f"not in {_count(one.steps.max())}"
+            rows[label][f"steps to {baseline}'s final return"] = told if goal > untrained else "-"
+            pair = _shared_finals(one, of_baseline)
+            told = "no steps shared"
+            if all(len(values) for values in pair):
+                told = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(mean_probability, *([values] for values in pair)))
+            rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def across_tasks(curves, methods):
+    """Methods on all tasks on which each of them has curves, as text: a frame of str, a row a method.
+
+    Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper, and are those after as
+    many steps as all methods have. The last column is the probability that a run of the first method returns more than
+    one of this.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    shared = [
+        env
+        for env, of_env in curves.groupby("env", sort=False)
+        if env in AUTHORS_RANGE and set(methods) <= set(of_env.method)
+    ]
+    if not shared:
+        raise UsageError(f"there is no task yet with curves of all of {', '.join(methods)}")
+    finals = {method: [] for method in methods}
+    for env in shared:
+        low, high = AUTHORS_RANGE[env]
+        of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
+        for method, final in zip(methods, _shared_finals(*of_methods), strict=True):
+            finals[method].append((final - low) / (high - low))
+    rows = {}
+    for method, tasks in finals.items():
+        better = interval(mean_probability, finals[methods[0]], tasks)
+        rows[method] = {
+            "tasks": f"{len(tasks)}",
+            "scaled final return, interquartile mean": "{:.2f} [{:.2f}, {:.2f}]".format(*interval(iqm, tasks)),
+            f"P({methods[0]} better)": "" if method == methods[0] else "{:.2f} [{:.2f}, {:.2f}]".format(*better),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _shared_finals(*series):
+    """The final returns (N_i,) of series after as many steps as all of them have; none of one that begins later."""
+    until = min(one.steps.max() for one in series)
+    return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
+
+
+def _interval(statistic, values):
+    value, low, high = interval(statistic, [values.to_numpy()])
+    return f"{value:.1f}" if len(values) == 1 else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _count(steps):
+    return f"{steps:,}".replace(",", " ")

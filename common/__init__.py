@@ -1,0 +1,8 @@
+"""What both stages stand on: errors, the command line, environments, devices, checkpoints, run folders, random streams."""
+
+import sys
+from pathlib import Path
+
+# `python rl/main_td3.py` puts rl/ first on the path, where its modules would stand before others of the same name.
+_PACKAGES = {str(Path(__file__).resolve().parent.parent / name) for name in ("analysis", "embedding", "rl")}
+sys.path[:] = [entry for entry in sys.path if entry not in _PACKAGES]

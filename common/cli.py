@@ -1,0 +1,130 @@
+"""The command line that all scripts share: a parser with one-line errors, types of flags, exit codes.
+
+Whatever is wrong with a flag becomes a `UsageError`: one line that names the flag, the value and the way out. `run`
+turns it into exit code 2. Every check of a flag happens before anything is written.
+"""
+
+import argparse
+import math
+import re
+import sys
+from pathlib import Path
+
+from common.errors import DISK_FULL, NOT_A_PATH, NOT_WRITTEN, Diverged, UsageError, one_line
+from common.paths import REPOSITORY
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with one-line errors, and `-` and `_` interchangeable in flag names."""
+
+    def __init__(self, description):
+        super().__init__(
+            description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+
+    def parse_args(self, args=None, namespace=None):
+        args = sys.argv[1:] if args is None else args
+        return super().parse_args([_underscored(arg) for arg in args], namespace)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
+
+
+def _underscored(arg):
+    if not re.match(r"--[A-Za-z]", arg):
+        return arg
+    flag, equals, value = arg.partition("=")
+    return "--" + flag[2:].replace("-", "_") + equals + value
+
+
+def run(main):
+    """Calls `main()` as a script; what stops it becomes one line and an exit code.
+
+    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
+    before the run began. A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
+    """
+    script = Path(sys.argv[0]).name
+    try:
+        main()
+    except UsageError as error:
+        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except Diverged as error:
+        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
+        sys.exit(3)
+    except KeyboardInterrupt:
+        print(f"{script}: stopped", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno in NOT_A_PATH and error.filename:
+            print(f"{script}: error: {one_line(error.filename)}: {error.strerror}: name another", file=sys.stderr)
+            sys.exit(2)
+        if error.errno not in DISK_FULL + NOT_WRITTEN:
+            raise
+        what = f"{error.filename}: " if error.filename else ""
+        if error.errno in NOT_WRITTEN:
+            print(f"{script}: error: {what}{error.strerror}: it cannot be written any more", file=sys.stderr)
+            sys.exit(1)
+        print(
+            f"{script}: error: {what}{error.strerror}: make room, then call it again (training goes on with --resume)",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+# ---- types of flags ----
+
+
+def _number(text, convert, accept, wanted):
+    try:
+        value = convert(text)
+    except (ValueError, OverflowError):
+        value = None
+    if value is None or not accept(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}")
+    return value
+
+
+def _whole(text):
+    value = float(text)  # so that 1e6 is accepted
+    if not value.is_integer():
+        raise ValueError
+    return int(value) if abs(value) >= 2**53 or "e" in text.lower() or "." in text else int(text)
+
+
+def positive_int(text):
+    return _number(text, _whole, lambda v: 1 <= v < 2**53, "a whole number of at least 1")
+
+
+def non_negative_int(text):
+    return _number(text, _whole, lambda v: 0 <= v < 2**53, "a whole number of at least 0")
+
+
+def positive_float(text):
+    return _number(text, float, lambda v: 0 < v < math.inf, "a positive number")
+
+
+def non_negative_float(text):
+    return _number(text, float, lambda v: 0 <= v < math.inf, "a number of at least 0")
+
+
+def fraction(text):
+    return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
+
+
+def folder_name(text):
+    """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash."""
+    if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder's name: use letters, digits and . _ + = -")
+    return text
+
+
+def add_common_flags(parser):
+    """Adds the flags that every training script has."""
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
+    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    existing.add_argument("--resume", action="store_true", help="continue the run of this name, if there is one")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
+    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")

@@ -1,0 +1,53 @@
+"""A CSV file that grows row by row."""
+
+import csv
+import io
+import os
+from pathlib import Path
+
+from common.errors import UsageError
+
+
+class CsvLog:
+    """A CSV file that can be cut back to where a checkpoint left it.
+
+    Args:
+        path: the file.
+        columns: its header.
+    """
+
+    def __init__(self, path, columns):
+        self.path, self.columns = Path(path), columns
+
+    def begin(self):
+        """Writes the header into an empty file."""
+        self.path.write_bytes(b"")
+        self.append([self.columns])
+
+    def append(self, rows):
+        """Writes rows behind the last."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        with open(self.path, "ab") as file:
+            file.write(text.getvalue().encode())
+
+    def sync(self):
+        """Makes sure that the file is on the disk; returns its size in bytes."""
+        with open(self.path, "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def check(self, size):
+        """Raises `UsageError` if the file is shorter than `size` bytes, as `sync` returned it: it was altered since."""
+        if not self.path.is_file() or self.path.stat().st_size < size:
+            raise UsageError(f"--resume: {self.path} was cut short since its checkpoint: start over with --overwrite")
+
+    def cut(self, size):
+        """Cuts the file back to `size` bytes; errors as in `check`."""
+        self.check(size)
+        os.truncate(self.path, size)
+
+    def rows(self):
+        """The rows behind the header, as lists of text."""
+        with open(self.path, newline="") as file:
+            return list(csv.reader(file))[1:]

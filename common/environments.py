@@ -1,0 +1,60 @@
+"""Environments by their gymnasium ids."""
+
+import difflib
+import re
+
+import gymnasium
+import numpy as np
+
+import envs  # noqa: F401  (registers this project's environments)
+from common.errors import UsageError
+
+
+def folder_of(env_id):
+    """The folder of results/ that belongs to an environment id."""
+    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+
+
+def make_env(env_id, flag="--env_name", **kwargs):
+    """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
+
+    Args:
+        env_id: a registered id, or `module:id` for an environment of one's own.
+        flag: the flag that is named if the environment will not do.
+        kwargs: passed on to `gymnasium.make`.
+    Raises:
+        UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
+    """
+    if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
+        raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
+    try:
+        env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+    except ImportError as error:
+        raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
+    except RuntimeError as error:
+        if "MUJOCO_GL" not in str(error):
+            raise
+        raise UsageError(f"MUJOCO_GL: {error}: set it to egl, osmesa or glfw, or unset it") from error
+    except gymnasium.error.UnregisteredEnv as error:
+        near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}?" if near else "no known one is like it."
+        raise UsageError(f"{flag} {env_id}: there is no such environment: {hint} One's own is module:id") from error
+    except gymnasium.error.Error as error:
+        raise UsageError(f"{flag} {env_id}: {error}") from error
+    space = env.action_space
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+        raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
+        raise UsageError(f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite")
+    if not isinstance(env.observation_space, gymnasium.spaces.Box) or len(env.observation_space.shape) != 1:
+        try:
+            env = gymnasium.wrappers.FlattenObservation(env)
+        except (NotImplementedError, ValueError, TypeError) as error:
+            kind = env.observation_space
+            raise UsageError(f"{flag} {env_id}: its observations, {kind}, have no flat form") from error
+    return env
+
+
+def time_limit(env):
+    """The environment's number of steps an episode, or None if it has no limit."""
+    return env.spec.max_episode_steps

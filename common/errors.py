@@ -1,0 +1,20 @@
+"""What stops a script: bad input, training that diverged, files that cannot be written."""
+
+import errno
+
+NOT_A_PATH = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM)
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
+
+
+class UsageError(Exception):
+    """Bad input, said in one line that names the flag, the value and the way out."""
+
+
+class Diverged(Exception):
+    """A loss, gradient, action or observation is not finite; says which, of which seed, and when, and what is kept."""
+
+
+def one_line(text):
+    """A message as one line: white space becomes blanks, what cannot be printed is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(text).split()))

@@ -1,0 +1,253 @@
+"""The folder of one run: its lock, its flags, its CSV files and its two newest checkpoints.
+
+What a run writes is kept so that it may stop at any moment and go on from its newest checkpoint as if it had not:
+checkpoints replace each other atomically, one older is kept, and what was written to CSV files after a checkpoint is
+cut off when it is resumed.
+"""
+
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from common import checkpoint
+from common.errors import UsageError, one_line
+
+LOCK = ".lock"
+FAILURE = "failed.json"
+MAY_DIFFER = {  # flags that a resumed run may be given anew
+    *("max_timesteps", "device", "eval_freq", "render_freq", "checkpoint_freq", "tensorboard"),
+    *("results_dir", "resume", "overwrite"),
+}
+
+
+class RunFolder:
+    """A folder that one process at a time may write to.
+
+    Args:
+        path: the folder; it need not exist.
+        kind: what its checkpoints are called (`common.checkpoint`).
+        resumable: whether a run can go on from what is in it.
+    """
+
+    def __init__(self, path, kind, resumable=True):
+        self.path, self.kind, self.resumable = Path(path), kind, resumable
+        self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
+        self._lock = None
+
+    # ---- before anything is written ----
+
+    def check(self, resume, overwrite):
+        """Raises `UsageError` if the folder exists and is not to be used, is in use, or could not be written."""
+        try:
+            self._check(resume, overwrite)
+        except OSError as error:
+            raise UsageError(
+                f"--results_dir: {self.path} cannot be a folder ({error.strerror}): choose another"
+            ) from error
+
+    def _check(self, resume, overwrite):
+        if not (resume or overwrite):
+            self._check_empty()
+        parent = self.path
+        while not parent.exists() and not parent.is_symlink():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UsageError(f"--results_dir: {parent} is not a folder that can be written: choose another")
+        if self.in_use():
+            raise UsageError(
+                f"--name: another process is writing to {self.path}: wait for it, or choose another --name"
+            )
+
+    def in_use(self):
+        """Whether a living process holds the folder's lock."""
+        try:
+            with open(self.path / LOCK, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _check_empty(self):
+        if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
+            go_on = "go on with it by --resume, " if self.resumable else ""
+            raise UsageError(
+                f"--name: the run {self.path} exists: {go_on}replace it by --overwrite, or choose another --name"
+            )
+
+    # ---- opening ----
+
+    def lock(self, empty=False):
+        """Makes the folder and takes its lock, which ends with this process.
+
+        Args:
+            empty: whether the folder must hold nothing.
+        Raises:
+            UsageError: it cannot be written, another process has it, or it is not empty.
+        """
+        try:
+            for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
+                self.path.mkdir(parents=True, exist_ok=True)
+                file = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / LOCK)):
+                        self._lock = file
+                        break
+                except (BlockingIOError, FileNotFoundError):
+                    if not patience:
+                        raise
+                file.close()  # in use, or taken away by `release` meanwhile
+                time.sleep(patience)
+            else:
+                raise BlockingIOError
+        except BlockingIOError as error:
+            raise UsageError(f"--name: another process is writing to {self.path}: choose another --name") from error
+        except OSError as error:
+            reason = error.strerror
+            raise UsageError(f"--results_dir: {self.path} cannot be written ({reason}): choose another") from error
+        if empty:
+            self._check_empty()  # another process may have come and gone since `check`
+
+    def begin(self, flags):
+        """Empties the locked folder, its checkpoints first, and writes `opt.json`."""
+        for path in (self.newest, self.older):
+            path.unlink(missing_ok=True)
+        for path in sorted(self.path.rglob("*"), reverse=True):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif path != self.path / LOCK:
+                path.unlink()
+        self.write_flags(flags)
+
+    def write_flags(self, flags):
+        """Writes `opt.json`: the resolved flags, for people."""
+        text = json.dumps(flags, indent=2, sort_keys=True) + "\n"
+        checkpoint.write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
+
+    def release(self):
+        """Gives the lock back; of a folder that holds nothing else nothing is left."""
+        if self._lock is None:
+            return
+        if [entry.name for entry in self.path.iterdir()] == [LOCK]:
+            (self.path / LOCK).unlink()
+            for folder in (self.path, *self.path.parents):
+                try:
+                    folder.rmdir()
+                except OSError:  # it is not empty
+                    break
+        self._lock.close()
+        self._lock = None
+
+    # ---- checkpoints ----
+
+    def save(self, content):
+        """Makes `content` the newest checkpoint; the one that was becomes the older."""
+        written = self.path / ".checkpoint.new"
+        try:
+            checkpoint.save(written, self.kind, content)
+            if self.newest.exists():
+                os.replace(self.newest, self.older)
+            os.replace(written, self.newest)
+        finally:
+            written.unlink(missing_ok=True)
+
+    def checkpoints(self):
+        """The contents of the checkpoints that verify, the newest first.
+
+        Raises:
+            UsageError: there are some, and none of them verifies.
+        """
+        bodies, errors = [], []
+        for path in (self.newest, self.older):
+            if path.exists():
+                try:
+                    bodies.append(checkpoint.read(path, self.kind))
+                except checkpoint.CheckpointError as error:
+                    errors.append(error)
+        if errors and not bodies:
+            raise UsageError(f"--resume: {errors[0]}, and no older checkpoint is whole: start over with --overwrite")
+        for error in errors:
+            print(f"{error}; the other checkpoint is used")
+        if bodies and bodies[0]["versions"] != checkpoint.versions():
+            then, now = ({*body.items()} for body in (bodies[0]["versions"], checkpoint.versions()))
+            before = ", ".join(f"{library} {version}" for library, version in sorted(then - now))
+            print(f"{self.path} was written with {before}: numbers may differ from here on")
+        return [body["content"] for body in bodies]
+
+    def roll_back(self, steps):
+        """Makes the checkpoint of so many `steps`, one of `checkpoints()`, the newest; a newer one is dropped."""
+        try:
+            newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
+        except checkpoint.CheckpointError:
+            newest = None
+        if newest != steps:
+            os.replace(self.older, self.newest)
+
+    def check_resume(self, flags, result):
+        """Raises `UsageError` if flags contradict the newest checkpoint, or a file `result` is there without any."""
+        contents = self.checkpoints()
+        if contents:
+            check_flags(contents[0]["flags"], flags)
+        elif (self.path / result).exists():
+            self.refuse_to_start_over()
+
+    def refuse_to_start_over(self):
+        """Raises the `UsageError` of a folder that has results and nothing to resume."""
+        raise UsageError(
+            f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start over "
+            "with --overwrite"
+        )
+
+    # ---- failure ----
+
+    @property
+    def failure(self):
+        """Why the run was given up, or None."""
+        path = self.path / FAILURE
+        if not path.is_file():
+            return None
+        try:
+            return str(json.loads(path.read_text())["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return f"{FAILURE} cannot be read"
+
+    def fail(self, reason):
+        """Notes that the run was given up, and why; its checkpoints stay."""
+        text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
+        checkpoint.write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
+
+
+def check_flags(saved, flags):
+    """Raises `UsageError` naming the first flag that differs from those a run began with, but may not."""
+    if differing := first_difference(saved, flags):
+        ours, theirs = differing
+        raise UsageError(
+            f"{ours}: the run that --resume continues has {theirs}: give that, or start over with --overwrite"
+        )
+
+
+def first_difference(saved, flags):
+    """The first flag that differs but may not, as it is given in `flags` and in `saved`; None if none does."""
+    for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
+        if saved[name] != flags[name]:
+            return _told(name, flags[name]), _told(name, saved[name])
+    return None
+
+
+def _told(name, value):
+    """A flag and its value as they are given."""
+    if isinstance(value, bool) or value is None:
+        return f"--{name}" if value else f"no --{name}"
+    return f"--{name} {value}"
+
+
+def resume_command():
+    """The command that continues this run."""
+    words = [word for word in sys.argv if word not in ("--overwrite", "--resume")]
+    return shlex.join([sys.executable, *words, "--resume"])

@@ -1,0 +1,233 @@
+"""Random play: what the embedding is learned from (paper, section 5.2: a uniformly random policy, no reward).
+
+States are `concat(qpos, qvel)` of the whole simulator; for an environment that is not MuJoCo, its observation.
+Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout`; any other is stepped one by one.
+"""
+
+import hashlib
+import json
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from common.checkpoint import write_atomically
+from common.environments import folder_of, time_limit
+from common.errors import UsageError
+from common.streams import reset_seed, stream
+from embedding.play_key import play_key
+
+
+@dataclass
+class RandomPlay:
+    """Episodes of random play, one after the other.
+
+    Attributes:
+        states: (T + E, S) float64: of every episode its first state and the one after each action.
+        actions: (T, A) float32, in the environment's units.
+        lengths: (E,) int64, the number of actions of each episode; they sum to T.
+    """
+
+    states: np.ndarray
+    actions: np.ndarray
+    lengths: np.ndarray
+
+
+@dataclass
+class Windows:
+    """All windows of k steps that lie inside an episode (paper, section 2.1: s_t, a^k, s_{t+k}).
+
+    Attributes:
+        states: (W, S) float32, s_t.
+        actions: (W, k, A) float32, a_t .. a_{t+k-1}, in the environment's units.
+        deltas: (W, S) float32, s_{t+k} - s_t.
+    """
+
+    states: torch.Tensor
+    actions: torch.Tensor
+    deltas: torch.Tensor
+
+
+def windows(play, k):
+    """Slides a window of k actions over every episode of `play`; none crosses a reset.
+
+    Raises:
+        UsageError: no episode has k steps.
+    """
+    check_lengths(play, k)
+    action_start = np.concatenate([[0], np.cumsum(play.lengths)[:-1]])
+    starts, rows = [], []
+    for episode, (first, length) in enumerate(zip(action_start, play.lengths, strict=True)):
+        start = np.arange(first, first + max(0, length - k + 1))
+        starts.append(start)
+        rows.append(start + episode)  # every episode before this one has one state more than actions
+    start, row = np.concatenate(starts), np.concatenate(rows)
+    return Windows(
+        states=torch.from_numpy(play.states[row].astype(np.float32)),
+        actions=torch.from_numpy(play.actions[start[:, None] + np.arange(k)]),
+        deltas=torch.from_numpy((play.states[row + k] - play.states[row]).astype(np.float32)),
+    )
+
+
+def check_lengths(play, k):
+    """Raises `UsageError` if no episode of `play` has k steps."""
+    if play.lengths.max() < k:
+        raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
+
+
+def simulator_state(env):
+    """Returns a function that reads `concat(qpos, qvel)` (S,), or None if the environment is not MuJoCo."""
+    mujoco = sys.modules.get("mujoco")
+    data = getattr(env.unwrapped, "data", None)
+    if mujoco is None or not isinstance(data, mujoco.MjData):
+        return None
+    return lambda: np.concatenate([env.unwrapped.data.qpos, env.unwrapped.data.qvel])
+
+
+def state_size(env):
+    """S, the number of values of a state of random play."""
+    read = simulator_state(env)
+    if read is None:
+        return env.observation_space.shape[0]
+    return len(read())
+
+
+def is_open_loop(env):
+    """Whether `env` declares that `mujoco.rollout` may step its actions, and has a time limit."""
+    return bool(getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env))
+
+
+def physics_state(env):
+    """Where the simulator of an open-loop `env` stands, (n,) float64, for `roll_out`."""
+    import mujoco
+
+    simulator, spec = env.unwrapped, mujoco.mjtState.mjSTATE_FULLPHYSICS
+    state = np.empty(mujoco.mj_stateSize(simulator.model, spec))
+    mujoco.mj_getState(simulator.model, simulator.data, state, spec)
+    return state
+
+
+def roll_out(env, initial, actions):
+    """Steps an open-loop `env` from many states at once, without resets.
+
+    Args:
+        initial: (B, n), of `physics_state`.
+        actions: (B, T, A) float64, in the environment's units.
+    Returns:
+        (B, T, S) float64, the state after each action.
+    """
+    from mujoco import rollout
+
+    simulator = env.unwrapped
+    model, skip = simulator.model, simulator.frame_skip
+    trajectory, _ = rollout.rollout(model, simulator.data, initial, np.repeat(actions, skip, axis=1))
+    return trajectory[:, skip - 1 :: skip, 1 : 1 + model.nq + model.nv]  # column 0 is the time
+
+
+def random_play(env, steps, seed, progress=True):
+    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds; `progress` draws a bar."""
+    actions = stream(seed, "random play: actions").uniform(
+        env.action_space.low, env.action_space.high, size=(steps, *env.action_space.shape)
+    )
+    actions = actions.astype(np.float32)
+    play = _play_open_loop if is_open_loop(env) else _play_stepwise
+    return play(env, actions, seed, progress)
+
+
+def episode_seed(seed, episode):
+    """What `random_play` of `seed` resets its environment with before its episode number `episode`."""
+    return reset_seed(seed, "random play: resets", episode)
+
+
+def _play_open_loop(env, actions, seed, progress):
+    limit, action_dim = time_limit(env), actions.shape[1]
+    lengths = np.full(-(-len(actions) // limit), limit)
+    lengths[-1] = len(actions) - limit * (len(lengths) - 1)
+    read = simulator_state(env)
+    states, first, chunk = [], 0, 50
+    with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True, disable=not progress) as bar:
+        while first < len(lengths):
+            batch = lengths[first : first + chunk]
+            starts, initial = [], []
+            controls = np.zeros((len(batch), limit, action_dim))
+            for i, length in enumerate(batch):
+                env.reset(seed=episode_seed(seed, first + i))
+                starts.append(read())
+                initial.append(physics_state(env))
+                begin = (first + i) * limit
+                controls[i, :length] = actions[begin : begin + length]
+            after = roll_out(env, np.stack(initial), controls)
+            for start, later, length in zip(starts, after, batch, strict=True):
+                states += [start[None], later[:length]]
+            first += len(batch)
+            bar.update(int(batch.sum()))
+    return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
+
+
+def _play_stepwise(env, actions, seed, progress):
+    read = simulator_state(env)
+    states, lengths = [], []
+    over = True
+    for action in tqdm(actions, desc="random play", unit="step", unit_scale=True, disable=not progress):
+        if over:
+            observation, _ = env.reset(seed=episode_seed(seed, len(lengths)))
+            states.append(read() if read else np.array(observation, dtype=np.float64))
+            lengths.append(0)
+        observation, _, terminated, truncated, _ = env.step(action)
+        states.append(read() if read else np.array(observation, dtype=np.float64))
+        lengths[-1] += 1
+        over = terminated or truncated
+    return RandomPlay(np.stack(states), actions, np.array(lengths, dtype=np.int64))
+
+
+# ---- the cache ----
+
+
+def load_random_play(env, steps, seed, results_dir, k=1):
+    """`random_play`, kept under `results_dir/<env>/data/`; the file's key holds everything that determines its content.
+
+    Raises:
+        UsageError: states are not finite, or no episode has k steps (nothing is written then), or the file cannot be.
+    """
+    key = json.dumps(play_key(env, steps, seed), sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:16]
+    path = Path(results_dir) / folder_of(env.spec.id) / "data" / f"random_play-{digest}.npz"
+    if path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if str(file["key"]) == key:
+                    print(f"random play: read from {path}")
+                    return RandomPlay(file["states"], file["actions"], file["lengths"])
+        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
+    play = random_play(env, steps, seed)
+    check_finite(env, play.states)
+    check_lengths(play, k)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))
+    except OSError as error:
+        raise UsageError(f"--results_dir: {path} cannot be written ({error.strerror}): choose another") from error
+    return play
+
+
+def check_traj_len(args, env):
+    """Raises `UsageError` if `--traj_len` actions do not fit into an episode, or into all of random play."""
+    limit = time_limit(env)
+    if args.traj_len > min(limit or args.steps, args.steps):
+        raise UsageError(
+            f"--traj_len {args.traj_len}: an episode of {args.env_name} has {limit or 'no more than --steps'} steps "
+            f"(--steps {args.steps}): a sequence must fit into an episode"
+        )
+
+
+def check_finite(env, states):
+    """Raises `UsageError` if one of states (n, S) is not finite."""
+    if not np.isfinite(states).all():
+        row = int(np.argmin(np.isfinite(states).all(axis=1)))
+        raise UsageError(f"--env {env.spec.id}: state {row} of its random play is not finite")

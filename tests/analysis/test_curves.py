@@ -1,0 +1,279 @@
+"""Curves: reading, averaging against literal loops, drawing; the script that plots them."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from curve_runs import ENV, frame, refused, write_run
+from PIL import Image
+
+from analysis import charts, curves, plot_runs
+from common.errors import UsageError
+from common.paths import REPOSITORY
+
+# ---- averaging ----
+
+
+def test_bins_against_a_loop():
+    steps = [0, 300, 1000, 1001, 1999, 2000, 2400]
+    returns = np.random.default_rng(1).normal(size=(3, len(steps)))
+    summary = curves.summarize(frame(returns, steps), bin_width=1000)
+    for row, inside in zip(summary.itertuples(), [[0], [1, 2], [3, 4, 5], [6]], strict=True):
+        means = [sum(of_seed[i] for i in inside) / len(inside) for of_seed in returns]
+        assert row.mean == pytest.approx(sum(means) / 3, abs=1e-12)
+        assert (row.low, row.high) == pytest.approx(curves.bootstrap(means)[1:], abs=1e-12)
+        assert row.seeds == 3
+    assert summary.steps.tolist() == [0, 1000, 2000, 2400]
+
+
+def test_interval_against_a_loop():
+    values = [-9.0, -7.5, -12.25, -8.0, -8.5]
+    draws = np.random.default_rng(0).integers(0, 5, (10_000, 5))
+    means = sorted(sum(values[i] for i in draw) / 5 for draw in draws)
+
+    def quantile(q):
+        position = q * (len(means) - 1)
+        below = math.floor(position)
+        return means[below] + (position - below) * (means[below + 1] - means[below])
+
+    assert curves.bootstrap(values) == pytest.approx((-9.05, quantile(0.025), quantile(0.975)), abs=1e-9)
+
+
+def test_seeds_are_resampled_not_evaluations():
+    few = frame([[-9.0], [-7.0], [-8.0]], [1000])
+    many = frame([[-9.0] * 50, [-7.0] * 50, [-8.0] * 50], range(951, 1001))
+    pd.testing.assert_frame_equal(*(curves.summarize(of, bin_width=1000) for of in (few, many)))
+
+
+def test_no_interval_of_one_seed_and_none_wide_of_equal_seeds():
+    equal = curves.summarize(frame([[-20.0, -9.0]] * 4, [0, 1000]))
+    assert (equal.low == equal["mean"]).all() and (equal.high == equal["mean"]).all()
+    one = frame([[-20.0, -9.0]], [0, 1000])
+    assert curves.summarize(one)[["low", "high"]].isna().all(axis=None)
+    assert curves.table(one, [1000]).to_numpy().tolist() == [["-9.0 (1 seed)"]]
+
+
+def test_bins_are_at_most_twenty():
+    for last in (1, 7, 20, 999, 1000, 50_000, 50_100, 3_000_000):
+        width = curves.bin_width_of(last)
+        assert 7 <= last / width <= 20 or width == 1
+    assert [curves.bin_width_of(last) for last in (0, 50_000)] == [1, 2500]
+
+
+def test_table_tells_what_the_figure_shows():
+    returns = np.random.default_rng(4).normal(-9, 1, size=(8, 51))
+    one = frame(returns, range(0, 50_001, 1000), method="DynE-TD3")
+    summary = curves.summarize(one).set_index("steps")
+    table = curves.table(one, [2500, 20_000, 50_000, 60_000])
+    assert table.columns.tolist() == ["2 500", "20 000", "50 000", "60 000"]
+    for step in (2500, 20_000, 50_000):
+        row = summary.loc[step]
+        expected = f"{row['mean']:.1f} ± {(row.high - row.low) / 2:.1f} (8 seeds)"
+        assert table.loc["DynE-TD3", f"{step:,}".replace(",", " ")] == expected
+    assert table.loc["DynE-TD3", "60 000"] == "-"
+    assert table.loc["DynE-TD3, authors' plot"].tolist() == ["-", "-", "-8", "-"]
+
+
+def test_series_are_named_apart_only_where_they_must_be():
+    pairs = ("SAC", "a"), ("DynE-TD3", "b"), ("DynE-TD3", "default")
+    series = curves.series_of(pd.concat([frame([[0.0]], [0], *pair) for pair in pairs]))
+    assert list(series.values()) == ["DynE-TD3, default", "DynE-TD3, b", "SAC"]
+
+
+@pytest.mark.parametrize("column", ["method", "name"])
+def test_series_that_are_numbers_are_in_the_order_of_their_values(column):
+    numbers = ["16", "1e-2", "8", "own", "1e-4"]
+    series = curves.series_of(pd.DataFrame({"method": "SAC", "name": "a", column: numbers}))
+    assert [label.removeprefix("SAC, ") for label in series.values()] == ["1e-4", "1e-2", "8", "16", "own"]
+
+
+# ---- reading ----
+
+
+def test_runs_are_read_finished_or_not(tmp_path):
+    write_run(tmp_path, [0, 10, 2])
+    running = write_run(tmp_path, [0], "DynE-TD3", last=3000) / "seed_0" / "eval.csv"
+    running.write_text(running.read_text() + "40,4000,-1")
+    started = write_run(tmp_path, [5], "SAC") / "seed_5" / "eval.csv"
+    started.write_text("episodes,steps,mean_return\n")
+    read = curves.load_runs(tmp_path)
+    assert read.columns.tolist() == curves.CURVES
+    assert read.groupby(["method", "name", "seed"]).steps.max().to_dict() == {
+        ("DynE-TD3", "default", 0): 3000,
+        ("TD3", "default", 0): 10_000,
+        ("TD3", "default", 2): 10_000,
+        ("TD3", "default", 10): 10_000,
+    }
+
+
+def test_ablations_are_grouped_by_the_names_of_their_files(tmp_path):
+    (tmp_path / "ablations").mkdir()
+    for name in ("E_k_1", "E_kl_no_more", "E"):
+        text = f"env,method,variant,seed,steps,mean_return\nE,DynE-TD3,of-{name},0,0,-1.5\n"
+        (tmp_path / "ablations" / f"{name}.csv").write_text(text)
+    read = curves.load_ablations(tmp_path)
+    assert dict(zip(read.name, read.group, strict=True)) == {"of-E": "", "of-E_k_1": "k", "of-E_kl_no_more": "kl"}
+
+
+def test_published_curves_and_ablations_are_read(tmp_path):
+    (tmp_path / "published" / "states").mkdir(parents=True)
+    (tmp_path / "ablations").mkdir()
+    (tmp_path / "published" / "states" / "a.csv").write_text("env,method,seed,steps,mean_return\nE,TD3,0,0,-1.5")
+    (tmp_path / "ablations" / "a.csv").write_text("env,method,variant,seed,steps,mean_return\nE,TD3,prior,0,0,-1.5\n")
+    assert curves.load_published(tmp_path).to_numpy().tolist() == [["E", "TD3", "published", 0, 0, -1.5]]
+    assert curves.load_ablations(tmp_path)[curves.CURVES].to_numpy().tolist() == [["E", "TD3", "prior", 0, 0, -1.5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "its first line is "),
+        ("env,method,steps,mean_return\n", "its first line is env,method,steps,mean_return"),
+        ("env,method,seed,steps,mean_return\nE,TD3,0,0\n", "line 2 is E,TD3,0,0"),
+        ("env,method,seed,steps,mean_return\nE,TD3,0,0,1,2\n", "line 2 is E,TD3,0,0,1,2"),
+        ("env,method,seed,steps,mean_return\nE,,0,0,1\n", "line 2 is E,,0,0,1"),
+        ("env,method,seed,steps,mean_return\nE,TD3,0,many,1\n", "many"),
+        ("env,method,seed,steps,mean_return\nE,TD3,0,0,1\nE,TD3,0,9,nan\n", "line 3 has no finite return"),
+        ("env,method,seed,steps,mean_return\n", "no curves in it"),
+        ("env,method,seed,steps,mean_return\n" + 2 * "E,TD3,0,9,1\n", "two rows are of one evaluation (E, TD3, 0, 9)"),
+    ],
+)
+def test_malformed_files_are_refused(tmp_path, text, told):
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "a.csv").write_text(text)
+    with pytest.raises(UsageError) as error:
+        curves.load_published(tmp_path)
+    assert told in str(error.value) and str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_nothing_to_plot_is_refused(tmp_path):
+    for load in (curves.load_published, curves.load_ablations, curves.load_runs):
+        with pytest.raises(UsageError):
+            load(tmp_path)
+    with pytest.raises(UsageError, match="no curves yet of SAC on Pusher-v2"):
+        curves.select(frame([[0.0]], [0]), ["Pusher-v2"], ["SAC"])
+
+
+# ---- drawing ----
+
+
+def spec_of(*frames):
+    return charts.figure(pd.concat(frames)).to_dict()
+
+
+def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
+    returns = [[-20.0, -9.0], [-18.0, -8.0]]
+    frames = [frame(returns, [0, 1000], method, env=env) for env in (ENV, "Pusher-v2") for method in ("TD3", "SAC")]
+    chart = charts.figure(pd.concat([*frames, frame(returns, [0, 1000], "TD3", "other")]))
+    assert [panel.title for panel in chart.concat] == [ENV, "Pusher-v2"]
+    for panel in chart.to_dict()["concat"]:
+        colors = panel["layer"][0]["encoding"]["color"]["scale"]
+        drawn = dict(zip(colors["domain"], colors["range"], strict=True))
+        assert drawn["TD3, default"] == charts.COLORS["TD3"] and drawn["SAC"] == charts.COLORS["SAC"]
+        assert drawn["TD3, other"] in charts.NAME_COLORS
+    charts.save(chart, tmp_path / "panels.svg")
+    svg = (tmp_path / "panels.svg").read_text()
+    assert svg.startswith("<svg") and svg.count(">environment steps<") == 2
+
+
+def test_environments_that_were_not_run_have_empty_panels():
+    chart = charts.figure(frame([[-20.0, -9.0]], [0, 1000]), envs=["Pusher-v2", ENV]).to_dict()
+    assert [panel["title"] for panel in chart["concat"]] == ["Pusher-v2", ENV]
+    empty, drawn = chart["concat"]
+    assert chart["datasets"][empty["data"]["name"]] == [{"text": "not run yet"}] and len(drawn["layer"]) == 3
+
+
+def test_panels_may_have_legends_of_their_own():
+    frames = [
+        frame([[-20.0, -9.0]], [0, 1000], name=name, env=env) for name, env in (("a", "A"), ("b", "A"), ("c", "B"))
+    ]
+    chart = charts.figure(pd.concat(frames), shared=False).to_dict()
+    scales = [panel["layer"][0]["encoding"]["color"]["scale"] for panel in chart["concat"]]
+    assert [scale["domain"] for scale in scales] == [["TD3, a", "TD3, b"], ["TD3"]]
+    assert scales[0]["range"] == [charts.COLORS["TD3"], charts.NAME_COLORS[0]]
+    assert chart["resolve"]["scale"]["color"] == "independent"
+
+
+def test_axis_of_returns_is_the_authors_where_the_curves_lie_in_it():
+    def domain(env, *returns):
+        layer = spec_of(frame([returns], [0, 5000, 10_000], env=env))["concat"][0]["layer"][0]
+        return layer["encoding"]["y"]["scale"]["domain"]
+
+    assert domain(ENV, -60.0, -19.0, -9.0) == [-20, -5]
+    assert domain(ENV, -60.0, -22.0, -9.0) == pytest.approx([-22.85, -4.15])
+    assert domain(ENV, -60.0, -40.0, -30.0) == pytest.approx([-41.75, -3.25])
+    assert domain("Elsewhere-v0", -999.0, 10.0, 30.0) == pytest.approx([9, 31])
+    assert domain("Elsewhere-v0", -999.0, 10.0, 10.0) == [9, 11]
+
+
+def test_authors_numbers_stand_where_the_curves_reach():
+    long, short = ([[-20.0, -9.0]], [0, 50_000]), ([[-20.0, -9.0]], [0, 20_000])
+    assert len(spec_of(frame(*short, method="DynE-TD3"))["concat"][0]["layer"]) == 3
+    spec = spec_of(frame(*long, method="DynE-TD3"), frame(*long, method="SAC"))
+    diamonds = spec["concat"][0]["layer"][3]
+    (row,) = spec["datasets"][diamonds["data"]["name"]]
+    assert row == {"series": "DynE-TD3", "steps": 50_000, "mean": -8, "source": "authors' plot"}
+
+
+def test_results_are_the_repositorys_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.delenv("DYNE_RESULTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert curves.results_dir() == REPOSITORY / "results"
+    monkeypatch.chdir(REPOSITORY)
+    assert str(curves.results_dir()) == "results"
+    monkeypatch.setenv("DYNE_RESULTS", str(tmp_path))
+    assert curves.results_dir() == tmp_path
+
+
+def test_steps_of_pretraining_are_counted_where_there_was_any(tmp_path):
+    for method, first in (("SA-DynE-TD3", 100_000), ("VAE-TD3", 100_000), ("Pixel-TD3", 0), ("DynE-TD3", 0)):
+        run = write_run(tmp_path, [0], method)
+        drawn = curves.load_runs(tmp_path)
+        assert drawn[drawn.method == method].steps.tolist() == list(range(first, first + 10_001, 1000))
+        assert curves.load_run(run).steps.tolist() == list(range(0, 10_001, 1000))
+    chart = charts.figure(drawn, until=400_000).to_dict()
+    (panel,) = chart["concat"]
+    assert panel["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 1.02 * 400_000]
+    diamonds = [values for values in chart["datasets"].values() if "source" in values[0]]
+    told = {(row["series"], row["steps"]): row["mean"] for row in diamonds[0]}
+    assert told == {
+        ("DynE-TD3", 50_000): -8,
+        ("SA-DynE-TD3", 400_000): -9.0,
+        ("VAE-TD3", 400_000): -23.5,
+        ("Pixel-TD3", 400_000): -26,
+    }
+
+
+# ---- plot_runs.py ----
+
+
+def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
+    write_run(tmp_path, range(3))
+    write_run(tmp_path, range(2), "DynE-TD3", last=5000)
+    script, flags = REPOSITORY / "analysis" / "plot_runs.py", ["--steps", "0", "1e4", "--bin-width", "2000"]
+    command = [sys.executable, script, tmp_path, *flags]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    title, header, td3, dyne, *_ = done.stdout.splitlines()
+    assert title.startswith(ENV) and header.split() == ["steps", "0", "10", "000"]
+    assert td3.startswith("TD3 ") and td3.count(" ± ") == 2 and td3.count("(3 seeds)") == 2
+    assert dyne.startswith("DynE-TD3 ") and dyne.count("(2 seeds)") == 1 and dyne.endswith(" -")
+    png = tmp_path / "curves.png"
+    assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and png.stat().st_size > 10_000
+    image = np.asarray(Image.open(png).convert("RGB")).reshape(-1, 3)
+    for method in ("TD3", "DynE-TD3"):
+        color = [int(charts.COLORS[method][i : i + 2], 16) for i in (1, 3, 5)]
+        assert (image == color).all(axis=1).sum() > 500
+
+
+def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
+    assert "no evaluations in it" in refused(plot_runs, monkeypatch, capsys, tmp_path)
+    eval_csv = write_run(tmp_path, [0]) / "seed_0" / "eval.csv"
+    assert "--out" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "curves.pdf")
+    assert "make it first" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "no" / "c.png")
+    assert "--bin_width" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--bin_width", "0")
+    eval_csv.write_text("steps,mean_return\n0,1\n")
+    assert f"{eval_csv}: not a table" in refused(plot_runs, monkeypatch, capsys, tmp_path)
+    assert not list(tmp_path.glob("*.png"))

@@ -1,0 +1,82 @@
+"""Every figure, from the committed data, and what is said where there is none."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from curve_runs import ENV, call, frame, refused
+from PIL import Image
+
+from analysis import figures
+from analysis.curves import PUBLISHED
+from common.errors import UsageError
+from common.paths import REPOSITORY
+
+RESULTS = REPOSITORY / "results"
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of the committed figures' data, and of curves of whole plans."""
+    for name in ("figures", "published", "ablations"):
+        shutil.copytree(RESULTS / name, tmp_path / name, ignore=shutil.ignore_patterns("*.p*", "*.svg", "*.mp4"))
+    plans = frame([[-20.0, -9.0]], [0, 10_000], "SAC-plans").assign(seed=999)
+    plans[PUBLISHED].to_csv(tmp_path / "published" / "plans.csv", index=False)
+    return tmp_path
+
+
+def test_all_figures_are_drawn_as_svg_and_png(results, monkeypatch, capsys):
+    call(figures, monkeypatch, results)
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in told] == [*figures.FIGURES]
+    for line in told:
+        name = line.partition(":")[0]
+        assert "not drawn" not in line
+        assert (results / "figures" / f"{name}.svg").read_text().startswith("<svg")
+        image = np.asarray(Image.open(results / "figures" / f"{name}.png").convert("RGB")).reshape(-1, 3)
+        assert (np.ptp(image.astype(int), axis=1) > 60).mean() > 0.001  # what is drawn in colour
+
+
+def test_what_was_not_run_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "figures").mkdir()
+    call(figures, monkeypatch, tmp_path)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(figures.FIGURES) and all(": not drawn: " in line for line in told)
+    assert not list((tmp_path / "figures").iterdir())
+    assert "make it first" in refused(figures, monkeypatch, capsys, tmp_path, "--out", tmp_path / "no")
+
+
+def test_a_table_of_another_figure_is_refused(results):
+    (results / "figures" / "figure3.csv").write_text("dx,dy,z1,z2\n1,2,3,4\n")
+    with pytest.raises(UsageError, match="not the table of figure3"):
+        figures.figure3(results)
+
+
+def test_distances_reached_are_quantiles_of_the_bins(tmp_path):
+    (tmp_path / "figures").mkdir()
+    bins = [("E", 4, "raw", "4 steps", i, i + 1, share) for i, share in enumerate((0.1, 0.45, 0.4, 0.05))]
+    pd.DataFrame(bins, columns=figures.COLUMNS["figure3"]).to_csv(tmp_path / "figures" / "figure3.csv", index=False)
+    table = figures.reached(tmp_path)
+    assert table.index.tolist() == ["4 steps, raw actions"] and table.to_numpy().tolist() == [["1.89", "3.00", "3.98"]]
+
+
+def test_near_points_of_the_plane_have_near_colours():
+    x, y = np.random.default_rng(0).uniform(-1, 1, (2, 300))
+    colors = figures.two_dimensional_colors(x, y)
+    values = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
+    places, shades = (np.linalg.norm(v[:, None] - v[None], axis=-1) for v in (np.stack([x, y], axis=1), values))
+    assert len(set(colors)) > 290 and shades.max() > 250
+    assert shades[places < 0.1].max() < 35 < shades[places > 0.5].min()
+
+
+def test_plans_are_compared_where_they_were_tried(tmp_path):
+    (tmp_path / "published").mkdir()
+    curves = [frame([[-20.0, -9.0, -8.0]], [0, 1000, 2000], "DynE-TD3", env=env) for env in (ENV, "Pusher-v2")]
+    curves.append(frame([[-20.0, -9.0]], [0, 1000], "SAC-plans"))
+    pd.concat(curves)[PUBLISHED].to_csv(tmp_path / "published" / "all.csv", index=False)
+    found = figures.plan_curves(tmp_path)
+    assert set(found.env) == {ENV} and found.groupby("method").steps.max().to_dict() == {
+        "DynE-TD3": 1000,
+        "SAC-plans": 1000,
+    }

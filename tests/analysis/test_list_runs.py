@@ -1,0 +1,99 @@
+"""The list of runs: states, progress, returns and sizes."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+import analysis.list_runs
+import embedding.main
+import rl.main_td3
+from analysis.list_runs import COLUMNS
+from common.run_folder import RunFolder
+
+FLAGS = {"env": "Pendulum-v1", "update_every": 50, "eval_freq": 50, "eval_episodes": 1, "batch_size": 8}
+
+
+@pytest.fixture
+def runs(call, tmp_path):
+    """A results folder with one run of two seeds, 100 of 100 steps."""
+    assert call(rl.main_td3.main, results_dir=tmp_path, max_timesteps=100, num_seeds=2, **FLAGS).code == 0
+    return tmp_path
+
+
+@pytest.fixture
+def rows(call):
+    """Lists a folder; returns what was printed, cells by the columns' names."""
+
+    def listed(folder):
+        ran = call(analysis.list_runs.main, folder, threads=None)
+        assert ran.code == 0, ran.err
+        header, *lines = ran.out.splitlines()
+        assert header.split() == " ".join(COLUMNS).split()
+        return lines
+
+    return listed
+
+
+def test_seeds_in_one_state_share_a_row(runs, rows):
+    (line,) = rows(runs)
+    returns = [pd.read_csv(path).mean_return.iloc[-1] for path in runs.rglob("eval.csv")]
+    size = sum(path.stat().st_size for path in (runs / "rl").rglob("*") if path.is_file()) / 1e6
+    expected = f"rl/Pendulum-v1/TD3/default 0 1 finished 100 of 100 steps {sum(returns) / 2:.1f} {size:.1f}"
+    assert line.split() == expected.split()
+
+
+def test_states(runs, rows, call):
+    """0 is being written, 1 failed, 2 is damaged, 3 has more steps to do, 4 was killed before its first checkpoint."""
+    run = runs / "rl/Pendulum-v1/TD3/default"
+    for seed in (2, 3, 4):
+        shutil.copytree(run / "seed_1", run / f"seed_{seed}")
+    held = RunFolder(run / "seed_0", "run")
+    held.lock()
+    RunFolder(run / "seed_1", "run").fail("step 7: action")
+    for path in (run / "seed_2").glob("checkpoint*"):
+        path.write_bytes(path.read_bytes()[:-9])
+    options = run / "seed_3" / "opt.json"
+    options.write_text(options.read_text().replace('"max_timesteps": 100', '"max_timesteps": 900'))
+    for path in (run / "seed_4").glob("checkpoint*"):
+        path.unlink()
+    lines = [" ".join(line.split()) for line in rows(runs)]
+    held.release()
+    expected = [
+        "0 running 100 of 100 steps",
+        "1 failed: step 7: action 100 of 100 steps",
+        "2 failed: no checkpoint is whole nothing yet",
+        "3 resumable 100 of 900 steps",
+        "4 resumable nothing yet",
+    ]
+    assert len(lines) == 5
+    for line, words in zip(lines, expected, strict=True):
+        assert line.startswith(f"rl/Pendulum-v1/TD3/default {words} "), line
+
+
+def test_a_damaged_note_of_a_failure_hides_nothing(runs, rows):
+    (runs / "rl/Pendulum-v1/TD3/default/seed_1/failed.json").write_text("")
+    assert [line.split()[2].rstrip(":") for line in rows(runs)] == ["finished", "failed"]
+
+
+def test_embeddings(call, rows, tmp_path):
+    flags = {"epochs": 2, "epoch_size": 64, "decoder_epochs": 1, "decoder_batches": 1, "steps": 200}
+    assert call(embedding.main.main, env="Pendulum-v1", results_dir=tmp_path, **flags).code == 0
+    (line,) = rows(tmp_path)
+    assert line.split()[:8] == [
+        "Pendulum-v1/default",
+        "finished",
+        "embedding",
+        "2",
+        "epochs,",
+        "decoder",
+        "1",
+        "epochs",
+    ]
+
+
+def test_folders_without_runs(call, tmp_path):
+    ran = call(analysis.list_runs.main, tmp_path, threads=None)
+    assert (ran.code, ran.out) == (0, f"there are no runs in {tmp_path}\n")
+    ran = call(analysis.list_runs.main, tmp_path / "nowhere", threads=None)
+    assert ran.code == 2 and "there is no such folder" in ran.err and ran.err.count("\n") == 1

@@ -1,0 +1,139 @@
+"""Publishing curves: every number is kept, with the commands that made it."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from curve_runs import ENV, call, refused, write_run
+
+import embedding.main_pixels
+import embedding.main_vae
+import rl.main_dyne
+import rl.main_pixel_td3
+import rl.main_td3
+import rl.main_vae_td3
+from analysis import curves, publish
+
+
+def test_publishing_keeps_every_number(tmp_path, monkeypatch):
+    folder = write_run(tmp_path, range(8), name="published", lr=0.003)
+    (tmp_path / "published").mkdir()
+    out = tmp_path / "published" / f"{ENV}_TD3.csv"
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
+    assert out.read_text().splitlines()[0] == "env,method,seed,steps,mean_return"
+    pd.testing.assert_frame_equal(curves.load_published(tmp_path), curves.load_run(folder))
+    text = out.with_suffix(".txt").read_text()
+    lines = dict(line.split(":", 1) for line in text.splitlines())
+    assert lines["seeds"].strip() == "8: 0 1 2 3 4 5 6 7" and lines["steps"].strip() == "10000 a seed"
+    wanted = "python rl/main_td3.py --env_name ReacherVertical-v2 --lr 0.003 --max_timesteps 10000 --name published"
+    assert lines["command"].strip() == f"{wanted} --num_seeds 8"
+    assert lines["commit"].strip() == "abc" and "cores" in lines["machine"]
+    assert all(name in lines["versions"] for name in ("python 3", "torch ", "mujoco ", "gymnasium ", "numpy "))
+
+
+def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
+    decoder = {"env_name": ENV, "name": "mine", "epochs": 7, "seed": 0, "results_dir": "/elsewhere"}
+    (tmp_path / ENV / "mine").mkdir(parents=True)
+    (tmp_path / ENV / "mine" / "opt.json").write_text(json.dumps(decoder))
+    (tmp_path / ENV / "mine" / "decoder.pt").touch()
+    flags = {"decoder": "mine", "source_env": None, "results_dir": str(tmp_path), "overwrite": True}
+    first = write_run(tmp_path, [0, 1, 4], "DynE-TD3", "a", **flags)
+    second = write_run(tmp_path, [2], "DynE-TD3", "b", **flags)
+    (tmp_path / "ablations").mkdir()
+    out = tmp_path / "ablations" / "a.csv"
+    call(publish, monkeypatch, first, second, "--out", out, "--variant", "mine")
+    assert sorted(curves.load_ablations(tmp_path).seed.unique()) == [0, 1, 2, 4]
+    assert set(curves.load_ablations(tmp_path).name) == {"mine"}
+    _, told = out.with_suffix(".txt").read_text().split("command:")
+    run_command = f"python rl/main_dyne.py --env_name {ENV} --decoder mine --max_timesteps 10000 --name"
+    assert [line.strip() for line in told.split("commit:")[0].splitlines()] == [
+        f"python embedding/main.py --env_name {ENV} --epochs 7 --name mine",
+        f"{run_command} a --num_seeds 2",
+        f"{run_command} a --seed 4",
+        f"{run_command} b --seed 2",
+    ]
+
+
+def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
+    given = ["--tensorboard", "--tau", "0.01", "--num_seeds", "3", "--start_timesteps", "5"]
+    for script in (rl.main_td3, rl.main_dyne, rl.main_vae_td3, rl.main_pixel_td3):
+        flags = vars(script.parse(given))
+        words = shlex.split(publish.command("rl/x.py", flags, vars(script.parse([]))))
+        assert words[:2] == ["python", "rl/x.py"] and vars(script.parse(words[2:])) == flags
+
+
+@pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
+def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
+    script = publish.SCRIPTS[method]
+    given = ["--pixels", "--policy_name", method.removeprefix("SA-").removeprefix("S-")] * ("DynE" in method)
+    encoder = ["--encoder", "mine"] * (method != "Pixel-TD3")
+    flags = vars(script.parse([*given, *encoder, "--env", ENV, "--results_dir", str(tmp_path), "--num_seeds", "2"]))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    assert again == {**flags, "seed": 3, "results_dir": again["results_dir"]}
+    assert len(commands) == {"S-DynE-TD3": 2, "SA-DynE-TD3": 2, "VAE-TD3": 2, "Pixel-TD3": 1}[method]
+    if method == "Pixel-TD3":
+        return
+    assert commands[0] == "(the encoder mine is not there any more)"
+    kind, trainer = ("vae", embedding.main_vae) if method == "VAE-TD3" else ("pixels", embedding.main_pixels)
+    folder = tmp_path / f"{ENV}-{kind}" / "mine"
+    folder.mkdir(parents=True)
+    for name in ("encoder.pt", "decoder.pt"):
+        (folder / name).touch()
+    trained = vars(trainer.parse(["--name", "mine", "--epochs", "7"]))
+    (folder / "opt.json").write_text(json.dumps(trained))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    name = Path(trainer.__file__).name
+    assert commands[:-1] == [f"python embedding/{name} --env_name {ENV} --epochs 7 --name mine"]
+
+
+@pytest.mark.parametrize(
+    ("method", "given"),
+    [
+        ("SAC", []),
+        ("PPO", ["--algo", "PPO"]),
+        ("TD3-plans", ["--algo", "TD3", "--decoder", "published-k4"]),
+        ("SAC-LSP", ["--levels", "3"]),
+    ],
+)
+def test_commands_of_baselines_are_rebuilt(tmp_path, method, given):
+    script = publish.SCRIPTS[method]
+    flags = vars(script.parse([*given, "--max_timesteps", "2000", "--results_dir", str(tmp_path)]))
+    commands = publish.rebuild_commands(method, [{**flags, "seed": seed} for seed in (5, 6)])
+    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    assert again == {**flags, "seed": 5, "num_seeds": 2, "results_dir": again["results_dir"]}
+    assert len(commands) == (2 if method == "TD3-plans" else 1)
+
+
+def test_a_last_evaluation_is_where_the_loop_makes_it():
+    for steps, block, freq in ((50_000, 100, 1000), (50_000, 300, 1000), (900, 1, 1000), (950, 100, 250)):
+        ends = range(0, steps + block, block)
+        evaluated = [end for end in ends if end // freq > (end - block) // freq]
+        flags = {"max_timesteps": steps, "update_every": block, "eval_freq": freq}
+        assert publish.last_evaluation(flags) == evaluated[-1]
+
+
+def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, capsys):
+    def message(*args):
+        return refused(publish, monkeypatch, capsys, *args, "--out", out)
+
+    out = tmp_path / "a.csv"
+    td3, running = write_run(tmp_path, [0]), write_run(tmp_path, [1], name="running", last=9000)
+    other, again = write_run(tmp_path, [0], "ARS"), write_run(tmp_path, [0], name="again")
+    assert "seed 1 has not finished its 10000 steps" in message(running)
+    assert "TD3 on ReacherVertical-v2 and ARS on" in message(td3, other)
+    assert "seed 0 is in two of them" in message(td3, again)
+    assert "seed 0 is in two of them" in message(td3, td3)
+    assert "--command" in message(other)
+    assert "no run in it" in message(tmp_path / "rl")
+    (again / "seed_0" / "opt.json").write_text("{")
+    assert "opt.json" in message(again)
+    assert not list(tmp_path.glob("a.*"))
+    call(publish, monkeypatch, other, "--command", "python ars.py --fast", "--out", out)
+    assert "command:     python ars.py --fast\n" in out.with_suffix(".txt").read_text()
+    assert "it exists" in message(td3)
+    call(publish, monkeypatch, td3, "--out", out, "--overwrite")
+    out = tmp_path / "a.txt"
+    assert "name a .csv file" in message(td3)

@@ -1,0 +1,65 @@
+"""SIGINT and SIGTERM save a run and name the command that goes on with it."""
+
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from same_runs import assert_same
+
+from common import checkpoint
+from common.paths import REPOSITORY
+
+EMBEDDING = {"steps": 1000, "epochs": 400, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
+
+
+def start(script, *arguments):
+    command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
+    flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
+    folder = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default" / "seed_0"
+    process = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", 100_000)
+    wait_for(lambda: (folder / "checkpoint.previous.pt").exists(), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    command = err.strip().splitlines()[-1].split()
+    assert command[0] == sys.executable and command[-1] == "--resume"
+    steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]
+    done = subprocess.run(
+        [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    whole = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", steps + 100, "--name", "whole")
+    assert whole.wait() == 0
+    assert_same(folder.parent.parent / "whole", folder.parent)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_an_embedding_too(tmp_path, number, code):
+    flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
+    flags += ["--env", "Pendulum-v1", "--checkpoint_freq", 1, "--results_dir", tmp_path]
+    folder = tmp_path / "Pendulum-v1" / "default"
+    process = start("embedding/main.py", *flags)
+    wait_for(lambda: (folder / "checkpoint.previous.pt").exists(), process)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 400
+    command = shlex.split(err.strip().splitlines()[-1])
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
+    assert_same(folder.with_name("whole"), folder)

@@ -1,0 +1,86 @@
+"""What the key of stored random play counts of an environment's code."""
+
+import hashlib
+import importlib
+import sys
+
+import gymnasium
+import pytest
+
+from common.environments import make_env
+from embedding.play_key import RECIPE, code_digest, play_key
+from embedding.random_play import random_play
+
+FILES = {
+    "__init__.py": "from gymnasium.envs.registration import register\n"
+    'register("OfFiles-v0", entry_point="keyed.leaf:Leaf", max_episode_steps=5)\n',
+    "leaf.py": "from .base import Base\n\n\nclass Leaf(Base):\n    '''A leaf.'''\n",
+    "base.py": "import gymnasium\nimport numpy as np\nfrom keyed import dynamics\nfrom gymnasium.spaces import Box\n\n\n"
+    "class Base(gymnasium.Env):\n    observation_space = action_space = Box(-1, 1, (1,))\n\n"
+    "    def reset(self, **_):\n        return np.zeros(1, np.float32), {}\n\n"
+    "    def step(self, action):\n        return dynamics.move(action), 0.0, False, False, {}\n",
+    "dynamics.py": "from keyed.constants import GAIN\n\n\ndef move(action):\n    return GAIN * action\n",
+    "constants.py": "GAIN = 0.5\n",
+    "elsewhere.py": "UNUSED = 1\n",
+}
+
+
+@pytest.fixture
+def digest(tmp_path, monkeypatch):
+    """The digest of an environment of files, of which some are replaced: {name: text}."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def of(**replaced):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "keyed"]:
+            del sys.modules[name]
+        gymnasium.registry.pop("OfFiles-v0", None)
+        (tmp_path / "keyed").mkdir(exist_ok=True)
+        for name, text in FILES.items():
+            (tmp_path / "keyed" / name).write_text(replaced.get(name.removesuffix(".py"), text))
+        importlib.invalidate_caches()
+        return code_digest(make_env("keyed:OfFiles-v0"))
+
+    yield of
+    gymnasium.registry.pop("OfFiles-v0", None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "keyed"]:
+        del sys.modules[name]
+
+
+LEAF, BASE, DYNAMICS, CONSTANTS = (FILES[f"{name}.py"] for name in ("leaf", "base", "dynamics", "constants"))
+SAME = {
+    "a comment in the leaf": {"leaf": "# the leaf\n" + LEAF},
+    "its docstring": {"leaf": LEAF.replace("A leaf.", "Another.")},
+    "blank lines": {"base": BASE.replace("\n\n    def", "\n\n\n\n    def")},
+    "a module that is not imported": {"elsewhere": "UNUSED = 2\n"},
+}
+OTHER = {
+    "the leaf": {"leaf": LEAF + "\n    def render(self):\n        return None\n"},
+    "the class it inherits from": {"base": BASE.replace("0.0, False", "1.0, False")},
+    "a module that this imports": {"dynamics": DYNAMICS.replace("GAIN *", "GAIN +")},
+    "a constant two imports away": {"constants": "GAIN = 0.25\n"},
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_what_changes_no_data_changes_no_digest(digest, change):
+    assert digest() == digest(**SAME[change])
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_code_that_may_change_data_changes_the_digest(digest, change):
+    assert digest() != digest(**OTHER[change])
+
+
+def test_the_base_classes_of_a_task_are_part_of_its_key(monkeypatch):
+    env = make_env("ReacherTurn-v2")
+    before = play_key(env, 10, 0)
+    assert before == play_key(make_env("ReacherTurn-v2"), 10, 0)
+    monkeypatch.setitem(sys.modules, "envs.mujoco_task", sys.modules["envs.pixels"])  # another file
+    assert before["code"] != play_key(env, 10, 0)["code"]
+
+
+def test_play_of_this_recipe():
+    """Whoever changes what is played for the same seed raises RECIPE, or old files pass for new ones."""
+    play = random_play(make_env("Point-v0"), 50, 0, progress=False)
+    sha = hashlib.sha256(play.actions.tobytes() + play.states.round(9).tobytes() + play.lengths.tobytes())
+    assert (RECIPE, sha.hexdigest()[:16]) == (1, "844f28be6731d1a6")

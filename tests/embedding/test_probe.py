@@ -1,0 +1,124 @@
+"""embedding/probe.py: ridge regression, true states, and the script."""
+
+import shutil
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from scripts import listing
+
+import embedding.probe
+from common.environments import make_env
+from common.errors import UsageError
+from embedding.probe import chart, probe, replay, shrink, true_state
+from embedding.random_play import random_play, simulator_state
+from embedding.regression import r_squared, ridge
+
+RNG = np.random.default_rng(0)
+ENV = "ReacherVertical-v2"
+
+
+def test_ridge_is_least_squares_with_a_penalty_as_further_rows():
+    inputs, outputs = RNG.standard_normal((50, 6)) + 3, RNG.standard_normal((50, 2))
+    for penalty in (0.1, 7.0):
+        centered = np.concatenate([inputs - inputs.mean(0), np.sqrt(penalty) * np.eye(6)])
+        literal = np.linalg.lstsq(centered, np.concatenate([outputs - outputs.mean(0), np.zeros((6, 2))]))[0]
+        weights = ridge(inputs, outputs, penalty)
+        np.testing.assert_allclose(weights[:-1], literal)
+        np.testing.assert_allclose((inputs @ weights[:-1] + weights[-1]).mean(0), outputs.mean(0))
+
+
+def test_r_squared_is_one_for_the_truth_and_zero_for_the_mean():
+    inputs = RNG.standard_normal((40, 2))
+    outputs = inputs @ np.array([[1.0], [2.0]]) + 5
+    assert r_squared(inputs, outputs, np.array([[1.0], [2.0], [5.0]])) == pytest.approx([1.0])
+    assert r_squared(inputs, outputs, np.array([[0.0], [0.0], [outputs.mean()]])) == pytest.approx([0.0])
+
+
+def test_a_probe_finds_what_is_linear_and_nothing_in_noise():
+    hidden = RNG.standard_normal((2000, 3))
+    inputs = np.concatenate([hidden @ RNG.standard_normal((3, 8)), np.zeros((2000, 1))], axis=1).astype(np.float32)
+    outputs = np.stack([hidden[:, 0], hidden[:, 0] ** 2, RNG.standard_normal(2000)], axis=1)
+    found = probe(inputs, outputs, np.repeat(np.arange(40), 50))
+    assert found[0] > 0.999 and np.all(found[1:] < 0.05)
+
+
+def test_a_probe_is_judged_on_episodes_that_it_has_not_seen():
+    """Inputs that tell the episode apart tell nothing of others."""
+    episode = np.repeat(np.arange(30), 20)
+    outputs = RNG.standard_normal((30, 1))[episode]
+    assert probe(np.eye(30)[episode], outputs, episode)[0] < 0.05
+
+
+@pytest.mark.parametrize("env_id", ["ReacherVertical-v2", "ReacherTurn-v2", "ReacherPush-v2"])
+def test_true_states_are_those_of_the_random_play(env_id):
+    env = make_env(env_id)
+    play = random_play(env, 230, 5)
+    names, truth = replay(make_env(env_id), play, 5)
+    assert len(truth) == len(play.states) and truth.shape[1] == len(names)
+    count = len(env.unwrapped.data.qvel)
+    velocities = truth[:, [name.startswith("velocity") for name in names]]
+    np.testing.assert_array_equal(velocities, play.states[:, -count:])
+    np.testing.assert_array_equal(truth[:, names.index("sin joint0")], np.sin(play.states[:, 0]))
+    np.testing.assert_array_equal(truth[:, names.index("cos joint1")], np.cos(play.states[:, 1]))
+    env.reset(seed=3)
+    observation = env.unwrapped._observation() if hasattr(env.unwrapped, "_observation") else None
+    read = dict(zip(*[(n := true_state(env))[0], n[1]()], strict=True))
+    target = env.unwrapped.data.body("target").xpos
+    assert [read[f"target {axis}"] for axis in "xyz"] == target.tolist()
+    assert observation is None or set(observation.tolist()) >= {read["target x"], read["target z"]}
+
+
+def test_a_probe_needs_a_simulator():
+    with pytest.raises(UsageError, match="Pendulum-v1: a probe needs the joints of a MuJoCo environment"):
+        true_state(gymnasium.make("Pendulum-v1"))
+    assert simulator_state(gymnasium.make("Pendulum-v1")) is None
+
+
+def test_small_images_are_area_means_side_by_side():
+    frames = torch.from_numpy(RNG.integers(0, 256, (3, 3, 64, 64), dtype=np.uint8))
+    found = shrink(frames, np.array([[0, 0, 1, 2], [1, 2, 2, 0]]))
+    assert found.shape == (2, 4 * 3 * 16 * 16)
+    literal = np.asarray(Image.fromarray(frames[2].permute(1, 2, 0).numpy()).reduce(4)).ravel() / 255
+    np.testing.assert_allclose(found[0, 3 * 768 :], literal, atol=1e-6)
+    means = frames[2].double().view(3, 16, 4, 16, 4).mean((2, 4)).permute(1, 2, 0).flatten() / 255
+    np.testing.assert_allclose(literal, means.numpy(), atol=0.51 / 255)
+
+
+@pytest.fixture
+def results(tiny_images, tmp_path):
+    """A results folder of one's own with hardly trained embeddings of images."""
+    for kind in ("pixels", "vae"):
+        shutil.copytree(tiny_images / f"{ENV}-{kind}", tmp_path / f"{ENV}-{kind}")
+    return tmp_path
+
+
+def test_the_script_writes_a_table_and_a_picture(call, results):
+    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results)
+    assert ran.code == 0, ran.err
+    folder = results / f"{ENV}-pixels" / "default"
+    table = pd.read_csv(folder / "probe.csv")
+    assert list(table.columns) == embedding.probe.COLUMNS
+    assert list(table.representation.unique()) == ["DynE (100)", "VAE (4 x 25)", "pixels (4 x 16 x 16)"]
+    quantities = ["sin joint0", "cos joint0", "sin joint1", "cos joint1", "velocity joint0", "velocity joint1"]
+    assert list(table.quantity.unique()) == [*quantities, "target x", "target z"]
+    assert np.isfinite(table.r2).all() and (table.r2 <= 1).all() and "velocity joint1" in ran.out
+    assert Image.open(folder / "probe.png").size[0] > 500 and chart(table).to_dict()
+
+
+def test_bad_input(call, results):
+    for flags, words in (
+        ({"env": "Pendulum-v1"}, ["--env Pendulum-v1", "MuJoCo"]),
+        ({"encoder": "mine"}, ["--encoder mine: there is no", "--name mine"]),
+        ({"vae": "mine"}, ["--vae mine: there is no", "python embedding/main_vae.py"]),
+        ({"steps": 3}, ["--steps 3: that is 0 episodes of 4 steps or more"]),
+        ({"steps": 1900}, ["--steps 1900: that is 19 episodes", "use at least 20"]),
+    ):
+        before = set(listing(results))
+        ran = call(embedding.probe.main, threads=None, **{"env": ENV, "results_dir": results} | flags)
+        assert (ran.code, ran.err.splitlines()[-1].startswith("probe.py: error: ")) == (2, True), ran
+        assert all(word in ran.err for word in words), ran.err
+        assert set(listing(results)) == before

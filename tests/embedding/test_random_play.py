@@ -1,0 +1,237 @@
+"""Random play, windows of it, and its cache."""
+
+import gymnasium
+import numpy as np
+import pytest
+import toy_envs  # noqa: F401  (registers its environments)
+
+import embedding.play_key
+import embedding.random_play
+from common.environments import make_env
+from common.errors import UsageError
+from embedding.random_play import RandomPlay, load_random_play, random_play, windows
+
+
+def split(play):
+    """The (states, actions) of every episode of `play`."""
+    states = np.split(play.states, np.cumsum(play.lengths + 1)[:-1])
+    return list(zip(states, np.split(play.actions, np.cumsum(play.lengths)[:-1]), strict=True))
+
+
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("states", "actions", "lengths"))
+
+
+# ---- windows ----
+
+
+@pytest.mark.parametrize("lengths", [(7, 3, 1, 12, 4), (1, 1, 9, 2), (8, 8), (8, 7)])
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 8])
+def test_windows_are_those_of_a_loop_over_samples(lengths, k):
+    rng = np.random.default_rng(0)
+    total = sum(lengths)
+    play = RandomPlay(
+        rng.standard_normal((total + len(lengths), 3)),
+        rng.standard_normal((total, 2)).astype(np.float32),
+        np.array(lengths),
+    )
+    expected = [
+        (states[t], actions[t : t + k], states[t + k] - states[t])
+        for states, actions in split(play)
+        for t in range(len(actions))
+        if t + k <= len(actions)
+    ]
+    data = windows(play, k)
+    columns = zip(*expected, strict=True)
+    for found, wanted in zip((data.states, data.actions, data.deltas), columns, strict=True):
+        assert np.array_equal(found.numpy(), np.stack(wanted).astype(np.float32))
+
+
+def test_no_window_crosses_a_reset():
+    lengths = np.array([5, 2, 9, 4])
+    states = np.concatenate([[(episode, t) for t in range(n + 1)] for episode, n in enumerate(lengths)]).astype(float)
+    data = windows(RandomPlay(states, np.zeros((20, 1), np.float32), lengths), 4)
+    assert (data.deltas.numpy() == [0, 4]).all()
+    assert len(data.deltas) == 2 + 0 + 6 + 1
+
+
+def test_deltas_are_taken_before_rounding():
+    """A small change of a large coordinate is no multiple of the coordinate's float32 spacing."""
+    play = RandomPlay(np.array([[1000.0], [1000.0 + 1e-6]]), np.zeros((1, 1), np.float32), np.array([1]))
+    assert windows(play, 1).deltas.item() == pytest.approx(1e-6, rel=1e-3)
+
+
+def test_windows_longer_than_every_episode_are_refused():
+    play = RandomPlay(np.zeros((9, 1)), np.zeros((7, 1), np.float32), np.array([3, 4]))
+    with pytest.raises(UsageError, match="--traj_len 5: .* 4 steps"):
+        windows(play, 5)
+
+
+# ---- random play ----
+
+
+@pytest.mark.parametrize("env_id", ["ReacherVertical-v2", "ReacherPush-v2"])
+def test_open_loop_play_equals_stepping(env_id):
+    env = make_env(env_id)
+    play = random_play(env, 250, seed=0)
+    assert play.lengths.tolist() == [100, 100, 50]
+    nq = env.unwrapped.model.nq
+    for states, actions in split(play):
+        env.reset(options={"qpos": states[0][:nq], "qvel": states[0][nq:]})
+        for action, state in zip(actions, states[1:], strict=True):
+            env.step(action)
+            data = env.unwrapped.data
+            np.testing.assert_allclose(np.concatenate([data.qpos, data.qvel]), state, rtol=0, atol=1e-9)
+
+
+def test_open_loop_and_stepwise_play_are_the_same_episodes(monkeypatch):
+    env = make_env("ReacherVertical-v2")
+    fast = random_play(env, 5070, seed=3)  # more than one chunk of 50 episodes, the last one cut short
+    monkeypatch.setattr(type(env.unwrapped), "open_loop", False)
+    slow = random_play(env, 5070, seed=3)
+    assert np.array_equal(fast.lengths, slow.lengths) and np.array_equal(fast.actions, slow.actions)
+    np.testing.assert_allclose(fast.states, slow.states, rtol=0, atol=1e-9)
+
+
+def test_play_of_an_environment_without_a_simulator_is_of_its_observations():
+    env = make_env("Pendulum-v1")
+    play = random_play(env, 450, seed=0)
+    assert play.lengths.tolist() == [200, 200, 50]
+    assert play.states.shape == (453, 3) and play.actions.shape == (450, 1)
+    env.reset(seed=0)
+    for states, actions in split(play):
+        env.reset()
+        env.unwrapped.state = np.array([np.arctan2(states[0, 1], states[0, 0]), states[0, 2]])
+        for action, before, after in zip(actions, states[:-1], states[1:], strict=True):
+            env.unwrapped.state = np.array([np.arctan2(before[1], before[0]), before[2]])
+            np.testing.assert_allclose(env.step(action)[0], after, atol=1e-5)
+
+
+def test_play_of_a_terminating_simulator_ends_episodes_where_they_end():
+    env = make_env("Hopper-v5")
+    play = random_play(env, 300, seed=0)
+    assert play.lengths.sum() == 300 and len(play.lengths) > 5 and play.states.shape == (300 + len(play.lengths), 12)
+    simulator, episodes = env.unwrapped, split(play)
+    env.reset(seed=0)
+    for number, (states, actions) in enumerate(episodes):
+        for step, action in enumerate(actions, start=1):
+            simulator.set_state(states[step - 1][:6], states[step - 1][6:])
+            terminated = simulator.step(action)[2]
+            np.testing.assert_allclose(
+                np.concatenate([simulator.data.qpos, simulator.data.qvel]), states[step], atol=1e-6
+            )
+            assert terminated == (step == len(actions)) or number == len(episodes) - 1
+
+
+def test_actions_are_uniform_within_the_bounds_of_the_environment():
+    play = random_play(make_env("toy_envs:WalkSkewed-v0"), 6000, seed=0)
+    assert play.actions.dtype == np.float32
+    low, high = np.array([-1, -2]), np.array([3, 2])
+    assert (play.actions >= low).all() and (play.actions <= high).all()
+    np.testing.assert_allclose(play.actions.min(0), low, atol=0.01)
+    np.testing.assert_allclose(play.actions.max(0), high, atol=0.01)
+    np.testing.assert_allclose(
+        np.quantile(play.actions, [0.25, 0.5, 0.75], axis=0), [[0, -1], [1, 0], [2, 1]], atol=0.1
+    )
+
+
+@pytest.mark.parametrize("env_id", ["ReacherVertical-v2", "Hopper-v5", "Pendulum-v1"])
+def test_play_depends_on_its_seed_alone_and_no_two_episodes_start_alike(env_id):
+    used = make_env(env_id)
+    used.reset(seed=5)
+    plays = [random_play(used, 601, seed=1), random_play(make_env(env_id), 601, seed=1)]
+    assert same(*plays)
+    other = random_play(used, 601, seed=2)
+    starts = np.concatenate([[states[0] for states, _ in split(play)] for play in (plays[0], other)])
+    assert len(np.unique(starts, axis=0)) == len(starts) >= 8
+    assert not np.array_equal(plays[0].actions, other.actions)
+
+
+def test_the_first_steps_do_not_depend_on_how_many_follow():
+    short, long = (random_play(make_env("ReacherVertical-v2"), steps, seed=1) for steps in (150, 400))
+    assert np.array_equal(short.actions, long.actions[:150])
+    assert np.array_equal(short.states, long.states[: len(short.states)])
+
+
+# ---- the cache ----
+
+
+@pytest.fixture
+def plays(monkeypatch):
+    """Counts how often random play is really played."""
+    played = []
+
+    def counted(env, steps, seed):
+        played.append((env.spec.id, steps, seed))
+        return random_play(env, steps, seed)
+
+    monkeypatch.setattr(embedding.random_play, "random_play", counted)
+    return played
+
+
+def test_the_cache_is_read_the_second_time(plays, tmp_path):
+    used = make_env("ReacherVertical-v2")
+    first, second, third = (load_random_play(env, 120, 0, tmp_path) for env in (used, used, make_env(used.spec.id)))
+    assert len(plays) == 1 and same(first, second) and same(first, third)
+    assert first.states.dtype == second.states.dtype and first.actions.dtype == second.actions.dtype
+
+
+def heavier(env):
+    env.unwrapped.model.body_mass[1] *= 2
+    return env
+
+
+CHANGES = {
+    "environment": lambda patch: (make_env("ReacherTurn-v2"), 120, 0),
+    "steps": lambda patch: (make_env("ReacherVertical-v2"), 121, 0),
+    "seed": lambda patch: (make_env("ReacherVertical-v2"), 120, 1),
+    "limit": lambda patch: (gymnasium.make("ReacherVertical-v2", max_episode_steps=50), 120, 0),
+    "arguments": lambda patch: (gymnasium.make("ReacherVertical-v2", width=64), 120, 0),
+    "model": lambda patch: (heavier(make_env("ReacherVertical-v2")), 120, 0),
+    "gymnasium": lambda patch: patch(gymnasium, "__version__", "0"),
+    "numpy": lambda patch: patch(np, "__version__", "0"),
+    "recipe": lambda patch: patch(embedding.play_key, "RECIPE", 0),
+    "code": lambda patch: patch(embedding.play_key, "code_digest", lambda _: "other"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_determines_the_data_is_part_of_the_key(plays, tmp_path, monkeypatch, change):
+    load_random_play(make_env("ReacherVertical-v2"), 120, 0, tmp_path)
+    changed = CHANGES[change](monkeypatch.setattr) or (make_env("ReacherVertical-v2"), 120, 0)
+    load_random_play(*changed, tmp_path)
+    assert len(plays) == 2
+    assert len(list(tmp_path.rglob("*.npz"))) == 2
+    load_random_play(*changed, tmp_path)
+    assert len(plays) == 2
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9, 0.999])
+def test_a_truncated_cache_is_played_anew(plays, tmp_path, share):
+    env = make_env("ReacherVertical-v2")
+    first = load_random_play(env, 120, 0, tmp_path)
+    (file,) = tmp_path.rglob("*.npz")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    assert same(first, load_random_play(env, 120, 0, tmp_path))
+    assert len(plays) == 2
+    assert same(first, load_random_play(env, 120, 0, tmp_path))  # and is whole again
+    assert len(plays) == 2
+
+
+def test_a_damaged_cache_is_never_read_as_other_data(tmp_path):
+    env = make_env("ReacherVertical-v2")
+    first = load_random_play(env, 120, 0, tmp_path)
+    (file,) = tmp_path.rglob("*.npz")
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    for place in rng.integers(len(whole), size=60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        file.write_bytes(damaged)
+        assert same(first, load_random_play(env, 120, 0, tmp_path))
+
+
+def test_play_that_is_not_finite_is_refused_and_not_kept(tmp_path):
+    with pytest.raises(UsageError, match="--env WalkBreaks-v0: state 6 of its random play is not finite"):
+        load_random_play(make_env("toy_envs:WalkBreaks-v0"), 50, 0, tmp_path)
+    assert not list(tmp_path.rglob("*"))

@@ -1,0 +1,309 @@
+"""Baselines: SAC and PPO through stable-baselines3, and SAC-LSP: densities, targets, stacking; the scripts."""
+
+import json
+import zipfile
+from types import SimpleNamespace
+
+import gymnasium
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.autograd.functional import jacobian
+
+import rl.main_baselines
+import rl.main_sac_lsp
+from analysis import list_runs
+from embedding.decoder import ActionDecoder
+from rl.action_spaces import RawActions
+from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
+from rl.main_baselines import make_model
+
+S, A, B = 5, 3, 7
+CPU = torch.device("cpu")
+SHORT = {"max_timesteps": 2100, "eval_freq": 1000, "eval_episodes": 1}
+
+
+def policy_of(squash, action_dim=A):
+    """A policy that is far from the identity."""
+    torch.manual_seed(0)
+    policy = LatentPolicy(S, action_dim, squash).double()
+    for coupling in policy.couplings:
+        torch.nn.init.normal_(coupling.layers[-1].weight, std=0.1)
+    return policy
+
+
+def inputs(action_dim=A):
+    generator = torch.Generator().manual_seed(1)
+    return (torch.randn(B, width, generator=generator, dtype=torch.float64) for width in (action_dim, S))
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize("action_dim", [1, 2, 3])
+def test_the_density_of_an_action_is_that_of_its_latent_over_the_volume(squash, action_dim):
+    policy, (h, state) = policy_of(squash, action_dim), inputs(action_dim)
+    action, log_density = policy(h, state)
+    for b in range(B):
+        change = jacobian(lambda x, b=b: policy(x[None], state[b][None])[0][0], h[b])
+        normal = torch.distributions.Normal(0.0, 1.0).log_prob(h[b]).sum()
+        assert log_density[b].item() == pytest.approx((normal - change.det().abs().log()).item(), abs=1e-6)
+        assert not torch.allclose(change, torch.diag(change.diagonal())) or action_dim == 1
+    if squash:
+        assert action.abs().max() < 1
+
+
+def test_a_new_policy_passes_its_latents_on():
+    h, state = inputs()
+    assert torch.equal(LatentPolicy(S, A, False).double()(h, state)[0], h)
+    stack = Stack(S, [-1, -2, -3], [1, 2, 3], CPU)
+    stack.add()
+    states, latents = np.float32(state.numpy()), np.float32(h.numpy())
+    chosen, raw = stack.act(states, latents)
+    np.testing.assert_allclose(chosen, np.tanh(latents), rtol=1e-5)
+    np.testing.assert_allclose(raw, np.tanh(latents) * [1, 2, 3], rtol=1e-5)
+    below = stack.policies[0]
+    stack.add()
+    again, same = stack.act(states, latents)
+    np.testing.assert_allclose(again, latents, rtol=1e-6)  # what the upper policy chooses are the lower one's latents
+    np.testing.assert_allclose(same, raw, rtol=1e-5)
+    assert not any(p.requires_grad for p in below.parameters())
+    assert [policy.squash for policy in stack.policies] == [True, False]
+
+
+@pytest.mark.parametrize("squash", [True, False])
+def test_targets_are_those_of_soft_actor_critic(monkeypatch, squash):
+    policy = policy_of(squash).float()
+
+    def relative(action, log_density):  # an upper policy's density is relative to its prior
+        normal = torch.distributions.Normal(0.0, 1.0).log_prob(action).sum(1)
+        return action, log_density if squash else log_density - normal
+
+    agent = SoftActorCritic(policy, S, CPU, torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        agent.log_alpha.fill_(-0.7)
+    rng = torch.Generator().manual_seed(4)
+    state, following = torch.randn(2, B, S, generator=rng)
+    action, reward = torch.rand(B, A, generator=rng), torch.randn(B, generator=rng)
+    terminated = torch.tensor([0.0, 1.0] * 4)[:B]
+    seen = []
+    monkeypatch.setattr(agent, "_step", lambda index, loss: seen.append(loss.item()))
+    h = torch.randn(B, A, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        chosen, log_density = relative(*policy(h, following))
+        q = torch.stack([twin(torch.cat([following, chosen], 1)).squeeze(1) for twin in agent.target_critic.twins])
+        soft = torch.minimum(q[0], q[1]) - np.exp(-0.7) * log_density
+        wanted = reward + 0.99 * torch.where(terminated == 1, 0.0, soft)
+        literal = [
+            np.mean(
+                [
+                    (twin(torch.cat([s, a])).item() - y.item()) ** 2
+                    for s, a, y in zip(state, action, wanted, strict=True)
+                ]
+            )
+            for twin in agent.critic.twins
+        ]
+    agent.update(state, action, reward, following, terminated)
+    assert seen[0] == pytest.approx(sum(literal), rel=1e-4)
+    noise = torch.Generator().manual_seed(3)
+    h = [torch.randn(B, A, generator=noise) for _ in range(2)][1]
+    with torch.no_grad():
+        chosen, log_density = relative(*policy(h, state))
+        q = torch.stack([twin(torch.cat([state, chosen], 1)).squeeze(1) for twin in agent.critic.twins])
+        assert seen[1] == pytest.approx((np.exp(-0.7) * log_density - q.amin(0)).mean().item(), rel=1e-4)
+        assert seen[2] == pytest.approx(0.7 * (log_density - A).mean().item(), rel=1e-4)
+
+
+def test_the_temperature_moves_towards_an_entropy_of_minus_the_number_of_actions():
+    for squash_towards, sign in ((0.0, -1), (-4.0, 1)):  # a wide policy is too random, a narrow one not random enough
+        policy = LatentPolicy(S, A, False)
+        with torch.no_grad():
+            for coupling in policy.couplings:
+                coupling.layers[-1].bias[:A] = squash_towards
+        agent = SoftActorCritic(policy, S, CPU, torch.Generator().manual_seed(0))
+        state = torch.randn(64, S)
+        agent.update(state, torch.zeros(64, A), torch.zeros(64), state, torch.ones(64))
+        assert np.sign(agent.log_alpha.item()) == sign
+
+
+def test_models_have_the_authors_hyperparameters():
+    env = gymnasium.make("ReacherVertical-v2")
+    actions = RawActions(env.action_space.low, env.action_space.high)
+    sac, same = make_model(rl.main_baselines.parse(["--algo", "SAC"]), env, actions, 0, CPU)
+    assert (sac.batch_size, sac.tau, sac.gamma, sac.learning_rate, sac.target_entropy) == (256, 0.005, 0.99, 3e-4, -2)
+    assert [layer.out_features for layer in sac.actor.latent_pi if hasattr(layer, "out_features")] == [256, 256]
+    states = np.ones((2, 11), np.float32)
+    assert same(states) is states and sac.buffer_size == 10**6
+    ppo, normalise = make_model(rl.main_baselines.parse(["--algo", "PPO"]), env, actions, 0, CPU)
+    assert (ppo.n_steps, ppo.n_steps // ppo.batch_size, ppo.n_epochs, ppo.ent_coef) == (2048, 32, 10, 0.0)
+    assert [ppo.lr_schedule(left) for left in (1.0, 0.5, 0.0)] == pytest.approx([3e-4, 1.5e-4, 0])
+    assert (ppo.gae_lambda, ppo.gamma, ppo.vf_coef, ppo.max_grad_norm) == (0.95, 0.99, 0.25, 0.5)
+    assert (ppo.clip_range(1), ppo.clip_range_vf(1)) == (0.2, 0.2)
+    vectors = ppo.get_vec_normalize_env()
+    vectors.reset()
+    for _ in range(50):
+        vectors.step([env.action_space.sample()])
+    mean, variance = vectors.obs_rms.mean.copy(), vectors.obs_rms.var.copy()
+    np.testing.assert_allclose(
+        normalise(states), np.clip((states - mean) / np.sqrt(variance + 1e-8), -10, 10), rtol=1e-4
+    )
+    assert np.array_equal(vectors.obs_rms.mean, mean)  # looking does not move it
+
+
+@pytest.mark.parametrize("method", ["SAC", "PPO", "SAC-LSP"])
+def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
+    main = rl.main_sac_lsp.main if method == "SAC-LSP" else rl.main_baselines.main
+    steps = 2100 if method == "PPO" else 1100  # a hundred updates or more
+    flags = {"max_timesteps": steps, "eval_freq": 500, "eval_episodes": 1}
+    flags |= {"results_dir": tmp_path, "num_seeds": 2, "seed": 3}
+    arguments = [] if method == "SAC-LSP" else ["--algo", method]
+    assert call(main, *arguments, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / method / "default"
+    tables = [pd.read_csv(folder / f"seed_{seed}" / "eval.csv") for seed in (3, 4)]
+    for seed, table in zip((3, 4), tables, strict=True):
+        assert table.steps.tolist() == list(range(0, steps, 500))
+        assert table.episodes.tolist() == list(range(0, steps // 100, 5))
+        assert np.array_equal(np.load(folder / f"seed_{seed}" / "eval.npy"), table.to_numpy())
+        assert (pd.read_csv(folder / f"seed_{seed}" / "train.csv").episode_length == 100).all()
+    assert tables[0].mean_return.tolist() != tables[1].mean_return.tolist()
+    (listed,) = list_runs.join_seeds(pd.DataFrame([list_runs.describe(folder / "seed_3", tmp_path)])).state
+    assert listed == "finished"
+    ran = call(main, *arguments, **flags)
+    assert ran.code == 2 and "--overwrite" in ran.err and "--resume" not in ran.err
+    assert (folder / "seed_3" / "vecnormalize.pkl").exists() == (method == "PPO")
+    again = call(main, *arguments, **{**flags, "num_seeds": 1, "seed": 4, "name": "again"})
+    assert again.code == 0
+    repeated = pd.read_csv(folder.parent / "again" / "seed_4" / "eval.csv")
+    assert repeated.equals(tables[1])
+
+
+@pytest.mark.parametrize("algo", ["SAC", "TD3"])
+def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo):
+    decoder = tiny / "ReacherVertical-v2" / "default"
+    flags = {"max_timesteps": 1200, "eval_freq": 250, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(rl.main_baselines.main, "--algo", algo, decoder=decoder, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / f"{algo}-plans" / "default" / "seed_0"
+    table = pd.read_csv(folder / "eval.csv")
+    assert table.steps.tolist() == [0, 252, 500, 752, 1000] and table.episodes.tolist() == [0, 2, 5, 7, 10]
+    assert (pd.read_csv(folder / "train.csv").episode_length == 100).all()
+    with zipfile.ZipFile(folder / "model.zip") as saved:
+        data = json.loads(saved.read("data"))
+    k = ActionDecoder.load(decoder / "decoder.pt").k
+    assert data["gamma"] == pytest.approx(0.99**k) and data["num_timesteps"] == 1200 // k
+    starts = {"SAC": 1000, "TD3": 0}[algo] // k
+    assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
+
+
+@pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])
+def test_what_is_not_finite_stops_a_run(call, tmp_path, main):
+    flags = {"max_timesteps": 300, "eval_freq": 100, "eval_episodes": 1, "results_dir": tmp_path}
+    ran = call(main, env="toy_envs:WalkBreaks-v0", **flags)
+    assert ran.code == 3 and "not finite" in ran.err and ran.err.count("error") == 1, ran.err
+    (failure,) = tmp_path.rglob("failed.json")
+    assert "not finite" in failure.read_text()
+
+
+def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeypatch):
+    env, elsewhere = (
+        gymnasium.make("toy_envs:Scripted-v0", schedule=[(3, "terminated"), (4, "truncated")], number=number)
+        for number in range(2)
+    )
+    chosen, batches, temperatures = {}, [], []
+    act, begin = Stack.act, SoftActorCritic.__init__
+
+    def noted_act(stack, states, latents):
+        found = act(stack, states, latents)
+        if latents.any():  # of training: evaluations have none
+            chosen[states.tobytes()] = (len(stack.policies) - 1, found[0][0])
+            assert np.allclose(found[0][0], latents[0] if len(stack.policies) > 1 else np.tanh(latents[0]))
+        return found
+
+    def noted_begin(agent, *args, **kwargs):
+        begin(agent, *args, **kwargs)
+        temperatures.append(agent.log_alpha.exp().item())
+
+    def noted_update(agent, *batch):
+        batches.append([part.numpy() for part in batch])
+        with torch.no_grad():
+            agent.log_alpha -= 0.125
+
+    monkeypatch.setattr(Stack, "act", noted_act)
+    monkeypatch.setattr(SoftActorCritic, "__init__", noted_begin)
+    monkeypatch.setattr(SoftActorCritic, "update", noted_update)
+    monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 10)
+    args = rl.main_sac_lsp.parse(["--max_timesteps", "61", "--eval_freq", "20", "--eval_episodes", "1"])
+    rl.main_sac_lsp.train_seed(args, env, elsewhere, 0, SimpleNamespace(path=tmp_path), CPU)
+
+    literal = {}  # (level, action, reward, following, terminated) of each state
+    for episode in env.unwrapped.episodes:
+        states = np.float32(episode["states"])
+        for t, reward in enumerate(episode["rewards"]):
+            over = t + 1 == len(episode["actions"]) and episode["end"] == "terminated"
+            literal[states[t].tobytes()] = (*chosen[states[t].tobytes()], np.float32(reward), states[t + 1], over)
+    assert len(literal) == 61 and {row[4] for row in literal.values()} == {True, False}
+    for number, batch in enumerate(batches):
+        for state, action, reward, following, terminated in zip(*batch, strict=True):
+            level, *wanted = literal[state.tobytes()]
+            assert level == (number >= 21)  # nothing of the level below
+            for found, expected in zip((action, reward, following, terminated), wanted, strict=True):
+                assert np.array_equal(found, expected)
+    assert len(batches) == 21 + 22  # from the tenth step of each on
+    assert {state.tobytes() for batch in batches[21:] for state in batch[0]} == {
+        state for state, row in literal.items() if row[0] == 1
+    }
+    assert temperatures == pytest.approx([1, np.exp(-0.125 * 21)])  # handed on
+
+
+def test_both_levels_learn_to_walk_to_the_origin(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 100)
+    flags = {"env": "toy_envs:Walk-v0", "max_timesteps": 1200, "eval_freq": 300, "eval_episodes": 20}
+    assert call(rl.main_sac_lsp.main, results_dir=tmp_path, **flags).code == 0
+    returns = pd.read_csv(next(tmp_path.rglob("eval.csv"))).mean_return.tolist()
+    assert returns[2] > returns[0] / 2 and returns[4] > returns[0] / 3, returns
+
+
+def test_every_level_has_its_steps(call, tmp_path):
+    flags = {"eval_freq": 1000, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(rl.main_sac_lsp.main, max_timesteps=9, levels=6, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "SAC-LSP" / "default" / "seed_0"
+    assert len(torch.load(folder / "policies.pt")) == 6
+    ran = call(rl.main_sac_lsp.main, max_timesteps=5, levels=6, name="more", **flags)
+    assert ran.code == 2 and "--levels 6: there are 5 steps" in ran.err
+
+
+def test_replay_beyond_memory(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("common.memory.available_memory", lambda: 10_000_000)
+    for main in (rl.main_baselines.main, rl.main_sac_lsp.main):
+        for flags, words in (
+            ({"max_timesteps": 10**8}, "--max_timesteps 100000000: 1000000 rows of replay take 0.2 GB"),
+            ({"max_timesteps": 100, "num_seeds": 10**14}, "--num_seeds 100000000000000"),
+            ({"max_timesteps": 100, "eval_episodes": 10**14}, "--eval_episodes 100000000000000"),
+        ):
+            ran = call(main, results_dir=tmp_path, **flags)
+            assert ran.code == 2 and words in ran.err, ran.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_decoders_that_do_not_fit_are_refused(call, tiny, tmp_path):
+    decoder = tiny / "ReacherVertical-v2" / "default"
+    for arguments, words in (
+        (["--algo", "TD3"], "--algo TD3: on raw actions it is rl/main_td3.py"),
+        (["--algo", "PPO", "--decoder", decoder], "leave it out"),
+        (["--algo", "SAC", "--source_env", "Pusher-v2"], "--source_env Pusher-v2"),
+        (["--algo", "SAC", "--decoder", "none"], "--decoder none: there is no"),
+        (["--algo", "SAC", "--decoder", decoder, "--env", "Pusher-v2"], f"--decoder {decoder}"),
+    ):
+        ran = call(rl.main_baselines.main, *arguments, results_dir=tmp_path)
+        assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])
+def test_bad_input(call, tmp_path, main):
+    for flags, words in (
+        ({"env": "Nope-v0"}, ["Nope-v0", "no such environment"]),
+        ({"max_timesteps": 0}, ["--max_timesteps"]),
+        ({"device": "cuda:9"}, ["--device cuda:9"]),
+    ):
+        ran = call(main, results_dir=tmp_path, **{**SHORT, **flags})
+        assert ran.code == 2 and all(word in ran.err for word in words), ran.err
+        assert not list(tmp_path.iterdir())

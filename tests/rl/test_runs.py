@@ -1,0 +1,279 @@
+"""Every script, run for a moment: the files that it leaves, and what can be done with them."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+import embedding.main
+import rl.evaluate
+import rl.main_dyne
+import rl.main_td3
+from common import checkpoint
+from common.paths import REPOSITORY
+from common.streams import reset_seed
+from embedding.decoder import ActionDecoder
+from envs.rendering import RenderingUnavailable, select_gl_backend
+from rl.evaluation import play
+from rl.policies import load_policy, seed_folders
+
+EVAL = ["episodes", "steps", "mean_return"]
+TRAIN = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+KEPT_TO_RESUME = {".lock", "checkpoint.pt", "checkpoint.previous.pt"}
+LOG = ["stage", "epoch", "loss", "error", "regulariser"]
+SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
+
+
+def shell(script, *arguments, cwd=REPOSITORY, **flags):
+    """Runs a script in a process of its own and returns what it printed."""
+    arguments += tuple(part for name, value in flags.items() for part in (f"--{name}", value))
+    command = [sys.executable, script, *map(str, arguments)]
+    ran = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def table(path):
+    """Columns and rows of a CSV."""
+    columns, *rows = csv.reader(path.open())
+    return columns, rows
+
+
+def numbers(path):
+    return np.array(table(path)[1], dtype=np.float64)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A results folder with two embeddings, trained by the script, once from its own folder."""
+    folder = tmp_path_factory.mktemp("results")
+    size = {"steps": 1000, "epochs": 2, "epoch_size": 256, "decoder_epochs": 1, "decoder_batches": 8, "threads": 1}
+    shell("main.py", env="ReacherVertical-v2", results_dir=folder, cwd=REPOSITORY / "embedding", **size)
+    shell("embedding/main.py", env_name="Pendulum-v1", results_dir=folder, traj_len=3, name="short", **size)
+    return folder
+
+
+RUNS = {  # script, environment and flags of its own
+    "TD3": ("rl/main_td3.py", "ReacherVertical-v2", {"num_seeds": 2}),
+    "DynE-TD3": ("rl/main_dyne.py", "ReacherVertical-v2", {"num_seeds": 2, "seed": 3}),
+    "TD3 by main_dyne": ("rl/main_dyne.py", "Pendulum-v1", {"policy_name": "TD3"}),
+    "random": ("rl/main_dyne.py", "ReacherVertical-v2", {"policy_name": "random", "num_seeds": 2}),
+    "random-DynE": ("rl/main_dyne.py", "Pendulum-v1", {"policy_name": "random-DynE", "decoder": "short"}),
+    "transfer": ("rl/main_dyne.py", "ReacherTurn-v2", {"source_env": "ReacherVertical-v2"}),
+}
+
+
+@pytest.fixture(scope="module")
+def run_of(results):
+    """Makes one of `RUNS`, once, and returns its folder."""
+    made = {}
+
+    def make(name):
+        if name not in made:
+            script, env_id, flags = RUNS[name]
+            folder = REPOSITORY / script.split("/")[0] if name == "transfer" else REPOSITORY  # from another folder
+            path = REPOSITORY / script if name == "transfer" else script
+            shell(path, env_name=env_id, results_dir=results, name=name.replace(" ", "_"), cwd=folder, **SHORT, **flags)
+            method = flags.get("policy_name", "TD3" if name == "TD3" else "DynE-TD3")
+            made[name] = results / "rl" / env_id / method / name.replace(" ", "_")
+        return made[name]
+
+    return make
+
+
+# ---- files ----
+
+
+@pytest.mark.parametrize(
+    ("env_id", "name", "k", "action_dim"), [("ReacherVertical-v2", "default", 4, 2), ("Pendulum-v1", "short", 3, 1)]
+)
+def test_an_embedding_leaves_its_files(results, env_id, name, k, action_dim):
+    folder = results / env_id / name
+    assert files(folder) == {"encoder.pt", "decoder.pt", "opt.json", "log.csv", *KEPT_TO_RESUME}
+    columns, rows = table(folder / "log.csv")
+    assert columns == LOG
+    assert [row[:2] for row in rows] == [["embedding", "1"], ["embedding", "2"], ["decoder", "1"]]
+    assert np.isfinite(np.array([row[2:] for row in rows], dtype=np.float64)).all()
+    decoder, encoder = ActionDecoder.load(folder / "decoder.pt"), checkpoint.load(folder / "encoder.pt", "encoder")
+    assert (
+        (decoder.k, decoder.action_dim, decoder.env_id)
+        == (k, action_dim, env_id)
+        == (encoder["k"], action_dim, encoder["env_id"])
+    )
+    options = json.loads((folder / "opt.json").read_text())
+    assert (options["env_name"], options["traj_len"], options["gamma"], options["norm"]) == (env_id, k, 1e-4, "squared")
+
+
+def files(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_leaves_the_documented_files(run_of, name):
+    folder, flags = run_of(name), RUNS[name][2]
+    first, count = flags.get("seed", 0), flags.get("num_seeds", 1)
+    assert {path.name for path in folder.iterdir()} == {f"seed_{seed}" for seed in range(first, first + count)}
+    for seed, part in enumerate(seed_folders(folder), start=first):
+        assert files(part) == {"opt.json", "eval.csv", "eval.npy", "train.csv", "replay", *KEPT_TO_RESUME}
+        assert table(part / "eval.csv")[0] == EVAL and table(part / "train.csv")[0] == TRAIN
+        evaluations, training = numbers(part / "eval.csv"), numbers(part / "train.csv")
+        limit = gymnasium.spec(RUNS[name][1]).max_episode_steps
+        assert evaluations[:, :2].tolist() == [[steps // limit, steps] for steps in (0, 100, 200)]
+        assert training[:, :2].tolist() == [[n, n * limit] for n in range(1, 200 // limit + 1)]
+        assert (training[:, 3] == limit).all()
+        assert np.isfinite(evaluations).all() and np.isnan(training[:, 4:]).all() == name.startswith("random")
+        saved = np.load(part / "eval.npy")
+        assert saved.dtype == np.float64 and np.array_equal(saved, evaluations)
+        content = checkpoint.load(part / "checkpoint.pt", "run")
+        assert (content["env_id"], content["seed"]) == (RUNS[name][1], seed)
+        options = json.loads((part / "opt.json").read_text())
+        assert (options["seed"], options["max_timesteps"], options["discount"]) == (seed, 200, 0.99)
+
+
+@pytest.mark.parametrize("main", [embedding.main.main, rl.main_td3.main, rl.main_dyne.main])
+def test_opt_json_holds_every_flag(call, tmp_path, tiny, main):
+    flags = {"decoder": tiny / "ReacherVertical-v2" / "default" / "decoder.pt"} if main is rl.main_dyne.main else {}
+    quick = {"epochs": 0, "decoder_epochs": 0, "steps": 100}
+    size = quick if main is embedding.main.main else {"max_timesteps": 100, "eval_episodes": 1, "batch_size": 4}
+    assert call(main, results_dir=tmp_path, **size, **flags).code == 0
+    usage = call(main, "--help")
+    assert usage.code == 0
+    described = set(re.findall(r"^  --([a-z_]+)", usage.out, flags=re.MULTILINE)) - {"help"}
+    (path,) = tmp_path.rglob("opt.json")
+    assert set(json.loads(path.read_text())) == described
+
+
+def test_evaluations_may_be_further_apart_than_the_run_is_long(call, tmp_path):
+    flags = {"max_timesteps": 100, "eval_freq": 5000, "eval_episodes": 1, "batch_size": 4}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
+    assert numbers(folder / "eval.csv")[:, :2].tolist() == [[0, 0]]
+    assert checkpoint.load(folder / "checkpoint.pt", "run")["collector"]["steps"] == 100
+
+
+def test_a_run_is_rounded_up_to_whole_blocks(call, tmp_path):
+    flags = {"max_timesteps": 130, "update_every": 60, "eval_freq": 50, "eval_episodes": 1, "policy_name": "random"}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default" / "seed_0"
+    assert numbers(folder / "eval.csv")[:, 1].tolist() == [0, 60, 120, 180]
+
+
+# ---- policies of finished runs ----
+
+
+def last_evaluation(folder, episodes):
+    """The mean return of the run's last evaluation, and that of its policy from the same starts."""
+    policy, rows = load_policy(folder), numbers(folder / "eval.csv")
+    env = gymnasium.make(policy.env_id)
+    starts = [reset_seed(policy.seed, "evaluation", len(rows) - 1, episode) for episode in range(episodes)]
+    return rows[-1, 2], np.mean([play(policy, env, start) for start in starts])
+
+
+@pytest.mark.parametrize("name", ["TD3", "DynE-TD3", "TD3 by main_dyne", "transfer"])
+def test_a_loaded_policy_repeats_the_last_evaluation_of_its_run(run_of, name):
+    for folder in seed_folders(run_of(name)):
+        logged, played = last_evaluation(folder, SHORT["eval_episodes"])
+        assert logged == played
+
+
+@pytest.mark.parametrize("method", ["TD3", "DynE-TD3"])
+def test_a_loaded_policy_of_a_terminating_environment_does_too(call, tmp_path, tiny, method):
+    main, flags = rl.main_td3.main, {"env_name": "Hopper-v5", "num_seeds": 2, "eval_episodes": 5}
+    if method == "DynE-TD3":
+        main, flags["decoder"] = rl.main_dyne.main, tiny / "Hopper-v5" / "default" / "decoder.pt"
+    assert call(main, results_dir=tmp_path, max_timesteps=100, eval_freq=50, update_every=50, **flags).code == 0
+    folder = tmp_path / "rl" / "Hopper-v5" / method / "default"
+    for part in seed_folders(folder):
+        logged, played = last_evaluation(part, 5)
+        assert logged == played
+        lengths = numbers(part / "train.csv")[:, 3]
+        assert len(lengths) > 1 and (lengths < 100).all()
+
+
+def test_a_plan_is_run_open_loop_and_forgotten_at_a_reset(run_of):
+    policy = load_policy(run_of("DynE-TD3"))
+    assert (policy.method, policy.seed, policy.state_space.shape) == ("DynE-TD3", 3, (11,))
+    one, other = np.random.default_rng(0).standard_normal((2, 11))
+    plan = [policy.select_action(one) for _ in range(4)]
+    assert all(action.shape == (2,) and action.dtype == np.float32 for action in plan)
+    policy.reset()
+    assert [policy.select_action(state).tolist() for state in (one, other, other)] == [a.tolist() for a in plan[:3]]
+    policy.reset()
+    assert policy.select_action(other).tolist() != plan[0].tolist()
+
+
+def test_a_loaded_random_policy_draws_within_the_bounds(run_of):
+    policy = load_policy(run_of("random"))
+    actions = np.stack([policy.select_action(np.zeros(11)) for _ in range(500)])
+    assert (np.abs(actions) <= 1).all() and actions.min() < -0.95 and actions.max() > 0.95
+
+
+def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
+    folder, env = run_of("DynE-TD3"), gymnasium.make("ReacherVertical-v2")
+    printed = shell("rl/evaluate.py", folder, episodes=3, seed=5)
+    expected = []
+    for part in seed_folders(folder):
+        returns = [play(load_policy(part), env, reset_seed(5, "evaluate", episode)) for episode in range(3)]
+        name = f"DynE-TD3 seed {part.name.removeprefix('seed_')}"
+        expected.append(f"{name}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
+    assert printed.splitlines() == ["ReacherVertical-v2: 3 episodes a seed", *expected]
+    ran = call(rl.evaluate.main, folder / "seed_4", threads=None, episodes=3, seed=5)
+    assert ran.out.splitlines()[1:] == expected[1:]
+
+
+# ---- videos and events ----
+
+
+@pytest.fixture(scope="module")
+def opengl():
+    try:
+        select_gl_backend()
+    except RenderingUnavailable as error:
+        pytest.skip(str(error))
+
+
+def frames(path):
+    """The number of frames of a video, and the mean difference between its first and its last."""
+    reader = imageio_ffmpeg.read_frames(str(path))
+    size = next(reader)["size"]
+    images = [np.frombuffer(image, np.uint8).astype(float) for image in reader]
+    assert {len(image) for image in images} == {3 * size[0] * size[1]}
+    return len(images), np.abs(images[0] - images[-1]).mean()
+
+
+def test_videos_are_recorded_during_a_run_and_of_its_policy(opengl, call, tmp_path, tiny):
+    decoder = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
+    flags = {"render_freq": 200, "max_timesteps": 300, "eval_episodes": 1, "policy_name": "random-DynE"}
+    ran = call(rl.main_dyne.main, results_dir=tmp_path, decoder=decoder, **flags)
+    assert ran.code == 0, ran.err
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "random-DynE" / "default"
+    assert [path.name for path in (folder / "seed_0" / "videos").iterdir()] == ["200.mp4"]
+    count, difference = frames(folder / "seed_0" / "videos" / "200.mp4")
+    assert count == 100 and difference > 0.1
+    video = tmp_path / "x.mp4"
+    ran = call(rl.evaluate.main, folder, threads=None, episodes=2, video=video, video_episodes=1)
+    assert ran.code == 0, ran.err
+    assert frames(video)[0] == 100
+
+
+def test_tensorboard_events_are_the_curves(call, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flags = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "batch_size": 4}
+    assert call(rl.main_td3.main, "--tensorboard", results_dir=tmp_path, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    for tag, file, column in (
+        ("evaluation/mean_return", "eval.csv", 2),
+        ("training/episode_return", "train.csv", 2),
+        ("training/critic_loss", "train.csv", 4),
+    ):
+        found = [(event.step, event.value) for event in events.Scalars(tag)]
+        np.testing.assert_allclose(found, numbers(folder / file)[:, [1, column]], rtol=1e-6)

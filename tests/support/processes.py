@@ -1,0 +1,57 @@
+"""Scripts in processes of their own, which can be killed: forked from a server that has imported everything once."""
+
+import multiprocessing
+import os
+import runpy
+import sys
+from pathlib import Path
+
+from common.paths import REPOSITORY
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["torch", "mujoco", "rl.main_dyne", "embedding.main"])
+
+
+class ScriptProcess:
+    """A script of this project that runs as `python <script> <arguments>` would.
+
+    Args:
+        script: path below the repository.
+        arguments: its arguments; anything that `str` turns into one.
+        err: file that stderr is written to.
+    """
+
+    def __init__(self, script, arguments, err):
+        self.err_path = Path(err)
+        self._process = _context.Process(target=_enter, args=(script, [str(word) for word in arguments], str(err)))
+        self._process.start()
+        self.pid = self._process.pid
+
+    def poll(self):
+        """The exit code, negative if a signal ended it; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, seconds=600):
+        """Waits for its end; returns the exit code."""
+        self._process.join(seconds)
+        assert self.poll() is not None, "waited too long"
+        return self.poll()
+
+    def kill(self):
+        """kill -9, and waits for its end."""
+        self._process.kill()
+        self.wait()
+
+    @property
+    def err(self):
+        """What it has written to stderr."""
+        return self.err_path.read_text()
+
+
+def _enter(script, arguments, err):
+    for number, path in ((1, os.devnull), (2, err)):
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = [str(REPOSITORY / script), *arguments]
+    runpy.run_path(sys.argv[0], run_name="__main__")

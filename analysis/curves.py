@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import RESULTS
 from rl.results import EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
@@ -47,7 +47,7 @@ PRETRAINING = 100_000
 
 def results_dir():
     """The folder that the notebook reads: the repository's results/, or what the variable DYNE_RESULTS names."""
-    folder = Path(os.environ.get("DYNE_RESULTS") or REPOSITORY / "results")
+    folder = Path(os.environ.get("DYNE_RESULTS") or RESULTS)
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import RESULTS
 from common.run_folder import LOCK, RunFolder
 
 WHOLE = ("decoder.pt", "model.zip", "policies.pt")  # what is written at the end of an embedding, or of a baseline
@@ -29,7 +29,7 @@ COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
 def main():
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("results", nargs="?", default=str(REPOSITORY / "results"), help="folder runs were written to")
+    parser.add_argument("results", nargs="?", default=str(RESULTS), help="folder runs were written to")
     args = parser.parse_args()
     results = Path(args.results)
     try:

@@ -7,11 +7,11 @@ import numpy as np
 from common.checkpoint import write_atomically
 from common.cli import non_negative_int
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import RESULTS
 from embedding.diagnostics import decoded_plans, uniform_plans
 from embedding.random_play import simulator_state
 
-FIGURES = REPOSITORY / "results" / "figures"
+FIGURES = RESULTS / "figures"
 
 
 def add_figure_flags(parser, name, folder):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import REPOSITORY, RESULTS
 
 PACKAGES = ["torch", "numpy", "gymnasium", "mujoco", "stable-baselines3"]
 
@@ -94,7 +94,7 @@ class Stopwatch:
 
 def add_report_flags(parser):
     """Adds the flags that every benchmark has."""
-    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder for temporary files")
+    parser.add_argument("--results_dir", default=str(RESULTS), help="folder for temporary files")
     parser.add_argument("--out", default=None, help="file to write the result to, .json or .md; none: print it only")
 
 

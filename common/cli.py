@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from common.errors import DISK_FULL, NOT_A_PATH, NOT_WRITTEN, Diverged, UsageError, one_line
-from common.paths import REPOSITORY
+from common.paths import RESULTS
 
 
 class Parser(argparse.ArgumentParser):
@@ -122,7 +122,7 @@ def folder_name(text):
 def add_common_flags(parser):
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
-    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
+    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     existing.add_argument("--resume", action="store_true", help="continue the run of this name, if there is one")

@@ -10,11 +10,6 @@ import envs  # noqa: F401  (registers this project's environments)
 from common.errors import UsageError
 
 
-def folder_of(env_id):
-    """The folder of results/ that belongs to an environment id."""
-    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
-
-
 def make_env(env_id, flag="--env_name", **kwargs):
     """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
 

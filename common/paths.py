@@ -1,5 +1,43 @@
-"""Where things lie."""
+"""Where everything lies: the repository, and each kind of result below a folder of results.
 
+<results>/<env>/data/                        random play
+<results>/<env>[-pixels|-vae]/<name>/        embeddings
+<results>/rl/<env>/<method>/<name>/seed_<n>/ policies
+<results>/{published, ablations, figures}/   what the notebook shows
+"""
+
+import re
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "results"
+PUBLISHED_DECODERS = RESULTS / "published" / "decoders"  # /<env>/k<k>/{encoder.pt, decoder.pt}
+
+
+def folder_of(env_id):
+    """The name of the folder that belongs to an environment id."""
+    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+
+
+def play_folder(results, env_id):
+    """Where random play of an environment is kept."""
+    return Path(results) / folder_of(env_id) / "data"
+
+
+def embedding_run(results, env_id, name, images=None):
+    """Where a training of stage one writes.
+
+    Args:
+        images: None: an embedding from states; "pixels": DynE from pixels; "vae": a VAE.
+    """
+    return Path(results).absolute() / (folder_of(env_id) + (f"-{images}" if images else "")) / name
+
+
+def policy_run(results, env_id, method, name):
+    """Where a run of stage two writes, with a folder for each seed (`seed_folder`)."""
+    return Path(results).absolute() / "rl" / folder_of(env_id) / method / name
+
+
+def seed_folder(run, seed):
+    """Where one seed of a run writes."""
+    return Path(run) / f"seed_{seed}"

@@ -6,15 +6,14 @@ plays 100 000 random steps, trains the encoder e_a with the predictor f, then th
 results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 """
 
-from pathlib import Path
-
 import torch
 
 from common.cli import Parser, add_common_flags, non_negative_float, non_negative_int, positive_float, positive_int, run
 from common.devices import choose_device
-from common.environments import folder_of, make_env
+from common.environments import make_env
 from common.memory import require_memory
 from common.mlp import Adam, shared_mlp
+from common.paths import embedding_run
 from common.run_folder import RunFolder
 from common.streams import torch_stream
 from embedding.decoder import (
@@ -160,7 +159,7 @@ def main():
     device = choose_device(args.device, args.threads)
     env = make_env(args.env_name, flag="--env")
     check_traj_len(args, env)
-    folder = RunFolder(Path(args.results_dir).absolute() / folder_of(env.spec.id) / args.name, "embedding run")
+    folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name), "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume:
         folder.check_resume(vars(args), "decoder.pt")

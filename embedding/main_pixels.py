@@ -11,14 +11,13 @@ together, nats; `kl_weight` at the epoch's end; `squared_error`, of predictions 
 fixed windows. For the decoder the first three are those of embedding/main.py.
 """
 
-from pathlib import Path
-
 import torch
 
 from common.cli import Parser, add_common_flags, non_negative_float, positive_int, run
 from common.devices import choose_device, choose_precision
-from common.environments import folder_of, make_env
+from common.environments import make_env
 from common.memory import require_memory
+from common.paths import embedding_run
 from common.run_folder import RunFolder
 from common.streams import torch_stream
 from embedding.decoder import (
@@ -137,7 +136,7 @@ def main():
     env = make_env(args.env_name, flag="--env")
     check_traj_len(args, env)
     env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
-    folder = RunFolder(Path(args.results_dir).absolute() / f"{folder_of(env_id)}-pixels" / args.name, "embedding run")
+    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, "pixels"), "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume:
         folder.check_resume(vars(args), "decoder.pt")

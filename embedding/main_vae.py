@@ -7,14 +7,13 @@ results/<env>-vae/<name>/{encoder.pt, opt.json, log.csv, render/}. A frame's enc
 the four newest frames. Columns of log.csv: as those of the stage `pixels` of embedding/main_pixels.py.
 """
 
-from pathlib import Path
-
 import torch
 
 from common.cli import Parser, add_common_flags, positive_int, run
 from common.devices import choose_device, choose_precision
-from common.environments import folder_of, make_env
+from common.environments import make_env
 from common.memory import require_memory
+from common.paths import embedding_run
 from common.run_folder import RunFolder
 from common.streams import torch_stream
 from embedding.image_training import COLUMNS, ImageTraining, add_image_flags, frames_near, memory_parts
@@ -84,7 +83,7 @@ def main():
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
     env_id = make_env(args.env_name, flag="--env").spec.id
-    folder = RunFolder(Path(args.results_dir).absolute() / f"{folder_of(env_id)}-vae" / args.name, "embedding run")
+    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, "vae"), "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume:
         folder.check_resume(vars(args), "encoder.pt")

@@ -25,9 +25,10 @@ import torch
 from tqdm import tqdm
 
 from common.checkpoint import write_atomically
-from common.environments import folder_of, make_env
+from common.environments import make_env
 from common.errors import DISK_FULL, UsageError
 from common.memory import require_disk
+from common.paths import play_folder
 from common.pixel_environments import make_pixel_env
 from embedding.play_drawing import Layout, draw_all
 from embedding.play_key import pixel_key
@@ -122,7 +123,7 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
     env = make_env(env_name, flag="--env")
     key = json.dumps(pixel_key(env, steps, seed, source_img_width), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    folder = Path(results_dir) / folder_of(env.spec.id) / "data" / f"pixels-{digest}"
+    folder = play_folder(results_dir, env.spec.id) / f"pixels-{digest}"
     require_disk(f"--steps {steps}: its frames", steps * FRAME_BYTES, folder, "frames.*")
     if not (folder / HEADER).exists():
         make_pixel_env(env_name, source_img_width, flag="--env").close()  # refused before anything is written

@@ -22,7 +22,7 @@ from common.checkpoint import write_atomically
 from common.cli import Parser, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import RESULTS
 from embedding.pixel_play import load_pixel_play, take_frames
 from embedding.random_play import episode_seed, random_play
 from embedding.regression import r_squared, ridge
@@ -160,7 +160,7 @@ def main():
     )
     parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the trainings")
-    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder of results")
+    parser.add_argument("--results_dir", default=str(RESULTS), help="folder of results")
     args = parser.parse_args()
     torch.set_num_threads(1)
     env = make_env(args.env_name, flag="--env")

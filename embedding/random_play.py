@@ -10,15 +10,15 @@ import sys
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from common.checkpoint import write_atomically
-from common.environments import folder_of, time_limit
+from common.environments import time_limit
 from common.errors import UsageError
+from common.paths import play_folder
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key
 
@@ -196,7 +196,7 @@ def load_random_play(env, steps, seed, results_dir, k=1):
     """
     key = json.dumps(play_key(env, steps, seed), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
-    path = Path(results_dir) / folder_of(env.spec.id) / "data" / f"random_play-{digest}.npz"
+    path = play_folder(results_dir, env.spec.id) / f"random_play-{digest}.npz"
     if path.is_file():
         try:
             with np.load(path, allow_pickle=False) as file:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from common.checkpoint import CheckpointError
-from common.environments import folder_of
 from common.errors import UsageError
+from common.paths import embedding_run
 from embedding.decoder import ActionDecoder
 from embedding.models import load_encoder
 from embedding.pixel_models import load_pixel_embedding, load_vae
@@ -17,13 +17,13 @@ IMAGE_ENCODERS = {
 }
 
 
-def trained_file(file, flag, name, parent, command):
+def trained_file(file, flag, name, run, command):
     """The file that a flag names.
 
     Args:
         file: encoder.pt or decoder.pt.
         flag, name: the flag and its value: the name of a training, the file, or the folder that it is in.
-        parent: folder of named trainings.
+        run: the folder of the training of this name.
         command: that trains one.
     Raises:
         UsageError: there is no such file.
@@ -32,7 +32,7 @@ def trained_file(file, flag, name, parent, command):
         path, way_out = Path(name), f"give the {file} of a training, or its folder"
         path = path / file if path.is_dir() else path
     else:
-        path = Path(parent).absolute() / name / file
+        path = run / file
         way_out = f"train it with {command}" + ("" if name == "default" else f" --name {name}")
     if not path.is_file():
         raise UsageError(f"{flag} {name}: there is no {path}: {way_out}")
@@ -41,9 +41,9 @@ def trained_file(file, flag, name, parent, command):
 
 def image_encoder_path(kind, name, env_name, env_id, results_dir, flag="--encoder"):
     """The encoder.pt that a flag names; arguments and errors as for `load_image_encoder`."""
-    parent = Path(results_dir) / f"{folder_of(env_id)}-{kind}"
+    run = embedding_run(results_dir, env_id, name, kind)
     command = f"python embedding/{IMAGE_ENCODERS[kind][0]} --env {env_name}"
-    return trained_file("encoder.pt", flag, name, parent, command)
+    return trained_file("encoder.pt", flag, name, run, command)
 
 
 def load_image_encoder(kind, name, env_name, env_id, results_dir, flag="--encoder"):

@@ -1,7 +1,6 @@
 """The flags that all scripts of rl/ have, and the checks that go with them."""
 
 import re
-from pathlib import Path
 
 from common.checkpoint import CheckpointError
 from common.cli import (
@@ -14,13 +13,11 @@ from common.cli import (
     positive_float,
     positive_int,
 )
-from common.environments import folder_of
 from common.errors import UsageError
-from common.paths import REPOSITORY
+from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
 from embedding.trained import image_encoder_path, load_image_encoder, trained_file
 
-PUBLISHED_DECODERS = REPOSITORY / "results" / "published" / "decoders"
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
 # Where the paper's decoders come from (section 5.2).
 TRANSFER = {
@@ -113,8 +110,8 @@ def decoder_path(args, env_id):
     source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
     if published := re.fullmatch(r"published-k(\d{1,3})", args.decoder):
         return _published_decoder(args, source_id, source, int(published[1]))
-    parent = Path(args.results_dir) / folder_of(source_id)
-    return trained_file("decoder.pt", "--decoder", args.decoder, parent, f"python embedding/main.py --env {source}")
+    run = embedding_run(args.results_dir, source_id, args.decoder)
+    return trained_file("decoder.pt", "--decoder", args.decoder, run, f"python embedding/main.py --env {source}")
 
 
 def _published_decoder(args, source_id, source, k):

@@ -21,7 +21,6 @@ value of the last state is bootstrapped. The step size reaches 0 at --max_timest
 """
 
 import contextlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,10 +28,10 @@ from tqdm import tqdm
 
 from common.cli import Parser, folder_name, non_negative_int, positive_int, run
 from common.devices import choose_device
-from common.environments import folder_of, make_env, time_limit
+from common.environments import make_env, time_limit
 from common.errors import Diverged, UsageError
 from common.memory import require_memory
-from common.paths import REPOSITORY
+from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
 from common.streams import stream
 from envs.dyne_actions import DynEActionSpace
@@ -94,7 +93,7 @@ def baseline_parser(description):
     parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
     parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
-    parser.add_argument("--results_dir", default=str(REPOSITORY / "results"), help="folder that results are written to")
+    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
     parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
@@ -268,9 +267,9 @@ def train_all(args, method, train):
         f"--eval_episodes {args.eval_episodes}": 16 * args.eval_episodes,
     }
     require_memory(parts, torch.device("cpu"))
-    parent = Path(args.results_dir).absolute() / "rl" / folder_of(env.spec.id) / method / args.name
+    parent = policy_run(args.results_dir, env.spec.id, method, args.name)
     seeds = range(args.seed, args.seed + args.num_seeds)
-    folders = [RunFolder(parent / f"seed_{seed}", "run", resumable=False) for seed in seeds]
+    folders = [RunFolder(seed_folder(parent, seed), "run", resumable=False) for seed in seeds]
     for folder in folders:
         folder.check(False, args.overwrite)
     print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")

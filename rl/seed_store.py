@@ -4,6 +4,7 @@ import json
 
 from common.checkpoint import digest
 from common.errors import UsageError
+from common.paths import seed_folder
 from common.run_folder import RunFolder, check_flags, first_difference
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
@@ -22,7 +23,7 @@ class SeedStore:
     def __init__(self, run, seed, row_width, args):
         self.seed, self.args = seed, args
         self.flags = {**vars(args), "seed": seed, "num_seeds": 1}
-        self.folder = RunFolder(run / f"seed_{seed}", "run")
+        self.folder = RunFolder(seed_folder(run, seed), "run")
         self.results = SeedResults(self.folder.path, args.tensorboard)
         self.replay = ReplayFiles(self.folder.path, row_width, args.replay_size)
 

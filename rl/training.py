@@ -4,17 +4,16 @@ One clock for all seeds: collect `--update_every` steps in every seed's environm
 wherever the seeds' episodes stand. Evaluations, videos and checkpoints fall between blocks.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from common.devices import choose_device
-from common.environments import folder_of, make_env, time_limit
+from common.environments import make_env, time_limit
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import keep_freed_memory
+from common.paths import policy_run
 from common.streams import reset_seed, stream
 from rl.agents import Agents
 from rl.budget import check_memory
@@ -61,8 +60,7 @@ class Experiment:
         self.states = make_states(env, self.device) if make_states else ObservedStates(env.observation_space.shape[0])
         self.actions = make_actions(env)
         self.video_env = make_video_env(self.states, args.env_name, "--render_freq") if args.render_freq else None
-        results = Path(args.results_dir).absolute()
-        self.folder = results / "rl" / folder_of(self.env_id) / self.method / args.name
+        self.folder = policy_run(args.results_dir, self.env_id, self.method, args.name)
         replay_class = replay_class or Replay
         check_least(args, agent_class, replay_class)
         row_width = replay_class.row_width(self.states.shape, self.actions.dim)

@@ -12,9 +12,9 @@ import embedding.evaluate
 import embedding.main
 import envs  # noqa: F401  (registers the tasks)
 import rl.main_dyne
+from common.paths import PUBLISHED_DECODERS
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions
-from rl.flags import PUBLISHED_DECODERS
 
 PUBLISHED = [("ReacherVertical-v2", 4), ("Pusher-v2", 4), ("Pusher-v2", 8)]
 SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "num_seeds": 2, "batch_size": 16}

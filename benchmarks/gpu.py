@@ -30,7 +30,8 @@ from rl.action_spaces import DynEActions, RawActions
 from rl.agents import Agents
 from rl.dyne_td3 import DynETD3
 from rl.pixel_td3 import PixelTD3
-from rl.td3 import TD3, Batch
+from rl.replay import Batch
+from rl.td3 import TD3
 
 OUT = Path(__file__).resolve().parent / "RESULTS-gpu.md"
 CPU = torch.device("cpu")

@@ -82,36 +82,3 @@ def from_content(content):
     if content["kind"] == "raw":
         return RawActions(low, high)
     return DynEActions(ActionDecoder.from_content(content["decoder"]), low, high)
-
-
-class Plans:
-    """The plan under way in each of N environments.
-
-    Attributes:
-        z: (N, D) float32, the action of the policy that each plan comes from.
-        raw: (N, k, A) float32, its raw actions.
-        step: (N,) int, how many of them have been executed; k where a new plan is due.
-    """
-
-    def __init__(self, actions, n):
-        self.actions = actions
-        self.z = np.zeros((n, actions.dim), np.float32)
-        self.raw = np.zeros((n, actions.k, len(actions.low)), np.float32)
-        self.step = np.full(n, actions.k)
-
-    def due(self):
-        """(N,) bool: which environments need a new plan."""
-        return self.step == self.actions.k
-
-    def start(self, n, z):
-        """Begins the plan of `z` (D,) in environment `n`."""
-        self.z[n], self.raw[n], self.step[n] = z, self.actions.decode(z), 0
-
-    def drop(self, n):
-        """Forgets the rest of the plan of environment `n`: its episode has ended."""
-        self.step[n] = self.actions.k
-
-    def next(self, n):
-        """The next raw action (A,) of environment `n`."""
-        self.step[n] += 1
-        return self.raw[n, self.step[n] - 1]

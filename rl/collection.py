@@ -7,9 +7,7 @@ import torch
 
 from common.errors import UsageError
 from common.streams import reset_seed, stream
-from rl.action_spaces import Plans
-from rl.dyne_td3 import plan_returns
-from rl.replay import Window
+from rl.plans import Plans, Window, plan_returns
 
 
 class Collector:

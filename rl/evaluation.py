@@ -9,7 +9,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed
 from envs.rendering import select_gl_backend
-from rl.action_spaces import Plans
+from rl.plans import Plans
 
 
 def evaluate(policies, envs, seeds, evaluations, episodes, active=None):

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from envs.pixels import FRAMES, SIZE, stack_rows
-from rl.replay import Ring
-from rl.td3 import Batch
+from rl.replay import Batch, Ring
 
 FRAME_SHAPE = (3, SIZE, SIZE)
 FRAME_FLOATS = 3 * SIZE * SIZE // 4  # a frame's bytes, counted in float32

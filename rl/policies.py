@@ -16,6 +16,7 @@ from common.streams import stream
 from rl import action_spaces, state_spaces
 from rl.networks import Actor
 from rl.pixel_networks import PixelActor, Trunk
+from rl.plans import Plans
 
 
 class ActorPolicies:
@@ -68,7 +69,7 @@ class Policy:
 
     def reset(self):
         """Forgets what was seen and the plan under way: call it at the start of every episode."""
-        self._plans, self._state = action_spaces.Plans(self.actions, 1), None
+        self._plans, self._state = Plans(self.actions, 1), None
 
     def select_action(self, observation):
         """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""

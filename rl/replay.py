@@ -1,7 +1,7 @@
 """Replay of complete plans, for N independent seeds.
 
 A row is (s, z, i, R, factor, s'): the window from step i of a plan to its end, with its rewards already summed
-(`rl.dyne_td3.plan_returns`). Rows are written once their window is complete, so a window never reaches into the next
+(`rl.plans.plan_returns`). Rows are written once their window is complete, so a window never reaches into the next
 episode or past the ring's head, and a raw action is a plan of one step.
 """
 
@@ -10,29 +10,27 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from rl.td3 import Batch
-
 FIRST_CAPACITY = 16_384
 
 
-class Window(NamedTuple):
-    """What a plan that was run to its end, or to that of its episode, leaves for the replay.
+class Batch(NamedTuple):
+    """B sampled rows of each of N seeds.
 
     Attributes:
-        states: (h, *S), those that its h steps began in.
-        action: (D,), z, or a raw action.
-        sums, factors: (h,), of the window from each of its steps on (`rl.dyne_td3.plan_returns`).
-        next_state: (*S), the state after its last step.
-        begins, ends: whether it is the first plan of its episode, and the last.
+        state: (N, B, S).
+        action: (N, B, D), a raw action, or z.
+        plan_step: (N, B, 1), i, the place of the raw action within its plan; 0 for raw actions.
+        reward: (N, B, 1), the discounted sum of rewards until `next_state`.
+        discount: (N, B, 1), what the value of `next_state` counts for: gamma^h, or 0 after termination.
+        next_state: (N, B, S).
     """
 
-    states: np.ndarray
-    action: np.ndarray
-    sums: np.ndarray
-    factors: np.ndarray
-    next_state: np.ndarray
-    begins: bool
-    ends: bool
+    state: torch.Tensor
+    action: torch.Tensor
+    plan_step: torch.Tensor
+    reward: torch.Tensor
+    discount: torch.Tensor
+    next_state: torch.Tensor
 
 
 class Ring:

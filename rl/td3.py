@@ -1,32 +1,11 @@
 """TD3 (Fujimoto et al., 2018) for N independent seeds at once."""
 
 import itertools
-from typing import NamedTuple
 
 import torch
 
 from common.mlp import Adam
 from rl.networks import Actor, initial_critics
-
-
-class Batch(NamedTuple):
-    """B sampled rows of each of N seeds.
-
-    Attributes:
-        state: (N, B, S).
-        action: (N, B, D), a raw action, or z.
-        plan_step: (N, B, 1), i, the place of the raw action within its plan; 0 for raw actions.
-        reward: (N, B, 1), the discounted sum of rewards until `next_state`.
-        discount: (N, B, 1), what the value of `next_state` counts for: gamma^h, or 0 after termination.
-        next_state: (N, B, S).
-    """
-
-    state: torch.Tensor
-    action: torch.Tensor
-    plan_step: torch.Tensor
-    reward: torch.Tensor
-    discount: torch.Tensor
-    next_state: torch.Tensor
 
 
 class TD3:
@@ -104,7 +83,7 @@ class TD3:
         """Updates of every seed, one after the other: a function of the networks and the arguments alone.
 
         Args:
-            batches: U of `Batch`.
+            batches: U of `rl.replay.Batch`.
             noise: (U, N, B, D) standard normal, of the targets' actions.
         """
         if noise.shape[2] != self._critic_losses.shape[1]:

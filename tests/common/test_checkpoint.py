@@ -13,7 +13,7 @@ from common import checkpoint
 from common.checkpoint import CheckpointError, write_atomically
 from common.run_folder import RunFolder
 from embedding.decoder import ActionDecoder
-from rl.td3 import Batch
+from rl.replay import Batch
 
 CONTENT = {
     "k": 4,

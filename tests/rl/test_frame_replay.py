@@ -11,7 +11,8 @@ from common.pixel_environments import make_pixel_env
 from rl.action_spaces import RawActions
 from rl.collection import Collector
 from rl.frame_replay import FrameReplay
-from rl.replay import Replay, Window
+from rl.plans import Window
+from rl.replay import Replay
 from rl.state_spaces import FrameStates
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from common.streams import torch_stream
 from rl.action_spaces import RawActions
 from rl.agents import Agents
 from rl.networks import Actor, initial_critics
-from rl.replay import Replay
-from rl.td3 import TD3, Batch
+from rl.replay import Batch, Replay
+from rl.td3 import TD3
 
 SIZES = [(11, 2), (23, 7), (3, 1)]  # (S, A): ReacherVertical, Pusher and its kin, Pendulum
 SEEDS = [5, 0, 3, 7, 1, 2, 9, 4]

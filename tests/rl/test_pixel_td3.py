@@ -11,7 +11,7 @@ from rl.action_spaces import RawActions
 from rl.agents import Agents
 from rl.pixel_networks import CONVOLUTIONS, PixelActor, StackedBatchNorm, Trunk
 from rl.pixel_td3 import PixelTD3
-from rl.td3 import Batch
+from rl.replay import Batch
 
 CPU = torch.device("cpu")
 

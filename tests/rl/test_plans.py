@@ -9,9 +9,9 @@ import rl.main_dyne
 import rl.replay
 import rl.training
 from embedding.decoder import ActionDecoder
-from rl.action_spaces import DynEActions, Plans, RawActions
+from rl.action_spaces import DynEActions, RawActions
 from rl.collection import Collector
-from rl.dyne_td3 import plan_returns
+from rl.plans import Plans, plan_returns
 from rl.replay import Replay
 from rl.state_spaces import ObservedStates
 from rl.td3 import TD3

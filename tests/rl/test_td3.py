@@ -14,7 +14,8 @@ from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
 from rl.evaluation import play
 from rl.policies import load_policy, seed_folders
-from rl.td3 import TD3, Batch
+from rl.replay import Batch
+from rl.td3 import TD3
 
 S, A, SEEDS, B = 7, 2, (3, 0), 10
 LOW, HIGH = np.array([-1, -2], np.float32), np.array([3, 2], np.float32)

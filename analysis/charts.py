@@ -8,12 +8,11 @@ import pandas as pd
 from PIL import Image
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
-from analysis.curves import FROM_PIXELS, METHODS, series_of, summarize
+from analysis.curves import series_of, summarize
 from common.errors import UsageError
+from rl.methods import METHODS
 
-# The colour of a method, one in all figures.
-_PALETTE = "#1f77b4 #d62728 #ff7f0e #9467bd #17becf #2ca02c #8c564b #bcbd22 #e377c2 #e69f00 #009e73 #7f7f7f #b58f8f"
-COLORS = dict(zip(METHODS, _PALETTE.split(), strict=True))
+COLORS = {name: method.color for name, method in METHODS.items()}
 # Where a method has several names, the further ones take these.
 NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
 
@@ -130,7 +129,7 @@ def _returns_shown(summary, read_off):
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
     low, high = min([low, *read_off]), max([high, *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
-    if authors and not set(summary.method) & set(FROM_PIXELS):
+    if authors and not any(METHODS[name].from_pixels for name in set(summary.method) & METHODS.keys()):
         if authors[0] <= low and high <= authors[1]:
             return list(authors)
         low, high = min(low, authors[0]), max(high, authors[1])

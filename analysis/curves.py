@@ -16,6 +16,7 @@ import pandas as pd
 from analysis.authors import AUTHORS
 from common.errors import UsageError
 from common.paths import RESULTS
+from rl.methods import METHODS, PRETRAINING
 from rl.results import EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
@@ -23,24 +24,6 @@ PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
 ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
 NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return": "float64"}
 
-# In the order of legends and tables.
-METHODS = [
-    "TD3",
-    "DynE-TD3",
-    "S-DynE-TD3",
-    "SA-DynE-TD3",
-    "Pixel-TD3",
-    "VAE-TD3",
-    "SAC",
-    "PPO",
-    "SAC-LSP",
-    "SAC-plans",
-    "TD3-plans",
-]
-METHODS += ["random", "random-DynE"]
-FROM_PIXELS = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3", "Pixel-TD3"]
-PRETRAINED = FROM_PIXELS[:3]  # their encoders have seen PRETRAINING random steps of the same environment
-PRETRAINING = 100_000
 
 # ---- reading ----
 
@@ -90,7 +73,8 @@ def load_runs(results):
 
 def with_pretraining(curves):
     """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
-    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(PRETRAINED))
+    pretrained = [name for name, method in METHODS.items() if method.pretrained]
+    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(pretrained))
 
 
 def load_run(run):
@@ -237,7 +221,7 @@ def series_of(curves):
 
     def place(pair):
         method, name = pair
-        known = METHODS.index(method) if method in METHODS else len(METHODS)
+        known = [*METHODS].index(method) if method in METHODS else len(METHODS)
         return known, *number(method), *(not name.startswith(x) for x in ("published", "default")), *number(name)
 
     pairs = sorted(set(zip(curves.method, curves.name, strict=True)), key=place)

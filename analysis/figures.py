@@ -14,9 +14,10 @@ import pandas as pd
 
 from analysis.authors import TASKS
 from analysis.charts import COLORS, figure, save
-from analysis.curves import FROM_PIXELS, load_ablations, load_published, select
+from analysis.curves import load_ablations, load_published, select
 from common.cli import Parser, run
 from common.errors import UsageError
+from rl.methods import METHODS
 
 ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
 COLUMNS = {
@@ -26,6 +27,7 @@ COLUMNS = {
 }
 SIZE = 300  # pixels of a panel
 FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
+FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have

@@ -8,8 +8,8 @@ publish where and when the run was made, or name its commit with --commit.
 """
 
 import argparse
+import importlib
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -22,30 +22,15 @@ import torch
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
-import rl.main_baselines
-import rl.main_dyne
-import rl.main_pixel_td3
-import rl.main_sac_lsp
-import rl.main_td3
-import rl.main_vae_td3
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from common.checkpoint import write_atomically
 from common.cli import Parser, folder_name, run
 from common.errors import UsageError
+from common.machine import processor
 from common.paths import REPOSITORY
 from embedding.trained import image_encoder_path
 from rl.flags import decoder_path
-
-# What trains a method; TD3 and random policies may also come from main_dyne.py.
-SCRIPTS = {
-    **dict.fromkeys(["TD3", "random"], rl.main_td3),
-    **dict.fromkeys(["DynE-TD3", "random-DynE", "S-DynE-TD3", "SA-DynE-TD3"], rl.main_dyne),
-    "VAE-TD3": rl.main_vae_td3,
-    "Pixel-TD3": rl.main_pixel_td3,
-    **dict.fromkeys(["SAC", "PPO", "SAC-plans", "TD3-plans"], rl.main_baselines),
-    "SAC-LSP": rl.main_sac_lsp,
-}
-IN_A_DECODERS_SPACE = ("DynE-TD3", "random-DynE", "SA-DynE-TD3", "SAC-plans", "TD3-plans")
+from rl.methods import METHODS
 
 
 def main():
@@ -133,11 +118,11 @@ def rebuild_commands(method, of_seeds):
     Raises:
         UsageError: the flags of this method do not tell its script.
     """
-    script = SCRIPTS.get(method)
-    if script is None:
+    if method not in METHODS:
         raise UsageError(f"--command: the flags of {method} do not tell its script: give the command that made the run")
-    if script is rl.main_td3 and "decoder" in of_seeds[0]:
-        script = rl.main_dyne
+    script = script_of(method)
+    if method in ("TD3", "random") and "decoder" in of_seeds[0]:
+        script = script_of("DynE-TD3")  # which trains these too
     name = f"rl/{Path(script.__file__).name}"
     defaults = vars(script.parse(["--pixels"] if of_seeds[0].get("pixels") else [])) | {"pixels": False}
     trainings, groups = [], {}
@@ -153,18 +138,23 @@ def rebuild_commands(method, of_seeds):
     return commands
 
 
+def script_of(method):
+    """The module of the script that trains a method."""
+    return importlib.import_module(f"rl.{Path(METHODS[method].script).stem}")
+
+
 def training_commands(method, flags):
     """The commands that trained a run's encoder of images and its decoder, or remarks that what tells them is gone."""
     env_id = flags["env_name"].rpartition(":")[2]
-    found, kind = [], "pixels" if flags.get("pixels") else "vae" if method == "VAE-TD3" else None
+    found, kind = [], METHODS[method].sees
     try:
-        if kind:
+        if METHODS[method].pretrained:
             named = flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
             found.append(training_command(image_encoder_path(kind, *named)))
     except UsageError:
         found.append(f"(the encoder {flags['encoder']} is not there any more)")
     try:
-        if method in IN_A_DECODERS_SPACE:
+        if METHODS[method].acts_in == "decoder":
             source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
             found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
     except UsageError:
@@ -202,8 +192,8 @@ def command(script, flags, defaults):
 def describe(curves, of_seeds, variant, commands, commit):
     """The text beside a published curve: what it is, and what made it."""
     seeds = sorted(flags["seed"] for flags in of_seeds)
-    names = ["torch", "mujoco", "gymnasium", "numpy"]
-    names += ["stable-baselines3"] if SCRIPTS.get(curves.method.iloc[0]) is rl.main_baselines else []
+    names, method = ["torch", "mujoco", "gymnasium", "numpy"], METHODS.get(curves.method.iloc[0])
+    names += ["stable-baselines3"] if method and method.script == "main_baselines.py" else []
     packages = [f"{name} {version(name)}" for name in names]
     lines = {
         "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
@@ -231,13 +221,8 @@ def repository_commit():
 
 def machine(device):
     """This machine's processor, and its GPU if `device`, a --device flag, uses it."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = models[0] if models else model
     gpu = f", {torch.cuda.get_device_name()}" if device != "cpu" and torch.cuda.is_available() else ""
-    return f"{model}, {os.cpu_count()} cores{gpu}"
+    return processor() + gpu
 
 
 if __name__ == "__main__":

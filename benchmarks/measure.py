@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from common.errors import UsageError
+from common.machine import processor
 from common.paths import REPOSITORY, RESULTS
 
 PACKAGES = ["torch", "numpy", "gymnasium", "mujoco", "stable-baselines3"]
@@ -151,7 +152,10 @@ def command():
 
 def machine(device=None):
     """What the numbers depend on besides the code: {name: value}, in the order to be read."""
-    described = {"processor": _processor(), "system": f"{platform.system()} {platform.release()} {platform.machine()}"}
+    described = {
+        "processor": f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
     if device is not None and device.type == "cuda":
         described["accelerator"] = torch.cuda.get_device_name(device)
     described["python"] = platform.python_version()
@@ -160,16 +164,6 @@ def machine(device=None):
     if busy is not None:
         described["cores busy beforehand"] = f"{busy:.1f}"
     return described
-
-
-def _processor():
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    model = platform.processor() or "unknown"
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    return f"{model}, {cores} cores, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _busy_cores(seconds=0.5):

@@ -23,6 +23,7 @@ import embedding.main_vae
 from common.cli import Parser, positive_int, run
 from common.devices import choose_device, choose_precision
 from common.environments import make_env
+from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
 from embedding.image_training import frames_near
 from embedding.main_pixels import PixelTraining
@@ -30,7 +31,7 @@ from embedding.main_vae import VAETraining
 from embedding.models import ActionEncoder
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows, load_pixel_play
-from embedding.play_drawing import draw_episode, usable_cores
+from embedding.play_drawing import draw_episode
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, to_frame
 from envs.rendering import RenderingUnavailable, select_gl_backend
 

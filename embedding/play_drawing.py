@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
+from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
 from embedding.random_play import episode_seed, simulator_state
 from envs.pixels import SIZE
@@ -196,11 +197,6 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
         for process in processes.values():  # they end with the episode under way
             process.join(30)
             process.terminate()
-
-
-def usable_cores():
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _share_out(tasks, processes, progress):

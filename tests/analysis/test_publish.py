@@ -66,7 +66,7 @@ def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
 
 @pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
 def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
-    script = publish.SCRIPTS[method]
+    script = publish.script_of(method)
     given = ["--pixels", "--policy_name", method.removeprefix("SA-").removeprefix("S-")] * ("DynE" in method)
     encoder = ["--encoder", "mine"] * (method != "Pixel-TD3")
     flags = vars(script.parse([*given, *encoder, "--env", ENV, "--results_dir", str(tmp_path), "--num_seeds", "2"]))
@@ -99,7 +99,7 @@ def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, meth
     ],
 )
 def test_commands_of_baselines_are_rebuilt(tmp_path, method, given):
-    script = publish.SCRIPTS[method]
+    script = publish.script_of(method)
     flags = vars(script.parse([*given, "--max_timesteps", "2000", "--results_dir", str(tmp_path)]))
     commands = publish.rebuild_commands(method, [{**flags, "seed": seed} for seed in (5, 6)])
     again = vars(script.parse(shlex.split(commands[-1])[2:]))

@@ -1,0 +1,19 @@
+"""This machine, in words."""
+
+import os
+import platform
+from pathlib import Path
+
+
+def usable_cores():
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor():
+    """The processor's name and the number of its cores that this process may use."""
+    model, info = platform.processor() or platform.machine() or "unknown", Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {usable_cores()} cores"

@@ -1,0 +1,65 @@
+"""Every method of stage two, one row each: what trains it, what it sees, what it acts in, how figures draw it.
+
+A new method is a row here and, if it learns in a new way, a class (CONTRIBUTING.md shows both).
+"""
+
+from dataclasses import dataclass
+
+PRETRAINING = 100_000  # random steps that the encoder of a pretrained method has seen, of the same environment
+PRETRAINED_SCRIPTS = {"pixels": "main_pixels.py", "vae": "main_vae.py"}  # embedding/<script> trains what they see by
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method.
+
+    Attributes:
+        name: what results and figures call it.
+        script: rl/<script> trains it.
+        agent: its class, as module:name; "" where stable-baselines3 or a script of its own trains it.
+        sees: "observations"; "pixels" or "vae": images by DynE's encoder or by a VAE's; "frames": images by a network of
+            its own; "nothing".
+        acts_in: "raw": the environment's actions; "decoder": the embeddings of a decoder.
+        color: in figures, hex.
+    """
+
+    name: str
+    script: str
+    agent: str
+    sees: str
+    acts_in: str
+    color: str
+
+    @property
+    def from_pixels(self):
+        """Whether it sees images."""
+        return self.sees in ("pixels", "vae", "frames")
+
+    @property
+    def pretrained(self):
+        """Whether what it sees by was trained beforehand, on `PRETRAINING` steps."""
+        return self.sees in PRETRAINED_SCRIPTS
+
+
+# In the order of legends and tables.
+_ROWS = [
+    Method("TD3", "main_td3.py", "rl.td3:TD3", "observations", "raw", "#1f77b4"),
+    Method("DynE-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "decoder", "#d62728"),
+    Method("S-DynE-TD3", "main_dyne.py", "rl.td3:TD3", "pixels", "raw", "#ff7f0e"),
+    Method("SA-DynE-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "pixels", "decoder", "#9467bd"),
+    Method("Pixel-TD3", "main_pixel_td3.py", "rl.pixel_td3:PixelTD3", "frames", "raw", "#17becf"),
+    Method("VAE-TD3", "main_vae_td3.py", "rl.td3:TD3", "vae", "raw", "#2ca02c"),
+    Method("SAC", "main_baselines.py", "", "observations", "raw", "#8c564b"),
+    Method("PPO", "main_baselines.py", "", "observations", "raw", "#bcbd22"),
+    Method("SAC-LSP", "main_sac_lsp.py", "", "observations", "raw", "#e377c2"),
+    Method("SAC-plans", "main_baselines.py", "", "observations", "decoder", "#e69f00"),
+    Method("TD3-plans", "main_baselines.py", "", "observations", "decoder", "#009e73"),
+    Method("random", "main_td3.py", "rl.random_agent:RandomAgent", "nothing", "raw", "#7f7f7f"),
+    Method("random-DynE", "main_dyne.py", "rl.random_agent:RandomAgent", "nothing", "decoder", "#b58f8f"),
+]
+METHODS = {method.name: method for method in _ROWS}
+
+
+def methods_of(script, *, from_pixels=False):
+    """The names of the methods that a script trains, in the order of `METHODS`."""
+    return [m.name for m in METHODS.values() if m.script == script and m.from_pixels == from_pixels]

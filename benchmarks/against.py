@@ -3,15 +3,14 @@
     python benchmarks/against.py
     python benchmarks/against.py HEAD~5
 
-takes the files of that commit out of git into a temporary folder and lets each version run this script in a process of
-its own, with the same flags: the two take turns, a few updates each, so that both meet the machine as it is.
+takes the files of that commit out of git into a temporary folder and lets each version do updates in a process of its
+own (update_worker.py), with the same flags. The two take turns, a few updates each, so that both meet the machine as it is.
 """
 
 import os
 import subprocess
 import sys
 import tarfile
-import time
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from common.errors import UsageError
 from common.paths import REPOSITORY
 
 CASES = [("TD3", 1), ("TD3", 8), ("DynE-TD3", 1), ("DynE-TD3", 8)]
+WORKER = Path(__file__).with_name("update_worker.py")
 EARLIER = "58084a4"  # the last commit whose agents were trained by autograd
 
 
@@ -52,7 +52,7 @@ class Version:
 
     def __init__(self, root, method, num_seeds, args, folder):
         sizes = [str(number) for number in (num_seeds, args.env_name, args.updates, args.rows)]
-        command = [sys.executable, __file__, "--worker", method, *sizes, folder]
+        command = [sys.executable, "-P", WORKER, method, *sizes, folder]
         environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'benchmarks'}"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, env=environment, **pipes)
@@ -73,23 +73,6 @@ class Version:
         """Ends the process."""
         self.process.stdin.close()
         self.process.wait()
-
-
-def worker(method, num_seeds, env_name, updates, rows, folder):
-    """Makes an experiment of whichever version is on the path; a turn for each line that comes in."""
-    from experiments import make_experiment
-
-    num_seeds, updates, rows = int(num_seeds), int(updates), int(rows)
-    flags = {"update_every": updates, "start_timesteps": rows, "max_timesteps": rows, "device": "cpu", "threads": 1}
-    experiment = make_experiment(method, env_name, num_seeds, folder, **flags)
-    experiment.start()
-    experiment.collector.collect(experiment.agent.act, rows)
-    experiment._update(updates)  # untimed
-    print(0.0, flush=True)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        experiment._update(updates)
-        print(num_seeds * updates / (time.perf_counter() - start), flush=True)
 
 
 def main():
@@ -123,7 +106,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--worker"]:
-        worker(*sys.argv[2:])
-    else:
-        run(main)
+    run(main)

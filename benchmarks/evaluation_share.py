@@ -7,7 +7,7 @@ evaluates and saves at its very start and saves again at its very end, so these 
 in a long run.
 """
 
-from experiments import AGENTS, make_experiment
+from experiments import make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
 from common.cli import Parser, positive_int, run
@@ -20,7 +20,7 @@ def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
-    parser.add_argument("--policy_name", choices=list(AGENTS), default="TD3", help="what acts")
+    parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="what acts")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")
     parser.add_argument("--steps", type=positive_int, default=5000, help="steps a seed")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
@@ -38,11 +38,11 @@ def shares(num_seeds, args, device):
             args.policy_name, args.env_name, num_seeds, folder, max_timesteps=args.steps, **flags
         )
         stopwatch = Stopwatch(device)
-        stopwatch.wrap(experiment, "_evaluate", EVALUATION)
+        stopwatch.wrap(experiment, "evaluate", EVALUATION)
         stopwatch.wrap(experiment.collector, "collect", "acting and environments")
-        stopwatch.wrap(experiment, "_update", "sampling from replay, noise")
+        stopwatch.wrap(experiment, "update", "sampling from replay, noise")
         stopwatch.wrap(experiment.agent, "update", "gradient updates")
-        stopwatch.wrap(experiment, "_save", "checkpoints")
+        stopwatch.wrap(experiment, "save", "checkpoints")
         start = now(device)
         experiment.run()
         total = now(device) - start

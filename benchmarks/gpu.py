@@ -241,10 +241,10 @@ def report_speed(args, device, folder, report):
         agents = experiment.agent
         agents.update = CapturedBlock(agents, experiment.replay, (args.updates, n, args.batch_size))
         for either in (plain[n], experiment):
-            either._update(args.updates)
+            either.update(args.updates)
         apart[n] = distance(plain[n].agent, agents, n)
     contestants = {
-        (kind, n): (n * args.updates, lambda e=experiment: e._update(args.updates))
+        (kind, n): (n * args.updates, lambda e=experiment: e.update(args.updates))
         for kind, made in (("as they are", plain), ("captured", captured))
         for n, experiment in made.items()
     }

@@ -36,12 +36,12 @@ def parse():
 def watched(experiment, device):
     """A stopwatch on the parts of an experiment's blocks."""
     stopwatch, collector = Stopwatch(device), experiment.collector
-    for env in experiment.envs:
+    for env in experiment.setup.envs:
         stopwatch.wrap(env, "step", PARTS[0])
         stopwatch.wrap(env, "reset", PARTS[0])
-    stopwatch.wrap(experiment.states, "encode", PARTS[1])
+    stopwatch.wrap(experiment.setup.states, "encode", PARTS[1])
     stopwatch.wrap(collector, "collect", PARTS[2])
-    stopwatch.wrap(experiment, "_update", PARTS[3])
+    stopwatch.wrap(experiment, "update", PARTS[3])
     stopwatch.wrap(experiment.agent, "update", PARTS[4])
     return stopwatch
 
@@ -55,15 +55,15 @@ def measure(args, folder, device):
     stopwatches, rates = {}, {case: np.zeros(args.rounds) for case in cases}
     for case, experiment in experiments.items():
         experiment.start()
-        experiment._block()  # untimed
+        experiment.block()  # untimed
         stopwatches[case] = watched(experiment, device)
     for turn in range(args.rounds):
         for case, experiment in experiments.items():
             start = now(device)
-            experiment._block()
+            experiment.block()
             rates[case][turn] = args.block * case[1] / (now(device) - start)
     for experiment in experiments.values():
-        experiment._close()
+        experiment.close()
     times = {case: args.block * case[1] * (1 / rates[case]).sum() for case in cases}
     return {
         case: (rates[case], {part: stopwatches[case].seconds[part] / times[case] for part in PARTS}) for case in cases

@@ -90,11 +90,11 @@ def measure_updates(td3, dyne, model, floors, args, device):
     """
     contestants = {}
     for n, experiment in td3.items():
-        contestants[key(OURS, n)] = (n * args.updates, lambda e=experiment: e._update(args.updates))
+        contestants[key(OURS, n)] = (n * args.updates, lambda e=experiment: e.update(args.updates))
         if n in floors:
             contestants[key(FLOOR, n)] = (n * args.updates, lambda f=floors[n]: f.run(args.updates))
         if n == 1:
-            contestants[DYNE] = (args.updates, lambda: dyne._update(args.updates))
+            contestants[DYNE] = (args.updates, lambda: dyne.update(args.updates))
             contestants[PEER] = (args.updates, lambda: model.train(args.updates, args.batch_size))
     return alternate(contestants, args.rounds, device)
 
@@ -102,8 +102,8 @@ def measure_updates(td3, dyne, model, floors, args, device):
 def measure_steps(td3, dyne, model, args, device):
     """Whole training steps a second, likewise."""
     contestants = {
-        OURS: (args.updates, td3._block),
-        DYNE: (args.updates, dyne._block),
+        OURS: (args.updates, td3.block),
+        DYNE: (args.updates, dyne.block),
         PEER: (args.updates, lambda: model.learn(args.updates, log_interval=None, reset_num_timesteps=False)),
     }
     return alternate(contestants, args.rounds, device)

@@ -24,7 +24,7 @@ class Agents:
     caches, and its numbers are bit for bit those that it would have alone.
 
     Args:
-        agent_class: `TD3`, `DynETD3` or `PixelTD3`.
+        agent_class: `TD3`, or another of the agents of `rl.methods`.
         state_shape, actions, device, flags: as it takes them.
         seeds: the N seeds.
     """
@@ -33,7 +33,7 @@ class Agents:
         width = 1 if device.type == "cpu" else len(seeds)
         self.parts = [slice(begin, begin + width) for begin in range(0, len(seeds), width)]  # indices of seeds
         self.agents = [agent_class(state_shape, actions, seeds[p], device, **flags) for p in self.parts]
-        self.actions, self._width = actions, width
+        self.learns, self._width = agent_class.learns, width
 
     def _of_seed(self, n):
         """The agent of seed index `n`, and the seed's index there."""
@@ -42,6 +42,25 @@ class Agents:
     def act(self, states):
         """The policies without noise: states (N, *S) to actions (N, D), numpy."""
         return np.concatenate([a.act(states[p]) for a, p in zip(self.agents, self.parts, strict=True)])
+
+    def evaluation_policy(self, numbers):
+        """A function of states (N, *S) and due (N,) bool to actions (N, D), of which the due ones are used.
+
+        Args:
+            numbers: N, that of the evaluation within each seed's run.
+        """
+        policies = [a.evaluation_policy(numbers[p]) for a, p in zip(self.agents, self.parts, strict=True)]
+
+        def act(states, due):
+            parts = zip(policies, self.parts, strict=True)
+            return np.concatenate([policy(states[part], due[part]) for policy, part in parts])
+
+        return act
+
+    def video_policy(self, n, steps):
+        """A function of states (1, *S) to an action (D,), for the video of seed index `n` after so many steps."""
+        agent, own = self._of_seed(n)
+        return agent.video_policy(own, steps)
 
     def sync_acting(self):
         """Makes `act` follow what was trained."""

@@ -20,28 +20,21 @@ the value, the larger of which it takes, there is only the clipped one here, and
 value of the last state is bootstrapped. The step size reaches 0 at --max_timesteps: a longer run begins otherwise.
 """
 
-import contextlib
-
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from common.cli import Parser, folder_name, non_negative_int, positive_int, run
-from common.devices import choose_device
-from common.environments import make_env, time_limit
+from common.cli import run
+from common.environments import make_env
 from common.errors import Diverged, UsageError
-from common.memory import require_memory
-from common.paths import RESULTS, policy_run, seed_folder
-from common.run_folder import RunFolder
 from common.streams import stream
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
-from rl.evaluation import evaluate
+from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
 from rl.flags import load_decoder
-from rl.results import SeedResults
+from rl.policies import Policies
+from rl.results import NOT_MEASURED, SeedResults
 from rl.state_spaces import ObservedStates
 
-REPLAY_SIZE = 1_000_000
 SAC = {
     "learning_rate": 3e-4,
     "gamma": 0.99,
@@ -80,24 +73,6 @@ TD3 = {
     "policy_kwargs": {"net_arch": [400, 300]},
 }
 EXPLORATION_NOISE, TARGET_NOISE, NOISE_CLIP = 0.1, 0.2, 0.5
-NO_DIAGNOSTICS = {"critic_loss": float("nan"), "value": float("nan")}
-
-
-def baseline_parser(description):
-    """A parser with the flags that the scripts of baselines share."""
-    parser = Parser(description)
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
-    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
-    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")
-    parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
-    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
-    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
-    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
-    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
-    return parser
 
 
 def parse(args=None):
@@ -120,8 +95,8 @@ def parse(args=None):
     return args
 
 
-class Greedy:
-    """The policy of a model without noise, as `rl.evaluation.evaluate` takes it.
+def greedy(model, env, actions, normalise):
+    """The `Policies` of one seed: a model without noise.
 
     Args:
         model: of stable-baselines3.
@@ -130,15 +105,13 @@ class Greedy:
         normalise: observations (N, S) to what the model sees.
     """
 
-    def __init__(self, model, env, actions, normalise):
-        self.model, self.normalise, self.actions = model, normalise, actions
-        self.state_space = ObservedStates(env.observation_space.shape[0])
-
-    def act(self, states, due):
+    def act(states, due):
         """States (N, S) to actions (N, D); raises `Diverged` if they are not finite."""
         if not np.isfinite(states).all():
             raise Diverged("an observation of an evaluation is not finite")
-        return self.model.predict(self.normalise(states), deterministic=True)[0]
+        return model.predict(normalise(states), deterministic=True)[0]
+
+    return Policies(ObservedStates(env.observation_space.shape[0]), actions, act)
 
 
 def make_model(args, env, actions, seed, device):
@@ -183,7 +156,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
     results.begin()
     monitored, actions = Monitor(env), choose_actions(args, env)
     model, normalise = make_model(args, monitored, actions, seed, device)
-    policies, number, steps = Greedy(model, eval_env, actions, normalise), 0, 0
+    policies, number, steps = greedy(model, eval_env, actions, normalise), 0, 0
 
     class Evaluations(BaseCallback):
         """Counts the environment's steps, evaluates every `--eval_freq` of them, and notes episodes as they end."""
@@ -200,7 +173,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
             bar.update(steps - before)
             if "episode" in info:
                 row = (steps, info["episode"]["r"], info["episode"]["l"])
-                results.add_episodes(len(monitored.get_episode_rewards()), [row], NO_DIAGNOSTICS)
+                results.add_episodes(len(monitored.get_episode_rewards()), [row], NOT_MEASURED)
             if steps // args.eval_freq > before // args.eval_freq:
                 self.look()
             return steps < args.max_timesteps
@@ -221,14 +194,6 @@ def train_seed(args, env, eval_env, seed, folder, device):
     results.close()
 
 
-def mean_return(policies, env, seed, number, episodes):
-    """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
-    mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
-    if not np.isfinite(mean):
-        raise Diverged(f"seed {seed}, evaluation {number}: return not finite")
-    return mean
-
-
 def choose_actions(args, env):
     """The space that `--decoder` names; raises `UsageError` as `rl.flags.load_decoder` does."""
     low, high = env.action_space.low, env.action_space.high
@@ -238,53 +203,6 @@ def choose_actions(args, env):
 def method_of(args):
     """What the results of these flags are called."""
     return args.algo + ("-plans" if args.decoder else "")
-
-
-def replay_rows(args):
-    """How many steps a replay can come to hold."""
-    return min(args.max_timesteps, REPLAY_SIZE)
-
-
-def train_all(args, method, train):
-    """Trains the seeds of a baseline one after the other.
-
-    Args:
-        args: the script's flags.
-        method: what it is called in results.
-        train: a function like `train_seed`.
-    Raises:
-        UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
-    """
-    device = choose_device(args.device, args.threads)
-    env, eval_env = make_env(args.env_name), make_env(args.env_name)
-    if time_limit(env) is None:
-        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
-    rows, space = 0 if method == "PPO" else replay_rows(args), env.observation_space
-    bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (env.action_space.shape[0] + 3)
-    parts = {
-        f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": rows * bytes_a_row,
-        f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders
-        f"--eval_episodes {args.eval_episodes}": 16 * args.eval_episodes,
-    }
-    require_memory(parts, torch.device("cpu"))
-    parent = policy_run(args.results_dir, env.spec.id, method, args.name)
-    seeds = range(args.seed, args.seed + args.num_seeds)
-    folders = [RunFolder(seed_folder(parent, seed), "run", resumable=False) for seed in seeds]
-    for folder in folders:
-        folder.check(False, args.overwrite)
-    print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")
-    with contextlib.ExitStack() as held:
-        for folder in folders:
-            folder.lock(empty=not args.overwrite)
-            held.callback(folder.release)
-        for seed, folder in zip(seeds, folders, strict=True):
-            folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
-        for seed, folder in zip(seeds, folders, strict=True):
-            try:
-                train(args, env, eval_env, seed, folder, device)
-            except Diverged as error:
-                folder.fail(str(error))
-                raise
 
 
 def main():

@@ -14,20 +14,17 @@ A decoder may come from another environment with the same actions: --source_env.
 
 from common.cli import run
 from common.errors import UsageError
-from rl.action_spaces import DynEActions, RawActions
-from rl.dyne_td3 import DynETD3
-from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, load_decoder, load_encoder, training_parser
-from rl.state_spaces import DynEStates
-from rl.td3 import TD3
-from rl.training import Experiment
+from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
+from rl.methods import METHODS, methods_of
+from rl.training import train
 
-AGENTS = {"DynE-TD3": DynETD3, "TD3": TD3, "random-DynE": None, "random": None}
-FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}
+POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
+FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
 
 
 def parse(args=None):
     """Returns the flags of this script."""
-    parser = training_parser(__doc__.splitlines()[0], list(AGENTS), eval_freq=None)
+    parser = training_parser(__doc__.splitlines()[0], POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
     add_encoder_flag(parser, "main_pixels.py", None, "; none: default, with --pixels")
     parser.add_argument(
@@ -37,7 +34,7 @@ def parse(args=None):
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
     args = parser.parse_args(args)
-    acts_in_z = args.policy_name in ("DynE-TD3", "random-DynE")
+    acts_in_z = METHODS[args.policy_name].acts_in == "decoder"
     for flag in () if acts_in_z else ("decoder", "source_env"):
         if getattr(args, flag) is not None:
             raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} takes raw actions: leave it out")
@@ -54,21 +51,7 @@ def parse(args=None):
 
 def main():
     args = parse()
-
-    def actions(env):
-        low, high = env.action_space.low, env.action_space.high
-        if args.policy_name in ("DynE-TD3", "random-DynE"):
-            return DynEActions(load_decoder(args, env), low, high)
-        return RawActions(low, high)
-
-    def states(env, device):
-        return DynEStates(*load_encoder(args, env.spec.id, "pixels"), device)
-
-    agent = AGENTS[args.policy_name]
-    if args.pixels:
-        Experiment(args, actions, agent, states, FROM_PIXELS[args.policy_name]).run()
-    else:
-        Experiment(args, actions, agent).run()
+    train(args, METHODS[FROM_PIXELS[args.policy_name] if args.pixels else args.policy_name])
 
 
 if __name__ == "__main__":

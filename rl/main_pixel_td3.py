@@ -9,17 +9,16 @@ replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much 
 from common.cli import run
 from common.devices import add_precision_flag, choose_device, choose_precision
 from common.pixel_environments import add_pixel_flags
-from rl.action_spaces import RawActions
 from rl.flags import PIXELS_EVAL_FREQ, training_parser
-from rl.frame_replay import FrameReplay
-from rl.pixel_td3 import PixelTD3
-from rl.state_spaces import FrameStates
-from rl.training import Experiment
+from rl.methods import METHODS, methods_of
+from rl.training import train
 
 
 def parse(args=None):
     """Returns the flags of this script."""
-    parser = training_parser(__doc__.splitlines()[0], ["Pixel-TD3"], PIXELS_EVAL_FREQ, 10_000)
+    parser = training_parser(
+        __doc__.splitlines()[0], methods_of("main_pixel_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
+    )
     add_pixel_flags(parser)
     add_precision_flag(parser)
     return parser.parse_args(args)
@@ -28,14 +27,7 @@ def parse(args=None):
 def main():
     args = parse()
     args.precision = choose_precision(args.precision, choose_device(args.device, args.threads))
-
-    def actions(env):
-        return RawActions(env.action_space.low, env.action_space.high)
-
-    def states(env, device):
-        return FrameStates(args.source_img_width)
-
-    Experiment(args, actions, PixelTD3, states, replay_class=FrameReplay, precision=args.precision).run()
+    train(args, METHODS[args.policy_name])
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@ from common.cli import positive_int, run
 from common.errors import Diverged, UsageError
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
+from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
 from rl.latent_space_policies import SoftActorCritic, Stack
-from rl.main_baselines import NO_DIAGNOSTICS, baseline_parser, mean_return, replay_rows, train_all
-from rl.results import SeedResults
+from rl.policies import Policies
+from rl.results import NOT_MEASURED, SeedResults
 from rl.state_spaces import ObservedStates
 
 BATCH = 256
@@ -36,16 +37,14 @@ def parse(args=None):
     return args
 
 
-class Greedy:
-    """The stack without noise, as `rl.evaluation.evaluate` takes it."""
+def greedy(stack):
+    """The `Policies` of one seed: the stack without noise."""
 
-    def __init__(self, stack):
-        self.stack, self.state_space = stack, ObservedStates(stack.state_dim)
-        self.actions = RawActions(stack.low, stack.high)
-
-    def act(self, states, due):
+    def act(states, due):
         """States (N, S) to actions (N, A)."""
-        return self.stack.act(states, np.zeros((len(states), len(self.stack.low)), np.float32))[1]
+        return stack.act(states, np.zeros((len(states), len(stack.low)), np.float32))[1]
+
+    return Policies(ObservedStates(stack.state_dim), RawActions(stack.low, stack.high), act)
 
 
 def train_seed(args, env, eval_env, seed, folder, device):
@@ -55,7 +54,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
     results.begin()
     rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
     torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
-    policies, number, episodes = Greedy(stack), 0, 0
+    policies, number, episodes = greedy(stack), 0, 0
     level_steps = args.max_timesteps // args.levels  # the last has what is left over
     rows = np.zeros((replay_rows(args), 2 * state_dim + len(low) + 2), np.float32)
 
@@ -88,7 +87,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
             state, total, length = following, total + float(reward), length + 1
             if terminated or truncated:
                 episodes += 1
-                results.add_episodes(episodes, [(step + 1, total, length)], NO_DIAGNOSTICS)
+                results.add_episodes(episodes, [(step + 1, total, length)], NOT_MEASURED)
                 state = env.reset(seed=reset_seed(seed, "resets", episodes))[0].astype(np.float32)
                 total, length = 0.0, 0
             if place + 1 >= min(LEARNING_STARTS, level_steps):

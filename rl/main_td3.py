@@ -6,24 +6,19 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 """
 
 from common.cli import run
-from rl.action_spaces import RawActions
 from rl.flags import training_parser
-from rl.td3 import TD3
-from rl.training import Experiment
+from rl.methods import METHODS, methods_of
+from rl.training import train
 
 
 def parse(args=None):
     """Returns the flags of this script."""
-    return training_parser(__doc__.splitlines()[0], ["TD3", "random"]).parse_args(args)
+    return training_parser(__doc__.splitlines()[0], methods_of("main_td3.py")).parse_args(args)
 
 
 def main():
     args = parse()
-
-    def actions(env):
-        return RawActions(env.action_space.low, env.action_space.high)
-
-    Experiment(args, actions, TD3 if args.policy_name == "TD3" else None).run()
+    train(args, METHODS[args.policy_name])
 
 
 if __name__ == "__main__":

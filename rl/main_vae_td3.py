@@ -7,30 +7,23 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 """
 
 from common.cli import run
-from rl.action_spaces import RawActions
-from rl.flags import PIXELS_EVAL_FREQ, add_encoder_flag, load_encoder, training_parser
-from rl.state_spaces import VAEStates
-from rl.td3 import TD3
-from rl.training import Experiment
+from rl.flags import PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
+from rl.methods import METHODS, methods_of
+from rl.training import train
 
 
 def parse(args=None):
     """Returns the flags of this script."""
-    parser = training_parser(__doc__.splitlines()[0], ["VAE-TD3"], PIXELS_EVAL_FREQ, 10_000)
+    parser = training_parser(
+        __doc__.splitlines()[0], methods_of("main_vae_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
+    )
     add_encoder_flag(parser, "main_vae.py")
     return parser.parse_args(args)
 
 
 def main():
     args = parse()
-
-    def actions(env):
-        return RawActions(env.action_space.low, env.action_space.high)
-
-    def states(env, device):
-        return VAEStates(*load_encoder(args, env.spec.id, "vae"), device)
-
-    Experiment(args, actions, TD3, states).run()
+    train(args, METHODS[args.policy_name])
 
 
 if __name__ == "__main__":

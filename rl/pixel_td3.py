@@ -24,6 +24,7 @@ class PixelTD3(TD3):
         precision: of the trunks' convolutions in updates: `fp32`, or `bf16`. Everything else, and acting, is in float32.
     """
 
+    own_flags = ("precision",)
     least_batch = 2
     bytes_a_row = 2_200_000  # of a batch, a seed: activations and gradients (1.2 MB measured)
 
@@ -99,8 +100,18 @@ class PixelTD3(TD3):
                 yield f"{module} {name}", tensor
 
     def policy_content(self, n):
-        """What `rl.policies.load_policy` needs of seed index `n`."""
+        """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {name: _of_seed(self._modules()[name], n) for name in ("trunk", "actor")}
+
+    @staticmethod
+    def policy_of(content, actions, seed):
+        """The policy that `policy_content` described: a function of stacks (1, 12, 64, 64) uint8 to actions (D,)."""
+        trunk = Trunk(seeds=[0])
+        actor = PixelActor(trunk.width, actions.dim, actions.center, actions.scale, seeds=[0])
+        for network, weights in ((trunk, content["trunk"]), (actor, content["actor"])):
+            network.load_state_dict(weights)
+            network.eval().requires_grad_(False)
+        return lambda states: actor(trunk(torch.from_numpy(states)[None]))[0, 0].numpy()
 
     def _parts(self):
         return self._critic_parts()

@@ -5,48 +5,31 @@ policy.reset()                                # at the start of every episode
 action = policy.select_action(observation)    # (A,) in the environment's units
 """
 
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from common import checkpoint
-from common.mlp import MLP
-from common.streams import stream
 from rl import action_spaces, state_spaces
-from rl.networks import Actor
-from rl.pixel_networks import PixelActor, Trunk
+from rl.methods import METHODS
 from rl.plans import Plans
 
 
-class ActorPolicies:
-    """The greedy policies of an agent's N seeds, which sees the states of `state_space`."""
+@dataclass
+class Policies:
+    """The policies of N seeds, as `rl.evaluation.evaluate` takes them.
 
-    def __init__(self, agent, state_space):
-        self.agent, self.state_space, self.actions = agent, state_space, agent.actions
-
-    def act(self, states, due):
-        """States (N, *S) to actions (N, D)."""
-        return self.agent.act(states)
-
-
-class RandomPolicies:
-    """Uniformly random actions, of an own stream for each of N seeds.
-
-    Args:
-        state_space, actions: those of the run.
-        streams: N numpy generators.
+    Attributes:
+        state_space, actions: what they see and act in.
+        act: a function of states (N, *S) and due (N,) bool to actions (N, D), of which the due ones are used.
     """
 
-    def __init__(self, state_space, actions, streams):
-        self.state_space, self.actions, self.streams = state_space, actions, streams
-
-    def act(self, states, due):
-        """Actions (N, D); only the streams of `due` (N,) seeds are drawn from."""
-        chosen = np.zeros((len(self.streams), self.actions.dim), np.float32)
-        for n in np.flatnonzero(due):
-            chosen[n] = self.actions.sample(self.streams[n])
-        return chosen
+    state_space: object
+    actions: object
+    act: Callable
 
 
 class Policy:
@@ -111,18 +94,11 @@ def load_policy(run):
 
 
 def _policy_of(content):
+    row = METHODS.get(content["method"])
+    if row is None or not row.agent:
+        raise ValueError(f"rl/methods.py has no method {content['method']} with an agent")
     actions = action_spaces.from_content(content["actions"])
-    names, saved = (content["env_id"], content["method"], content["seed"]), content["policy"]
-    if saved is None:
-        rng = stream(content["seed"], "random policy")
-        return Policy(*names, None, actions, lambda _: actions.sample(rng))
-    states = state_spaces.from_content(content["states"], torch.device("cpu"))
-    if "trunk" not in saved:
-        actor = Actor(MLP(saved["actor"], saved["widths"]), actions.center, actions.scale)
-        return Policy(*names, states, actions, lambda state: actor(torch.from_numpy(state)[None])[0, 0].numpy())
-    trunk = Trunk(seeds=[0])
-    actor = PixelActor(trunk.width, actions.dim, actions.center, actions.scale, seeds=[0])
-    for network, weights in ((trunk, saved["trunk"]), (actor, saved["actor"])):
-        network.load_state_dict(weights)
-        network.eval().requires_grad_(False)
-    return Policy(*names, states, actions, lambda state: actor(trunk(torch.from_numpy(state)[None]))[0, 0].numpy())
+    act = pkgutil.resolve_name(row.agent).policy_of(content["policy"], actions, content["seed"])
+    sees = row.sees != "nothing"
+    states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
+    return Policy(content["env_id"], row.name, content["seed"], states, actions, act)

@@ -7,6 +7,7 @@ from common.csv_log import CsvLog
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}  # of what has no such losses
 
 
 class SeedResults:

@@ -2,9 +2,10 @@
 
 import itertools
 
+import numpy as np
 import torch
 
-from common.mlp import Adam
+from common.mlp import MLP, Adam
 from rl.networks import Actor, initial_critics
 
 
@@ -25,6 +26,8 @@ class TD3:
         policy_freq: actor and targets are updated at every `policy_freq`-th update.
     """
 
+    learns = True
+    own_flags = ()  # of its script, that it takes beside those of every agent
     sees_plan_step = False
     least_batch = 1
     bytes_a_row = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
@@ -66,6 +69,14 @@ class TD3:
     def act(self, states):
         """The policy without noise: states (N, S) to actions (N, D), numpy float32 both."""
         return self.acting_actor(torch.from_numpy(states).unsqueeze(1)).squeeze(1).numpy()
+
+    def evaluation_policy(self, numbers):
+        """A function of states (N, *S) and due (N,) bool to actions (N, D): `act`, whatever the evaluations' numbers."""
+        return lambda states, due: self.act(states)
+
+    def video_policy(self, n, steps):
+        """A function of states (1, *S) to an action (D,): that of seed index `n`, whenever it is filmed."""
+        return lambda states: self.act(np.repeat(states, self.num_seeds, axis=0))[n]
 
     def sync_acting(self):
         """Makes `act` follow the trained actor; on the CPU it always does."""
@@ -202,8 +213,19 @@ class TD3:
     # ---- checkpoints ----
 
     def policy_content(self, n):
-        """What `rl.policies.load_policy` needs of seed index `n`."""
+        """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
+
+    @staticmethod
+    def policy_of(content, actions, seed):
+        """The policy that `policy_content` described: a function of states (1, *S), numpy, to actions (D,).
+
+        Args:
+            actions: its action space.
+            seed: that it was trained with.
+        """
+        actor = Actor(MLP(content["actor"], content["widths"]), actions.center, actions.scale)
+        return lambda states: actor(torch.from_numpy(states)[None])[0, 0].numpy()
 
     def _parts(self):
         """{name: (networks of a row a seed, their targets, what trains them)}."""

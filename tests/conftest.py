@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 import torch
-from scripts import EVALUATE, SHORT, TD3, listing
+from scripts import EVALUATE, SHORT, TD3, TINY_IMAGES, listing
 
 import embedding.main
 import embedding.main_pixels
@@ -96,9 +96,6 @@ def tiny(tmp_path_factory):
         ran = _call(embedding.main.main, env=env_id, results_dir=results, **TINY_EMBEDDING)
         assert ran.code == 0, ran.err
     return results
-
-
-TINY_IMAGES = {"steps": 60, "source_img_width": 64, "epochs": 1, "epoch_size": 8, "batch_size": 4}
 
 
 @pytest.fixture(scope="session")

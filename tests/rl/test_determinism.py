@@ -17,7 +17,8 @@ from common import checkpoint
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.evaluation import evaluate
-from rl.policies import RandomPolicies
+from rl.policies import Policies
+from rl.random_agent import RandomAgent
 from rl.state_spaces import ObservedStates
 
 MAINS = {"TD3": rl.main_td3.main, "DynE-TD3": rl.main_dyne.main}
@@ -144,7 +145,8 @@ def starts(seeds, evaluation, episodes, schedule, actions=None):
     """The reset seeds of every evaluation episode of each seed, in environments that end as `schedule` says."""
     envs = [toy_envs.Scripted(schedule, number) for number in range(len(seeds))]
     actions = actions or RawActions([-1, -1], [1, 1])
-    policies = RandomPolicies(ObservedStates(3), actions, [np.random.default_rng(n) for n in range(len(seeds))])
+    agent = RandomAgent((3,), actions, seeds, None)
+    policies = Policies(ObservedStates(3), actions, agent.evaluation_policy([evaluation] * len(seeds)))
     returns = evaluate(policies, envs, seeds, [evaluation] * len(envs), episodes)
     for env, row in zip(envs, returns, strict=True):
         assert len(env.episodes) == episodes and all(episode["end"] for episode in env.episodes)
@@ -183,9 +185,9 @@ def test_policies_are_evaluated_from_the_same_states_of_the_environment(env_id):
     for choice in (0, 1):
         env = Starts(gymnasium.make(env_id))
         actions = RawActions(env.action_space.low, env.action_space.high)
-        policies = RandomPolicies(
-            ObservedStates(*env.observation_space.shape), actions, [np.random.default_rng(choice)]
-        )
+        shape = env.observation_space.shape
+        act = RandomAgent(shape, actions, [choice], None).evaluation_policy([0])
+        policies = Policies(ObservedStates(*shape), actions, act)
         env.reset(seed=choice)
         evaluate(policies, [env], [5], [2], 3)
         seen.append(env.seen[1:])

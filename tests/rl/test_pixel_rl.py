@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
-from conftest import TINY_IMAGES
 from same_runs import assert_same
-from scripts import listing
+from scripts import TINY_IMAGES, listing
 
 import common.memory
 import embedding.main_pixels
@@ -161,12 +160,8 @@ def test_videos_are_recorded_of_what_a_policy_does(train, call, method):
 
 def test_methods_from_pixels_are_evaluated_every_5000_steps_and_vae_and_pixel_td3_begin_at_random(monkeypatch):
     found = {}
-    monkeypatch.setattr(rl.training.Experiment, "run", lambda self: found.update({self.method: self.args}))
-
-    def init(self, args, *rest, **more):
-        self.args, self.method = args, (rest[3] if len(rest) > 3 else args.policy_name)
-
-    monkeypatch.setattr(rl.training.Experiment, "__init__", init)
+    for script in (rl.main_dyne, rl.main_pixel_td3, rl.main_vae_td3):
+        monkeypatch.setattr(script, "train", lambda args, method: found.update({method.name: args}))
     for method, (main, flags) in METHODS.items():
         line = ["--pixels"] * (main is DYNE) + (["--policy_name", flags["policy_name"]] if main is DYNE else [])
         monkeypatch.setattr("sys.argv", ["x.py", *line])

@@ -19,6 +19,7 @@ SHORT = {
     TD3: {"max_timesteps": 100, "eval_episodes": 1, "policy_name": "random"},
     DYNE: {"max_timesteps": 100, "eval_episodes": 1, "policy_name": "random-DynE"},
 }
+TINY_IMAGES = {"steps": 60, "source_img_width": 64, "epochs": 1, "epoch_size": 8, "batch_size": 4}
 
 
 def listing(folder):

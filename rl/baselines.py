@@ -1,0 +1,89 @@
+"""What the scripts of baselines share: flags, evaluations, and training one seed after the other."""
+
+import contextlib
+
+import numpy as np
+import torch
+
+from common.cli import Parser, folder_name, non_negative_int, positive_int
+from common.devices import choose_device
+from common.environments import make_env, time_limit
+from common.errors import Diverged, UsageError
+from common.memory import require_memory
+from common.paths import RESULTS, policy_run, seed_folder
+from common.run_folder import RunFolder
+from rl.evaluation import evaluate
+
+REPLAY_SIZE = 1_000_000
+
+
+def baseline_parser(description):
+    """A parser with the flags that the scripts of baselines share."""
+    parser = Parser(description)
+    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
+    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
+    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")
+    parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
+    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
+    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
+    parser.add_argument("--threads", type=positive_int, default=1, help="torch threads; more pay only on idle cores")
+    return parser
+
+
+def mean_return(policies, env, seed, number, episodes):
+    """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
+    mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
+    if not np.isfinite(mean):
+        raise Diverged(f"seed {seed}, evaluation {number}: return not finite")
+    return mean
+
+
+def replay_rows(args):
+    """How many steps a replay can come to hold."""
+    return min(args.max_timesteps, REPLAY_SIZE)
+
+
+def train_all(args, method, train):
+    """Trains the seeds of a baseline one after the other.
+
+    Args:
+        args: the script's flags.
+        method: what it is called in results.
+        train: a function like `train_seed`.
+    Raises:
+        UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
+    """
+    device = choose_device(args.device, args.threads)
+    env, eval_env = make_env(args.env_name), make_env(args.env_name)
+    if time_limit(env) is None:
+        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    rows, space = 0 if method == "PPO" else replay_rows(args), env.observation_space
+    bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (env.action_space.shape[0] + 3)
+    parts = {
+        f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": rows * bytes_a_row,
+        f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders
+        f"--eval_episodes {args.eval_episodes}": 16 * args.eval_episodes,
+    }
+    require_memory(parts, torch.device("cpu"))
+    parent = policy_run(args.results_dir, env.spec.id, method, args.name)
+    seeds = range(args.seed, args.seed + args.num_seeds)
+    folders = [RunFolder(seed_folder(parent, seed), "run", resumable=False) for seed in seeds]
+    for folder in folders:
+        folder.check(False, args.overwrite)
+    print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")
+    with contextlib.ExitStack() as held:
+        for folder in folders:
+            folder.lock(empty=not args.overwrite)
+            held.callback(folder.release)
+        for seed, folder in zip(seeds, folders, strict=True):
+            folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
+        for seed, folder in zip(seeds, folders, strict=True):
+            try:
+                train(args, env, eval_env, seed, folder, device)
+            except Diverged as error:
+                folder.fail(str(error))
+                raise

@@ -1,0 +1,80 @@
+"""A policy that draws its actions uniformly, in the place of an agent."""
+
+import numpy as np
+
+from common.streams import stream
+from rl.results import NOT_MEASURED
+
+
+class RandomAgent:
+    """Acts at random and learns nothing; arguments as for `rl.td3.TD3`, of which only two matter.
+
+    Args:
+        actions: the action space that it draws from.
+        seeds: the N seeds.
+    """
+
+    learns = False
+    least_batch = 1
+    bytes_a_row = 0
+    own_flags = ()
+
+    def __init__(self, state_shape, actions, seeds, device, **_):
+        self.state_shape, self.actions, self.seeds, self.num_seeds = state_shape, actions, seeds, len(seeds)
+
+    def act(self, states):
+        """Nothing to ask it: what is collected with it are random steps (`rl.collection.Collector`)."""
+        raise NotImplementedError
+
+    def evaluation_policy(self, numbers):
+        """A function of states (N, *S) and due (N,) to actions (N, D), each seed's from a stream of its evaluation's."""
+        streams = [
+            stream(seed, "evaluation: actions", number) for seed, number in zip(self.seeds, numbers, strict=True)
+        ]
+
+        def act(states, due):
+            chosen = np.zeros((self.num_seeds, self.actions.dim), np.float32)
+            for n in np.flatnonzero(due):
+                chosen[n] = self.actions.sample(streams[n])
+            return chosen
+
+        return act
+
+    def video_policy(self, n, steps):
+        """A function of states (1, *S) to an action (D,), for the video of seed index `n` after so many steps."""
+        rng = stream(self.seeds[n], "video: actions", steps)
+        return lambda _: self.actions.sample(rng)
+
+    def sync_acting(self):
+        """Nothing follows."""
+
+    def update(self, batches, noise):
+        """Learns nothing."""
+
+    def clear_diagnostics(self):
+        """There are none."""
+
+    def diagnostics(self):
+        """For each seed, nothing that was measured."""
+        return [NOT_MEASURED] * self.num_seeds
+
+    def first_not_finite(self):
+        """For each seed None: nothing is computed."""
+        return [None] * self.num_seeds
+
+    def policy_content(self, n):
+        """Nothing is kept of it."""
+        return
+
+    def state_dict(self, n):
+        """Nothing is kept of it."""
+        return
+
+    def load_state_dict(self, n, state):
+        """Nothing was kept."""
+
+    @staticmethod
+    def policy_of(content, actions, seed):
+        """The policy of a run of `seed`: a function of states to random actions (D,)."""
+        rng = stream(seed, "random policy")
+        return lambda _: actions.sample(rng)

@@ -1,0 +1,109 @@
+"""What a run of several seeds keeps on the disk: a `SeedStore` each, and the checkpoint that they have in common."""
+
+import json
+
+from common.checkpoint import digest
+from common.errors import UsageError
+from common.run_folder import first_difference
+from rl.seed_store import SeedStore
+
+
+class RunStore:
+    """The folders of a run's N seeds.
+
+    Args:
+        folder: the run's, results/rl/<env>/<method>/<name>.
+        seeds: the N seeds.
+        row_width: floats a row of replay.
+        args: the script's flags.
+    """
+
+    def __init__(self, folder, seeds, row_width, args):
+        self.folder, self.seeds, self.args = folder, seeds, args
+        self.stores = [SeedStore(folder, seed, row_width, args) for seed in seeds]
+
+    def __getitem__(self, n):
+        """The `SeedStore` of seed index `n`."""
+        return self.stores[n]
+
+    def check(self):
+        """Raises `UsageError` if a folder cannot be used as the flags ask."""
+        for store in self.stores:
+            store.check()
+        self._check_siblings()
+
+    def _check_siblings(self):
+        """Raises `UsageError` if other seeds in the run's folder were trained with other flags."""
+        ours = {store.folder.path for store in self.stores}
+        for path in sorted(self.folder.glob("seed_*/opt.json")):
+            if path.parent in ours:
+                continue
+            try:
+                theirs = dict(json.loads(path.read_text()))
+            except (OSError, ValueError, TypeError):
+                continue  # it cannot contradict
+            if differing := first_difference(theirs | {"seed": self.stores[0].seed}, self.stores[0].flags):
+                raise UsageError(
+                    f"{differing[0]}: {path.parent.name} of the run {self.folder} has {differing[1]}: give that, or "
+                    "choose another --name"
+                )
+
+    def lock(self):
+        """Takes all folders; errors as in `common.run_folder.RunFolder.lock`."""
+        for store in self.stores:
+            store.lock()
+
+    def release(self):
+        """Gives all folders back."""
+        for store in self.stores:
+            store.folder.release()
+
+    def failures(self):
+        """{seed index: why it was given up} of the seeds that were."""
+        reasons = {n: store.folder.failure for n, store in enumerate(self.stores)}
+        return {n: reason for n, reason in reasons.items() if reason}
+
+    def newest(self, indices, states, actions):
+        """The contents of the newest checkpoint that the seeds of these indices have in common; None if there is none.
+
+        Args:
+            states, actions: the spaces that the flags ask for; they must be those of the checkpoints.
+        Raises:
+            UsageError: some have one that others lack, or a space differs.
+        """
+        stores = [self.stores[n] for n in indices]
+        found = [{content["steps"]: content for content in store.folder.checkpoints()} for store in stores]
+        common = set.intersection(*map(set, found)) if found else set()
+        if not common:
+            # Killed while the first checkpoints were written, or never begun: nothing is lost by starting over.
+            if all(len(contents) == 0 or set(contents) == {0} for contents in found):
+                for store, contents in zip(stores, found, strict=True):
+                    if not contents and store.has_results():
+                        store.folder.refuse_to_start_over()
+                return None
+            lacking = next((s for s, c in zip(stores, found, strict=True) if not c), stores[0])
+            raise UsageError(
+                f"--resume: {lacking.folder.path} has no checkpoint of the same step as the other seeds: resume the seeds "
+                "one by one with --seed and --num_seeds 1, or start over with --overwrite"
+            )
+        contents = [checkpoints[max(common)] for checkpoints in found]
+        for content in contents:
+            _check_spaces(content, states, actions, stores[0].folder.path)
+        return contents
+
+    def close(self):
+        """Flushes all results and gives the folders back."""
+        for store in self.stores:
+            store.close()
+
+
+def _check_spaces(content, states, actions, path):
+    """Raises `UsageError` unless these are the spaces of a checkpoint's content."""
+    for name, space, use in (("states", states, "see"), ("actions", actions, "act in")):
+        if name not in content:
+            raise UsageError(f"--resume: {path} was written by another version: start over with --overwrite")
+        if digest(content[name]) != digest(space.content()):
+            raise UsageError(
+                f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
+                "same environment, encoder and decoder, or start over with --overwrite"
+            )

@@ -1,0 +1,165 @@
+"""From the flags of a training script to the checked parts of a run; nothing is written here."""
+
+import math
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.devices import choose_device
+from common.environments import make_env, time_limit
+from common.errors import UsageError
+from common.memory import keep_freed_memory
+from common.paths import policy_run
+from rl.action_spaces import DynEActions, RawActions
+from rl.agents import Agents
+from rl.budget import check_memory
+from rl.collection import Collector
+from rl.evaluation import make_video_env
+from rl.flags import load_decoder, load_encoder
+from rl.frame_replay import FrameReplay
+from rl.replay import Replay
+from rl.run_store import RunStore
+from rl.state_spaces import DynEStates, FrameStates, ObservedStates, VAEStates
+
+
+@dataclass
+class Setup:
+    """The parts of a run of N seeds.
+
+    Attributes:
+        args: the script's flags.
+        method: its row of `rl.methods.METHODS`.
+        env_id: the environment's id.
+        device: torch device of networks and replay.
+        folder: the run's.
+        seeds: the N seeds.
+        states, actions: what the policy sees and acts in.
+        envs, eval_envs: an environment a seed, to collect in and to evaluate in.
+        video_env: one to film in; None without `--render_freq`.
+        store: the seeds' files.
+        replay: their experience.
+        agent: what acts and learns, for all seeds.
+        collector: what steps `envs`.
+    """
+
+    args: object
+    method: object
+    env_id: str
+    device: object
+    folder: Path
+    seeds: list
+    states: object
+    actions: object
+    envs: list
+    eval_envs: list
+    video_env: object
+    store: RunStore
+    replay: object
+    agent: object
+    collector: Collector
+
+
+def set_up(args, method, make_states=None, make_actions=None):
+    """Builds the `Setup` of a run.
+
+    Args:
+        args: the script's flags.
+        method: a row of `rl.methods.METHODS`.
+        make_states: environment and torch device to the state space; None: `state_space`.
+        make_actions: environment to the action space; None: `action_space`.
+    Raises:
+        UsageError: a flag, the environment, memory, disk or folder will not do; nothing was written.
+    """
+    device = choose_device(args.device, args.threads)
+    keep_freed_memory()
+    if args.update_every > args.max_timesteps:
+        raise UsageError(
+            f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
+            "at most as many"
+        )
+    env = make_env(args.env_name)
+    if time_limit(env) is None:
+        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    states = make_states(env, device) if make_states else state_space(args, method, env, device)
+    actions = make_actions(env) if make_actions else action_space(args, method, env)
+    video_env = make_video_env(states, args.env_name, "--render_freq") if args.render_freq else None
+    folder = policy_run(args.results_dir, env.spec.id, method.name, args.name)
+    agent_class = pkgutil.resolve_name(method.agent)
+    replay_class = FrameReplay if method.sees == "frames" else Replay
+    _check_least(args, agent_class, replay_class)
+    check_memory(args, folder, replay_class, agent_class.bytes_a_row, states, actions.dim, device)
+    seeds = list(range(args.seed, args.seed + args.num_seeds))
+    store = RunStore(folder, seeds, replay_class.row_width(states.shape, actions.dim), args)
+    store.check()
+
+    envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))
+    capacity = replay_class.capacity_for(args.replay_size, args.max_timesteps + args.update_every)
+    replay = replay_class(args.num_seeds, states.shape, actions.dim, capacity, device)
+    agent = Agents(
+        agent_class,
+        states.shape,
+        actions,
+        seeds,
+        device,
+        lr=args.lr,
+        tau=args.tau,
+        policy_noise=args.policy_noise * actions.target_noise_unit,
+        noise_clip=args.noise_clip,
+        policy_freq=args.policy_freq,
+        **{flag: getattr(args, flag) for flag in agent_class.own_flags},
+    )
+    collector = Collector(
+        envs,
+        states,
+        actions,
+        seeds,
+        replay,
+        discount=args.discount,
+        noise=args.expl_noise * actions.noise_unit,
+        random_steps=args.start_timesteps if agent.learns else math.inf,
+    )
+    return Setup(
+        args=args,
+        method=method,
+        env_id=env.spec.id,
+        device=device,
+        folder=folder,
+        seeds=seeds,
+        states=states,
+        actions=actions,
+        envs=envs,
+        eval_envs=eval_envs,
+        video_env=video_env,
+        store=store,
+        replay=replay,
+        agent=agent,
+        collector=collector,
+    )
+
+
+def state_space(args, method, env, device):
+    """What the policy of a method sees of an environment; raises `UsageError` if the encoder that it names will not do."""
+    if method.sees == "frames":
+        return FrameStates(args.source_img_width)
+    if not method.pretrained:
+        return ObservedStates(env.observation_space.shape[0])
+    space = {"pixels": DynEStates, "vae": VAEStates}[method.sees]
+    return space(*load_encoder(args, env.spec.id, method.sees), device)
+
+
+def action_space(args, method, env):
+    """What the policy of a method acts in; raises `UsageError` if the decoder that it names will not do."""
+    low, high = env.action_space.low, env.action_space.high
+    return DynEActions(load_decoder(args, env), low, high) if method.acts_in == "decoder" else RawActions(low, high)
+
+
+def _check_least(args, agent_class, replay_class):
+    """Raises `UsageError` if agent or replay cannot work with so little."""
+    if args.replay_size < replay_class.least:
+        raise UsageError(
+            f"--replay_size {args.replay_size}: stacks of frames need more to be sampled: use at least {replay_class.least}"
+        )
+    if args.batch_size < agent_class.least_batch:
+        raise UsageError(
+            f"--batch_size {args.batch_size}: batch norm needs more rows: use at least {agent_class.least_batch}"
+        )

@@ -9,6 +9,7 @@ uses; where it is missing, on other devices and for small products the ordinary 
 """
 
 import itertools
+import math
 
 import torch
 from torch import nn
@@ -34,36 +35,34 @@ def _find_operator():
 ONEDNN = _find_operator()
 
 
-def _pays(left, right):
-    """Whether oneDNN computes the product of two matrices, and faster."""
-    large = left.dim() == 2 and left.shape[0] * right.numel() >= LARGE
-    if not large or ONEDNN is None or left.dtype != torch.float32 or left.device.type != "cpu":
-        return False
-    return right.is_contiguous() or right.mT.is_contiguous()  # columns of a larger one take it hundreds of times longer
+def _least_rows(right):
+    """How many rows a left matrix needs for oneDNN to compute its product with `right`, and faster; or infinity."""
+    if ONEDNN is None or right.dim() != 2 or right.dtype != torch.float32 or right.device.type != "cpu":
+        return math.inf
+    if not (right.is_contiguous() or right.mT.is_contiguous()):
+        return math.inf  # columns of a larger one take it hundreds of times longer
+    return LARGE / max(1, right.numel())
 
 
 def product(left, right):
     """left (P, R) and right (R, Q) to (P, Q), or stacks of them (M, P, R) and (M, R, Q) to (M, P, Q)."""
-    return ONEDNN(left, right.mT, None, "none", [], "") if _pays(left, right) else torch.matmul(left, right)
-
-
-def affine(x, weight, bias):
-    """x weight + bias: (B, I), (I, O) and (O,) to (B, O), or stacks of them (M, B, I), (M, I, O) and (M, 1, O)."""
-    if _pays(x, weight):
-        return ONEDNN(x, weight.mT, bias, "none", [], "")
-    return torch.addmm(bias, x, weight) if x.dim() == 2 else torch.baddbmm(bias, x, weight)
+    if left.shape[0] >= _least_rows(right):
+        return ONEDNN(left, right.mT, None, "none", [], "")
+    return torch.matmul(left, right)
 
 
 # ---- activations: in place, and their derivatives from their results ----
 
 
+THRESHOLD_BACKWARD, ELU_BACKWARD = torch.ops.aten.threshold_backward.grad_input, torch.ops.aten.elu_backward.grad_input
+
+
 def _relu_backward(gradient, result):
-    return torch.ops.aten.threshold_backward.grad_input(gradient, result, 0, grad_input=gradient)
+    return THRESHOLD_BACKWARD(gradient, result, 0, grad_input=gradient)
 
 
 def _selu_backward(gradient, result):
-    selu = SELU_ALPHA, SELU_SCALE, 1.0
-    return torch.ops.aten.elu_backward.grad_input(gradient, *selu, True, result, grad_input=gradient)
+    return ELU_BACKWARD(gradient, SELU_ALPHA, SELU_SCALE, 1.0, True, result, grad_input=gradient)
 
 
 ACTIVATIONS = {"relu": (torch.relu_, _relu_backward), "selu": (torch.selu_, _selu_backward)}
@@ -75,6 +74,40 @@ ACTIVATIONS = {"relu": (torch.relu_, _relu_backward), "selu": (torch.selu_, _sel
 def row_length(widths):
     """How many numbers a network w_0 -> .. -> w_L has: weights and biases."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(widths))
+
+
+class _Layer:
+    """The products of a layer, of one network or of a stack of M.
+
+    Args:
+        weight: (I, O), or (M, I, O).
+        bias: (O,), or (M, 1, O).
+    """
+
+    def __init__(self, weight, bias):
+        self.weight, self.bias, self._turned = weight, bias, weight.mT
+        self._least = _least_rows(weight)  # of a batch, for its three products, which take as many multiplications
+        self._affine, self._multiply = (torch.addmm, torch.mm) if weight.dim() == 2 else (torch.baddbmm, torch.bmm)
+        self._is_transposed = _is_transposed(weight)
+
+    def forward(self, x):
+        """x weight + bias: (.., B, I) to (.., B, O)."""
+        if x.shape[0] >= self._least:
+            return ONEDNN(x, self._turned, self.bias, "none", [], "")
+        return self._affine(self.bias, x, self.weight)
+
+    def of_input(self, slope):
+        """The gradient of x (.., B, I), from that of the outputs (.., B, O)."""
+        if slope.shape[0] >= self._least:
+            return ONEDNN(slope, self.weight, None, "none", [], "")
+        return self._multiply(slope, self._turned)
+
+    def of_weight(self, x, slope):
+        """The gradient of the weight, as it lies in memory, from x (.., B, I) and that of the outputs (.., B, O)."""
+        left, right = (slope, x) if self._is_transposed else (x, slope)
+        if x.shape[0] >= self._least and right.is_contiguous():
+            return ONEDNN(left.mT, right.mT, None, "none", [], "")
+        return self._multiply(left.mT, right)
 
 
 class MLP:
@@ -95,7 +128,7 @@ class MLP:
         self.rows, self.widths, self.activation = rows, tuple(widths), activation
         self._act, self._act_backward = ACTIVATIONS[activation]
         self._alone = len(rows) == 1
-        self._layers = self.layers(rows[0] if self._alone else rows)
+        self._layers = [_Layer(*layer) for layer in self.layers(rows[0] if self._alone else rows)]
 
     def layers(self, rows):
         """The layers that rows hold, as views: of a row (W,) [(weights (I, O), biases (O,))], of rows (M, W) [(weights
@@ -129,9 +162,9 @@ class MLP:
             (M, B, w_L), and the trace that `backward` takes.
         """
         trace = [x[0] if self._alone else x]  # what goes into each layer
-        for weight, bias in self._layers[:-1]:
-            trace.append(self._act(affine(trace[-1], weight, bias)))
-        outputs = affine(trace[-1], *self._layers[-1])
+        for layer in self._layers[:-1]:
+            trace.append(self._act(layer.forward(trace[-1])))
+        outputs = self._layers[-1].forward(trace[-1])
         return outputs[None] if self._alone else outputs, trace
 
     def backward(self, trace, gradient, weights=True, inputs=None):
@@ -149,14 +182,14 @@ class MLP:
         of_weights, of_inputs = [], None
         slope = gradient[0] if self._alone else gradient  # of the loss, with regard to the layer's sums
         for depth in reversed(range(len(self._layers))):
-            x, (weight, _), below = trace[depth], self._layers[depth], None
+            x, layer, below = trace[depth], self._layers[depth], None
             if depth:
-                below = self._act_backward(product(slope, weight.mT), x)
+                below = self._act_backward(layer.of_input(slope), x)
             elif inputs is not None:
-                of_inputs = product(slope, weight[..., inputs, :].mT)
+                of_inputs = product(slope, layer.weight[..., inputs, :].mT)
                 of_inputs = of_inputs[None] if self._alone else of_inputs
             if weights:
-                of_weights += [slope.sum(-2, keepdim=not self._alone), _stored(weight, x, slope)]
+                of_weights += [slope.sum(-2, keepdim=not self._alone), layer.of_weight(x, slope)]
             slope = below
         return of_weights[::-1] if weights else None, of_inputs
 
@@ -177,11 +210,6 @@ def shared_mlp(layers):
 
 def _is_transposed(weight):
     return weight.shape[-2] > weight.shape[-1]
-
-
-def _stored(weight, x, slope):
-    """The gradient of a weight (.., I, O), from what went into the layer and its slope, as the weight lies in memory."""
-    return product(slope.mT, x) if _is_transposed(weight) else product(x.mT, slope)
 
 
 class Adam:

@@ -206,7 +206,6 @@ class DecoderTraining:
             self.embeddings = self.decoder.whitening(embeddings)
             self.decoder.max_embedding = self.embeddings.abs().max().item()
 
-    @torch.no_grad()
     def run_epoch(self):
         """One epoch; returns the mean loss, reconstruction error and action norm."""
         args, device = self.args, self.actions.device
@@ -216,12 +215,13 @@ class DecoderTraining:
         else:
             batches = self.embeddings[torch.randint(len(self.embeddings), shape, generator=self.draws).to(device)]
         sums = torch.zeros(3, device=device)
-        for batch, z in enumerate(batches):
-            progress = (self.epoch + batch / len(batches)) / self.epochs
-            losses, gradients = self.gradients(z, annealed_weight(progress, args.norm_weight))
-            self.adam.lr = args.decoder_lr * (1 + math.cos(math.pi * progress)) / 2
-            self.adam.step(gradients)
-            sums += torch.stack(losses)
+        with torch.inference_mode():
+            for batch, z in enumerate(batches):
+                progress = (self.epoch + batch / len(batches)) / self.epochs
+                losses, gradients = self.gradients(z, annealed_weight(progress, args.norm_weight))
+                self.adam.lr = args.decoder_lr * (1 + math.cos(math.pi * progress)) / 2
+                self.adam.step(gradients)
+                sums += torch.stack(losses)
         self.epoch += 1
         return (sums / args.decoder_batches).tolist()
 

@@ -73,7 +73,6 @@ class EmbeddingTraining:
     def begin(self):
         """Nothing comes before it."""
 
-    @torch.no_grad()
     def run_epoch(self):
         """One epoch; returns the mean loss, prediction error and KL divergence."""
         args, device = self.args, self.states.device
@@ -81,11 +80,12 @@ class EmbeddingTraining:
         rows = torch.randint(len(self.states), (batches, args.batch_size), generator=self.draws).to(device)
         noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
         sums = torch.zeros(3, device=device)
-        for row, epsilon in zip(rows, noise, strict=True):
-            losses, gradients = self.gradients(self.actions[row], self.states[row], self.targets[row], epsilon)
-            for name, adam in self.adams.items():
-                adam.step(gradients[name])
-            sums += torch.stack(losses)
+        with torch.inference_mode():
+            for row, epsilon in zip(rows, noise, strict=True):
+                losses, gradients = self.gradients(self.actions[row], self.states[row], self.targets[row], epsilon)
+                for name, adam in self.adams.items():
+                    adam.step(gradients[name])
+                sums += torch.stack(losses)
         return (sums / batches).tolist()
 
     def gradients(self, actions, states, targets, noise):

@@ -27,6 +27,7 @@ class PixelTD3(TD3):
     own_flags = ("precision",)
     least_batch = 2
     bytes_a_row = 2_200_000  # of a batch, a seed: activations and gradients (1.2 MB measured)
+    without_autograd = torch.no_grad  # in which autograd can still be enabled
 
     def __init__(self, state_shape, actions, seeds, device, *, lr, precision="fp32", **flags):
         self.dtype = DTYPES[precision]

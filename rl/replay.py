@@ -144,5 +144,7 @@ class Replay(Ring):
     def sample(self, indices, seeds=slice(None)):
         """Rows at `indices` (U, M, B) of the M seeds in the slice `seeds`, as U batches."""
         own = self.rows[seeds]
-        rows = own[torch.arange(len(own), device=self.device)[:, None], torch.from_numpy(indices).to(self.device)]
-        return [Batch(*row.split(self.widths, dim=-1)) for row in rows]
+        places = indices + np.arange(len(own))[:, None] * own.shape[1]
+        rows = own.flatten(0, 1).index_select(0, torch.from_numpy(places.ravel()).to(self.device))
+        columns = rows.view(*indices.shape, -1).split(self.widths, dim=-1)
+        return [Batch(*parts) for parts in zip(*(column.unbind() for column in columns), strict=True)]

@@ -136,7 +136,7 @@ def weights(state):
 
 def distance(one, other, num_seeds):
     """The largest difference of any weight of two agents of N seeds."""
-    pairs = ([torch.cat(list(weights(agent.state_dict(n)))) for agent in (one, other)] for n in range(num_seeds))
+    pairs = ([torch.cat(list(weights(agent.snapshot(n)))) for agent in (one, other)] for n in range(num_seeds))
     return max(float((a - b).abs().max()) for a, b in pairs)
 
 
@@ -157,7 +157,7 @@ def difference_of_an_update(agent_class, num_seeds, batch_size, device):
     for earlier in before:
         update_here(earlier)
     for n in range(num_seeds):
-        there.load_state_dict(n, here.state_dict(n))
+        there.rewind(n, here.snapshot(n))
     update_here(batch)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         there.update([Batch(*(x.to(device) for x in batch))], noise.to(device))
@@ -215,10 +215,10 @@ class CapturedBlock:
         self.noise = torch.zeros(*shape, agent.actions.dim, device=device)
         self.seeds = torch.arange(shape[1], device=device)[:, None]
         batches = [Batch(*rows.split(replay.widths, dim=-1)) for rows in self.rows]
-        before = [agent.state_dict(n) for n in range(agent.num_seeds)]
+        before = [agent.snapshot(n) for n in range(agent.num_seeds)]
         self.replay_graph = make_graph(lambda: agent.update(batches, self.noise), device)
         for n, state in enumerate(before):
-            agent.load_state_dict(n, state)
+            agent.rewind(n, state)
         agent.clear_diagnostics()
 
     def __call__(self, replay, indices, noise):

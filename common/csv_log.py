@@ -31,20 +31,20 @@ class CsvLog:
         with open(self.path, "ab") as file:
             file.write(text.getvalue().encode())
 
-    def sync(self):
+    def snapshot(self):
         """Makes sure that the file is on the disk; returns its size in bytes."""
         with open(self.path, "ab") as file:
             os.fsync(file.fileno())
             return file.tell()
 
-    def check(self, size):
-        """Raises `UsageError` if the file is shorter than `size` bytes, as `sync` returned it: it was altered since."""
+    def verify(self, size):
+        """Raises `UsageError` if the file is shorter than `size` bytes, as `snapshot` returned it: it was altered since."""
         if not self.path.is_file() or self.path.stat().st_size < size:
             raise UsageError(f"--resume: {self.path} was cut short since its checkpoint: start over with --overwrite")
 
-    def cut(self, size):
-        """Cuts the file back to `size` bytes; errors as in `check`."""
-        self.check(size)
+    def rewind(self, size):
+        """Cuts the file back to `size` bytes; errors as in `verify`."""
+        self.verify(size)
         os.truncate(self.path, size)
 
     def rows(self):

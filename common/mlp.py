@@ -260,12 +260,12 @@ class Adam:
             maximize=False,
         )
 
-    def state_dict(self, n=slice(None)):
+    def snapshot(self, n=slice(None)):
         """The state that belongs to row `n`, or to a slice of rows: tensors on the CPU."""
         return {"steps": self.steps.cpu().clone()} | {k: rows[n].cpu().clone() for k, rows in self.moments.items()}
 
-    def load_state_dict(self, state, n=slice(None)):
-        """Sets what `state_dict` returned."""
+    def rewind(self, state, n=slice(None)):
+        """Sets what `snapshot` returned."""
         self.steps.copy_(state["steps"])
         for name, rows in self.moments.items():
             rows[n] = state[name].to(rows.device)

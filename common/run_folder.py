@@ -180,8 +180,8 @@ class RunFolder:
             print(f"{self.path} was written with {before}: numbers may differ from here on")
         return [body["content"] for body in bodies]
 
-    def roll_back(self, steps):
-        """Makes the checkpoint of so many `steps`, one of `checkpoints()`, the newest; a newer one is dropped."""
+    def rewind(self, steps):
+        """Promotes the checkpoint taken at `steps`, one of `checkpoints()`, to newest and drops a newer one."""
         try:
             newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
         except checkpoint.CheckpointError:

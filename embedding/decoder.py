@@ -256,18 +256,18 @@ class DecoderTraining:
         """Writes decoder.pt."""
         self.decoder.save(self.path)
 
-    def state_dict(self):
+    def snapshot(self):
         """Everything the next epoch depends on."""
         return {
             "epoch": self.epoch,
             "decoder": self.decoder.state_dict(),
-            "adam": self.adam.state_dict(),
+            "adam": self.adam.snapshot(),
             "draws": self.draws.get_state(),
         }
 
-    def load_state_dict(self, state):
-        """Goes back to where `state_dict` was taken."""
+    def rewind(self, state):
+        """Goes back to a `snapshot`."""
         self.epoch = state["epoch"]
         self.decoder.load_state_dict(state["decoder"])
-        self.adam.load_state_dict(state["adam"])
+        self.adam.rewind(state["adam"])
         self.draws.set_state(state["draws"])

@@ -165,7 +165,7 @@ class ImageTraining:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def state_dict(self):
+    def snapshot(self):
         """Everything the next epoch depends on."""
         return {
             "epoch": self.epoch,
@@ -174,8 +174,8 @@ class ImageTraining:
             "draws": self.draws.get_state(),
         }
 
-    def load_state_dict(self, state):
-        """Goes back to where `state_dict` was taken."""
+    def rewind(self, state):
+        """Goes back to a `snapshot`."""
         self.epoch = state["epoch"]
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])

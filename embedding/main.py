@@ -118,21 +118,21 @@ class EmbeddingTraining:
         """Writes encoder.pt."""
         save_encoder(self.path, self.encoder, self.predictor, self.env_id)
 
-    def state_dict(self):
+    def snapshot(self):
         """Everything the next epoch depends on."""
         return {
             "encoder": self.encoder.state_dict(),
             "predictor": self.predictor.state_dict(),
-            "adams": {name: adam.state_dict() for name, adam in self.adams.items()},
+            "adams": {name: adam.snapshot() for name, adam in self.adams.items()},
             "draws": self.draws.get_state(),
         }
 
-    def load_state_dict(self, state):
-        """Goes back to where `state_dict` was taken."""
+    def rewind(self, state):
+        """Goes back to a `snapshot`."""
         self.encoder.load_state_dict(state["encoder"])
         self.predictor.load_state_dict(state["predictor"])
         for name, adam in self.adams.items():
-            adam.load_state_dict(state["adams"][name])
+            adam.rewind(state["adams"][name])
         self.draws.set_state(state["draws"])
 
 

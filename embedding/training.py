@@ -21,7 +21,7 @@ class Training:
         begin(): prepares it, the parts before it being done;
         run_epoch(): trains one epoch and returns its losses, the values of `columns`;
         finish(): writes its result to `path`;
-        state_dict(), load_state_dict(state): all that the next epoch depends on, as tensors and plain values.
+        snapshot(), rewind(state): all that the next epoch depends on, as tensors and plain values.
 
     Args:
         folder: the run's `RunFolder`, locked.
@@ -49,8 +49,8 @@ class Training:
             self.part, self.epoch = content["part"], content["epoch"]
             for part, state in zip(self.parts, content["states"], strict=False):
                 part.begin()
-                part.load_state_dict(state)
-            self.log.cut(content["log"])
+                part.rewind(state)
+            self.log.rewind(content["log"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UsageError(
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
@@ -85,7 +85,7 @@ class Training:
         """Raises `Diverged` unless the losses of an epoch, and all tensors that it leaves, are finite."""
         named = zip(self.log.columns[2:], losses, strict=False)
         shown = ", ".join(f"{name} {loss}" for name, loss in named if not math.isfinite(loss))
-        shown = shown or first_not_finite(part.state_dict())
+        shown = shown or first_not_finite(part.snapshot())
         if shown:
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
@@ -97,8 +97,8 @@ class Training:
             "parts": [[part.name, part.epochs] for part in self.parts],
             "part": self.part,
             "epoch": self.epoch,
-            "states": [part.state_dict() for part in self.parts[: self.part + 1]],
-            "log": self.log.sync(),
+            "states": [part.snapshot() for part in self.parts[: self.part + 1]],
+            "log": self.log.snapshot(),
         }
         self.folder.save(content)
 

@@ -96,12 +96,12 @@ class Agents:
         agent, own = self._of_seed(n)
         return agent.policy_content(own)
 
-    def state_dict(self, n):
+    def snapshot(self, n):
         """Everything of seed index `n` that updates read or write, as tensors and plain values on the CPU."""
         agent, own = self._of_seed(n)
-        return agent.state_dict(own)
+        return agent.snapshot(own)
 
-    def load_state_dict(self, n, state):
-        """Goes back, for seed index `n`, to where `state_dict` was taken."""
+    def rewind(self, n, state):
+        """Goes back, for seed index `n`, to a `snapshot`."""
         agent, own = self._of_seed(n)
-        agent.load_state_dict(own, state)
+        agent.rewind(own, state)

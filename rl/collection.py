@@ -132,7 +132,7 @@ class Collector:
             self.returns[n], self.taken[n] = 0.0, []
         self.states[indices] = self._reset(indices)
 
-    def state_dict(self, n):
+    def snapshot(self, n):
         """Everything of seed index `n` that the next steps depend on, as plain values and tensors.
 
         The simulator follows from the episode's number, which gives its reset seed, and the actions taken since.
@@ -153,8 +153,8 @@ class Collector:
             "exploration": self.exploration[n].bit_generator.state,
         }
 
-    def load_state_dict(self, n, state):
-        """Goes back, for seed index `n`, to where `state_dict` was taken.
+    def rewind(self, n, state):
+        """Goes back, for seed index `n`, to a `snapshot`.
 
         Raises:
             UsageError: the environment does not come to the same state again.

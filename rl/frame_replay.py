@@ -86,10 +86,10 @@ class FrameReplay(Ring):
         incomplete = (self._added > self._oldest) & (newest == self.written - 1)  # its next frame is not there yet
         return self._added - self._oldest - incomplete
 
-    def restore(self, n, parts, written):
+    def rewind(self, n, parts, written):
         """Puts the last records of `written` ever written, in parts (M, width), back in their places."""
         self._episode[n] = max(0, written - self.capacity)
-        super().restore(n, parts, written)
+        super().rewind(n, parts, written)
 
     def _write(self, n, rows):
         if not len(rows):

@@ -117,15 +117,15 @@ class PixelTD3(TD3):
     def _parts(self):
         return self._critic_parts()
 
-    def state_dict(self, n):
+    def snapshot(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
         modules = {name: _of_seed(module, n) for name, module in self._modules().items()}
         adams = {"trunk_adam": _moments(self.trunk_adam, n), "actor_adam": _moments(self.actor_adam, n)}
-        return super().state_dict(n) | modules | adams
+        return super().snapshot(n) | modules | adams
 
-    def load_state_dict(self, n, state):
-        """Goes back, for seed index `n`, to where `state_dict` was taken."""
-        super().load_state_dict(n, state)
+    def rewind(self, n, state):
+        """Goes back, for seed index `n`, to a `snapshot`."""
+        super().rewind(n, state)
         for name, module in self._modules().items():
             for key, tensor in module.state_dict().items():
                 tensor[n].copy_(state[name][key][0])

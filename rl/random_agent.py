@@ -66,11 +66,11 @@ class RandomAgent:
         """Nothing is kept of it."""
         return
 
-    def state_dict(self, n):
+    def snapshot(self, n):
         """Nothing is kept of it."""
         return
 
-    def load_state_dict(self, n, state):
+    def rewind(self, n, state):
         """Nothing was kept."""
 
     @staticmethod

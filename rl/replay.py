@@ -60,7 +60,7 @@ class Ring:
         parts, self.unsaved[n] = self.unsaved[n], []
         return parts
 
-    def restore(self, n, parts, written):
+    def rewind(self, n, parts, written):
         """Puts the last rows of `written` ever written, in parts (M, width), back in their places."""
         self.written[n] = max(0, written - self.capacity)
         for rows in parts:

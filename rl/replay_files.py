@@ -17,7 +17,7 @@ PART = 2**26  # bytes that are read at once
 class ReplayFiles:
     """Every row that one seed ever wrote and may still need, as raw float32 in `replay/<chunk>.f32`.
 
-    A checkpoint notes how many rows there were and a checksum of each file up to there (`sync`); `read` and `go_back`
+    A checkpoint notes how many rows there were and a checksum of each file up to there (`snapshot`); `verify` and `rewind`
     return to that.
 
     Args:
@@ -29,7 +29,7 @@ class ReplayFiles:
     def __init__(self, folder, width, capacity):
         self.folder, self.width, self.capacity = Path(folder) / "replay", width, capacity
         self.rows, self.checksums = 0, {}
-        self._unsynced = set()  # chunks that were written to since `sync`
+        self._unsynced = set()  # chunks that were written to since `snapshot`
         self._still_needed = 0  # first row that the older checkpoint needs
 
     def _path(self, chunk):
@@ -48,8 +48,8 @@ class ReplayFiles:
             self.checksums[chunk] = zlib.crc32(data, self.checksums.get(chunk, 0))
             self.rows += len(part)
 
-    def sync(self):
-        """Makes sure that all rows are on the disk and returns what `read` and `go_back` take, plain values."""
+    def snapshot(self):
+        """Makes sure that all rows are on the disk and returns what `verify` and `rewind` take, plain values."""
         first = max(0, self.rows - self.capacity)
         for chunk in [chunk for chunk in self.checksums if (chunk + 1) * CHUNK <= min(first, self._still_needed)]:
             self._path(chunk).unlink()
@@ -63,8 +63,8 @@ class ReplayFiles:
         self._unsynced = set()
         return {"rows": self.rows, "checksums": dict(self.checksums)}
 
-    def read(self, state):
-        """Yields the rows that the replay held at a state that `sync` returned, in parts (M, width); changes nothing.
+    def verify(self, state):
+        """Yields the rows that the replay held at a state that `snapshot` returned, in parts (M, width); changes nothing.
 
         Raises:
             UsageError: the files are not what they were.
@@ -83,8 +83,8 @@ class ReplayFiles:
             if left or found != checksum:
                 raise UsageError(f"--resume: {self._path(chunk)} is damaged: start over with --overwrite")
 
-    def go_back(self, state):
-        """Cuts the files back to a state that `sync` returned and `read` found whole."""
+    def rewind(self, state):
+        """Cuts the files back to a state that `snapshot` returned and `verify` found whole."""
         self.rows, self.checksums = state["rows"], dict(state["checksums"])
         self._still_needed = max(0, self.rows - self.capacity)
         for chunk in self.checksums:

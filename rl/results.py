@@ -29,21 +29,21 @@ class SeedResults:
         self.train.begin()
         self.evaluations = []
 
-    def sync(self):
-        """Brings the files to the disk and returns what `check` and `restore` take."""
+    def snapshot(self):
+        """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
-        return {"eval": self.eval.sync(), "train": self.train.sync()}
+        return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def check(self, state):
-        """Raises `UsageError` if the files have been cut short since `sync` was called."""
-        self.eval.check(state["eval"])
-        self.train.check(state["train"])
+    def verify(self, state):
+        """Raises `UsageError` if the files have been cut short since `snapshot` was called."""
+        self.eval.verify(state["eval"])
+        self.train.verify(state["train"])
 
-    def restore(self, state):
-        """Cuts the files back to where `sync` was called."""
-        self.eval.cut(state["eval"])
-        self.train.cut(state["train"])
+    def rewind(self, state):
+        """Cuts the files back to where `snapshot` was called."""
+        self.eval.rewind(state["eval"])
+        self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
         self._write_npy()
 

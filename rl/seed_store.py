@@ -44,7 +44,7 @@ class SeedStore:
         """Writes a checkpoint of `content` (plain values and tensors), and the replay's new rows, parts (M, width)."""
         for part in parts:
             self.replay.append(part)
-        files = {"replay": self.replay.sync(), "results": self.results.sync(), "flags": self.flags}
+        files = {"replay": self.replay.snapshot(), "results": self.results.snapshot(), "flags": self.flags}
         self.folder.save(content | files)
 
     def verify(self, content):
@@ -56,15 +56,15 @@ class SeedStore:
             UsageError: a flag contradicts, or a file has been altered.
         """
         check_flags(content["flags"], self.flags)
-        self.results.check(content["results"])
-        return self.replay.read(content["replay"])
+        self.results.verify(content["results"])
+        return self.replay.verify(content["replay"])
 
-    def go_back(self, content):
+    def rewind(self, content):
         """Brings all files back to a checkpoint's content, which `verify` found whole."""
-        self.folder.roll_back(content["steps"])
+        self.folder.rewind(content["steps"])
         self.folder.write_flags(self.flags)
-        self.results.restore(content["results"])
-        self.replay.go_back(content["replay"])
+        self.results.rewind(content["results"])
+        self.replay.rewind(content["replay"])
 
     def close(self):
         """Flushes the results and gives the folder back."""

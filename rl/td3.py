@@ -238,18 +238,18 @@ class TD3:
         critics = zip(self.critics, self.target_critics, self.critic_adams, strict=True)
         return {f"critic {j}": part for j, part in enumerate(critics, start=1)}
 
-    def state_dict(self, n):
+    def snapshot(self, n):
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
         state = {"updates": self.updates}
         for name, (networks, targets, adam) in self._parts().items():
             rows = (mlp.rows[n].cpu().clone() for mlp in (networks, targets))
-            state[name] = dict(zip(("weights", "target"), rows, strict=True)) | {"adam": adam.state_dict(n)}
+            state[name] = dict(zip(("weights", "target"), rows, strict=True)) | {"adam": adam.snapshot(n)}
         return state
 
-    def load_state_dict(self, n, state):
-        """Goes back, for seed index `n`, to where `state_dict` was taken."""
+    def rewind(self, n, state):
+        """Goes back, for seed index `n`, to a `snapshot`."""
         self.updates = state["updates"]
         for name, (networks, targets, adam) in self._parts().items():
             networks.rows[n] = state[name]["weights"].to(self.device)
             targets.rows[n] = state[name]["target"].to(self.device)
-            adam.load_state_dict(state[name]["adam"], n)
+            adam.rewind(state[name]["adam"], n)

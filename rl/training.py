@@ -74,16 +74,16 @@ class Experiment:
         self.saved_steps = self.collector.steps
         if self.collector.steps < self.args.max_timesteps:
             for n, content in zip(going, contents, strict=True):
-                self.store[n].go_back(content)
+                self.store[n].rewind(content)
         return True
 
     def _load(self, n, content):
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
         try:
             rows = self.store[n].verify(content)
-            self.replay.restore(n, rows, content["replay"]["rows"])
-            self.collector.load_state_dict(n, content["collector"])
-            self.agent.load_state_dict(n, content["agent"])
+            self.replay.rewind(n, rows, content["replay"]["rows"])
+            self.collector.rewind(n, content["collector"])
+            self.agent.rewind(n, content["agent"])
             self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
             self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
             self.evaluations[n] = content["evaluations"]
@@ -224,8 +224,8 @@ class Experiment:
                     "states": setup.states.content(),
                     "actions": setup.actions.content(),
                     "policy": self.agent.policy_content(n),
-                    "agent": self.agent.state_dict(n),
-                    "collector": self.collector.state_dict(n),
+                    "agent": self.agent.snapshot(n),
+                    "collector": self.collector.snapshot(n),
                     "streams": {
                         "replay indices": self.index_streams[n].bit_generator.state,
                         "target noise": self.noise_streams[n].bit_generator.state,

@@ -171,7 +171,7 @@ def test_adam_goes_on_from_its_state(count):
     again = mlp.like(mlp.rows.clone())
     other = Adam(again, 1e-2)
     for n in range(count):
-        other.load_state_dict(adam.state_dict(n), n)
+        other.rewind(adam.snapshot(n), n)
     for networks, trained_by in ((mlp, adam), (again, other)):
         steps(networks, trained_by, range(3, 6))
     assert torch.equal(mlp.rows, again.rows)

@@ -149,10 +149,10 @@ def test_agents_are_saved_from_the_device_and_put_back(agent_class, num_seeds):
     indices = np.zeros((2, num_seeds, B), np.int64)
     agent.update(replay, indices, torch.zeros(2, num_seeds, B, 2, device=META))
     for n in range(num_seeds):
-        state = agent.state_dict(n)
+        state = agent.snapshot(n)
         tensors = [leaf for leaf in tree_leaves((state, agent.policy_content(n))) if isinstance(leaf, torch.Tensor)]
         assert len(tensors) > 10 and {tensor.device.type for tensor in tensors} == {"cpu"}
-        agent.load_state_dict(n, state)
+        agent.rewind(n, state)
     agent.update(replay, indices, torch.zeros(2, num_seeds, B, 2, device=META))
 
 
@@ -188,7 +188,7 @@ def adam_steps(training):
     for _ in range(2):
         numbers = training.run_epoch()
         assert len(numbers) >= 3
-    training.load_state_dict(training.state_dict())
+    training.rewind(training.snapshot())
 
 
 @pytest.mark.parametrize("flags", [[], ["--no_state", "--amsgrad"]])

@@ -84,7 +84,7 @@ def test_a_restored_ring_samples_the_same(capacity, transitions):
     rows, written = np.concatenate(replay.take_unsaved(0)), int(replay.written[0])
     again = FrameReplay(1, (12, 64, 64), 2, capacity, CPU)
     kept = rows[-capacity:]
-    again.restore(0, [kept[:5], kept[5:6], kept[6:]], written)
+    again.rewind(0, [kept[:5], kept[5:6], kept[6:]], written)
     size = int(replay.sizes[0])
     assert again.sizes[0] == size
     index = np.arange(size).reshape(1, 1, size)

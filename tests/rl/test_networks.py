@@ -117,7 +117,7 @@ def trained(size, seeds, rows, batch):
         agents.update(replay, indices, torch.from_numpy(noise))
         acting = agents.act(np.stack([rows[seed][0, : size[0]] for seed in seeds]))
         for n, seed in enumerate(seeds):
-            history[seed].append([agents.state_dict(n), acting[n].tolist(), agents.diagnostics()[n]])
+            history[seed].append([agents.snapshot(n), acting[n].tolist(), agents.diagnostics()[n]])
     return history
 
 

@@ -167,7 +167,7 @@ def tensors_in(part):
 
 
 def tensors_of(agent, n):
-    return tensors_in(agent.state_dict(n))
+    return tensors_in(agent.snapshot(n))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -250,7 +250,7 @@ def test_an_update_is_that_of_ordinary_layers_and_optimisers():
 def test_an_agent_goes_on_from_its_state():
     whole, half = updated(agent_of([3, 5]), [3, 5], 3), agent_of([3, 5])
     for n in range(2):
-        half.load_state_dict(n, whole.state_dict(n))
+        half.rewind(n, whole.snapshot(n))
     for agent in (whole, half):
         agent.update(*block_of([3, 5], 3, 5))
     for n in range(2):

@@ -138,7 +138,7 @@ def test_what_a_checkpoint_holds_of_the_plan_under_way():
     collect, envs, _ = collector(space(4), SCHEDULES)
     collect.collect(act, 39)  # the last environment is within its tenth plan
     for n, env in enumerate(envs):
-        state, episode = collect.state_dict(n), env.episodes[-1]
+        state, episode = collect.snapshot(n), env.episodes[-1]
         assert (state["steps"], state["episodes"]) == (39, len(env.episodes) - 1)
         assert np.array_equal(state["taken"].numpy().reshape(-1, A), np.array(episode["actions"]).reshape(-1, A))
         under_way = len(episode["actions"]) % 4

@@ -18,7 +18,6 @@ import rl.main_dyne
 import rl.main_pixel_td3
 import rl.main_vae_td3
 import rl.pixel_networks
-import rl.training
 from common.devices import choose_precision
 from common.errors import UsageError
 from common.streams import reset_seed

@@ -7,7 +7,7 @@ import toy_envs
 
 import rl.main_dyne
 import rl.replay
-import rl.training
+import rl.setup
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.collection import Collector
@@ -212,7 +212,7 @@ def test_only_complete_plans_are_sampled_even_by_blocks_shorter_than_a_plan(
             return batches
 
     update = TD3.update
-    monkeypatch.setattr(rl.training, "Replay", Spy)
+    monkeypatch.setattr(rl.setup, "Replay", Spy)
     monkeypatch.setattr(
         TD3, "update", lambda self, rows, noise: updates.append(len(noise)) or update(self, rows, noise)
     )

@@ -17,6 +17,8 @@ import numpy as np
 from matrix_products import decoder_floor, embedding_floor
 from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 
+import embedding.decoder_training
+import embedding.encoder_training
 import embedding.main
 from common.cli import Parser, positive_int, run
 from common.devices import choose_device
@@ -35,8 +37,8 @@ END, ONE_BY_ONE = "Python's end", "environment stepped one by one"
 BEGINS = [
     (embedding.main, "load_random_play", PLAY),
     (embedding.main, "windows", WINDOWS),
-    (embedding.main.EmbeddingTraining, "begin", EMBEDDING),
-    (embedding.main.DecoderTraining, "begin", DECODER),
+    (embedding.encoder_training.EmbeddingTraining, "begin", EMBEDDING),
+    (embedding.decoder_training.DecoderTraining, "begin", DECODER),
 ]
 SIZES = ("steps", "traj_len", "epochs", "epoch_size", "decoder_epochs", "decoder_batches", "threads")
 

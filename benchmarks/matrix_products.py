@@ -150,7 +150,7 @@ class TD3Floor:
 
 
 def embedding_floor(state_dim, action_dim, k, batch, device):
-    """The products of a step of encoder and predictor (`embedding.main.EmbeddingTraining`), as `Products`."""
+    """The products of a step of encoder and predictor (`embedding.encoder_training.EmbeddingTraining`), as `Products`."""
     products = Products(batch, device)
     encoder = products.network(k * action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, 2 * action_dim)
     predictor = products.network(action_dim + state_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, state_dim)
@@ -162,7 +162,7 @@ def embedding_floor(state_dim, action_dim, k, batch, device):
 
 
 def decoder_floor(action_dim, k, batch, device):
-    """The products of a step of the decoder against the frozen encoder (`embedding.decoder.DecoderTraining`)."""
+    """The products of a step of the decoder against the frozen encoder (`embedding.decoder_training.DecoderTraining`)."""
     products = Products(batch, device)
     decoder = products.network(action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, k * action_dim)
     encoder = products.network(k * action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, 2 * action_dim)

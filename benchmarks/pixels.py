@@ -25,9 +25,7 @@ from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
-from embedding.image_training import frames_near
-from embedding.main_pixels import PixelTraining
-from embedding.main_vae import VAETraining
+from embedding.image_training import PixelTraining, VAETraining, frames_near
 from embedding.models import ActionEncoder
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows, load_pixel_play

@@ -1,19 +1,11 @@
 """The action decoder d_a: from an embedding back to k raw actions (paper, section 3.1)."""
 
-import math
-
 import torch
 from torch import nn
 
 from common import checkpoint
-from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
-from common.errors import UsageError
-from common.mlp import Adam, shared_mlp
-from common.streams import torch_stream
 from embedding.models import Whitening, mlp
 
-FIRST_WEIGHT = 0.3  # of the norm, where training begins
-ANNEALED = 0.7  # share of the training after which the weight of the norm is lambda
 TINY = 1e-12  # the least length that is divided by: at rest the l2 norm has no gradient
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
 
@@ -136,138 +128,3 @@ def embed_all(encoder, actions, batch=10_000):
     """mu_a of every sequence: actions (W, k, A) to (W, A)."""
     with torch.no_grad():
         return torch.cat([encoder(part)[0] for part in actions.split(batch)])
-
-
-def add_decoder_flags(parser):
-    """Adds the flags of `DecoderTraining` that are its own."""
-    parser.add_argument("--decoder_epochs", type=non_negative_int, default=30, help="epochs of the decoder")
-    parser.add_argument("--decoder_batches", type=positive_int, default=1000, help="batches an epoch of the decoder")
-    parser.add_argument(
-        "--decoder_lr", type=positive_float, default=1e-3, help="Adam's first step size, decoder; it falls to 0"
-    )
-    parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
-    parser.add_argument("--norm_weight", type=non_negative_float, default=1e-4, help="lambda, weight of the norm")
-    parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
-    parser.add_argument(
-        "--decoder_range", choices=["bounds", "unit"], default="bounds", help="actions span the bounds, or [-1, 1]"
-    )
-
-
-def decoder_span(args, low, high):
-    """The bounds (A,), (A,) that decoded actions span, as `--decoder_range` says.
-
-    Raises:
-        UsageError: no action is in both the bounds and [-1, 1].
-    """
-    span = (low, high) if args.decoder_range == "bounds" else (low.clip(min=-1), high.clip(max=1))
-    if not (span[0] < span[1]).all():
-        raise UsageError(f"--decoder_range unit: no action between -1 and 1 is in bounds, {low} to {high}: use bounds")
-    return span
-
-
-def annealed_weight(progress, weight):
-    """The norm's weight when a share `progress` of the training is done: it falls to `weight` geometrically.
-
-    With the paper's small lambda alone the decoder inverts the encoder at once, by plans that wiggle, and takes hundreds
-    of epochs to find smaller ones. So training begins near the plans of least norm, and minimises the paper's objective
-    for the rest.
-    """
-    if not 0 < weight < FIRST_WEIGHT or progress >= ANNEALED:
-        return weight
-    return FIRST_WEIGHT * (weight / FIRST_WEIGHT) ** (progress / ANNEALED)
-
-
-class DecoderTraining:
-    """Trains d_a against a frozen encoder (section 3.1); a part of `embedding.training.Training`.
-
-    Args:
-        actions: (W, k, A) action sequences of random play, whose embeddings are to be decoded.
-        args: the script's flags: those of `add_decoder_flags`, batch_size, amsgrad, seed.
-        path: where the decoder is written.
-    """
-
-    name = "decoder"
-
-    def __init__(self, actions, encoder, decoder, args, path):
-        self.actions, self.encoder, self.decoder, self.args, self.path = actions, encoder, decoder, args, path
-        self.epochs, self.epoch = args.decoder_epochs, 0
-        decoder.objective = args.norm, args.norm_weight
-        self.mlp = shared_mlp(decoder.layers)
-        self.adam = Adam(self.mlp, args.decoder_lr, args.amsgrad)
-        self.draws = torch_stream(args.seed, "decoder: embeddings")
-
-    def begin(self):
-        """Freezes the encoder and, unless z is drawn from the prior, embeds all of random play and whitens it."""
-        self.encoder.requires_grad_(False).eval()
-        self.encoder_mlp = shared_mlp(self.encoder.layers)  # from here on: until now others may have trained it
-        if not self.args.prior:
-            embeddings = embed_all(self.encoder, self.actions)
-            self.decoder.whitening.fit(embeddings)
-            self.embeddings = self.decoder.whitening(embeddings)
-            self.decoder.max_embedding = self.embeddings.abs().max().item()
-
-    def run_epoch(self):
-        """One epoch; returns the mean loss, reconstruction error and action norm."""
-        args, device = self.args, self.actions.device
-        shape = (args.decoder_batches, args.batch_size)
-        if args.prior:
-            batches = torch.randn(*shape, self.decoder.action_dim, generator=self.draws).to(device)
-        else:
-            batches = self.embeddings[torch.randint(len(self.embeddings), shape, generator=self.draws).to(device)]
-        sums = torch.zeros(3, device=device)
-        with torch.inference_mode():
-            for batch, z in enumerate(batches):
-                progress = (self.epoch + batch / len(batches)) / self.epochs
-                losses, gradients = self.gradients(z, annealed_weight(progress, args.norm_weight))
-                self.adam.lr = args.decoder_lr * (1 + math.cos(math.pi * progress)) / 2
-                self.adam.step(gradients)
-                sums += torch.stack(losses)
-        self.epoch += 1
-        return (sums / args.decoder_batches).tolist()
-
-    def gradients(self, z, weight):
-        """The objective on whitened embeddings z (B, A), and its gradients.
-
-        Args:
-            weight: of the norm.
-        Returns:
-            what `decoder_loss` returns, and the gradients of the decoder's weights.
-        """
-        encoder, decoder, args = self.encoder, self.decoder, self.args
-        outputs, decoder_trace = self.mlp.forward(z[None])
-        unit = torch.tanh(outputs)  # (1, B, k A), actions in units of the decoder's span; now in those of the bounds:
-        actions = encoder.normalise(decoder.to_span(unit[0]))
-        outputs, encoder_trace = self.encoder_mlp.forward(actions.flatten(1)[None])
-        mu, log_variance = outputs[0].chunk(2, dim=1)
-        errors = decoder.whitening(mu) - z
-        # The first term is the mean over the batch of the sum of errors^2, the second likewise.
-        of_mu = errors * (2 / len(z)) / decoder.whitening.std
-        of_outputs = torch.cat([of_mu, torch.zeros_like(log_variance)], dim=1)[None]
-        _, of_actions = self.encoder_mlp.backward(encoder_trace, of_outputs, weights=False, inputs=slice(None))
-        lengths = 1 if args.norm == "squared" else actions.norm(dim=2, keepdim=True).clamp_(min=TINY)
-        of_norm = actions * ((2 if args.norm == "squared" else 1) / len(z)) / lengths
-        of_span = (of_actions[0].view_as(actions) + weight * of_norm) * decoder.half_range / encoder.half_range
-        gradients, _ = self.mlp.backward(decoder_trace, of_span.flatten(1)[None] * (1 - unit.square()))
-        error = errors.square().sum(1).mean()
-        norm = (actions.square().sum((1, 2)) if args.norm == "squared" else lengths.sum((1, 2))).mean()
-        return (error + weight * norm, error, norm), gradients
-
-    def finish(self):
-        """Writes decoder.pt."""
-        self.decoder.save(self.path)
-
-    def snapshot(self):
-        """Everything the next epoch depends on."""
-        return {
-            "epoch": self.epoch,
-            "decoder": self.decoder.state_dict(),
-            "adam": self.adam.snapshot(),
-            "draws": self.draws.get_state(),
-        }
-
-    def rewind(self, state):
-        """Goes back to a `snapshot`."""
-        self.epoch = state["epoch"]
-        self.decoder.load_state_dict(state["decoder"])
-        self.adam.rewind(state["adam"])
-        self.draws.set_state(state["draws"])

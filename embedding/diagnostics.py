@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from common.streams import stream, torch_stream
-from embedding.decoder import annealed_weight, embed_all, plan_loss, reconstruction_error
+from embedding.decoder import embed_all, plan_loss, reconstruction_error
+from embedding.decoder_training import annealed_weight
 from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
 from embedding.random_play import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
 

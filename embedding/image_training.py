@@ -9,10 +9,12 @@ from common.cli import non_negative_float, non_negative_int, positive_float, pos
 from common.devices import add_precision_flag
 from common.pixel_environments import add_pixel_flags
 from common.streams import stream, torch_stream
-from embedding.pixel_models import kl_weight, to_unit
-from embedding.pixel_play import FRAME_BYTES
+from embedding.models import sample_embedding
+from embedding.pixel_models import kl_weight, pixel_loss, save_pixel_embedding, save_vae, to_unit
+from embedding.pixel_play import FRAME_BYTES, take_frames
 from embedding.renders import Renders, to_bytes
 from embedding.training import embedding_name
+from envs.pixels import FRAMES, SIZE
 
 COLUMNS = ["loss", "error", "regulariser", "kl_weight", "squared_error"]  # of log.csv
 BYTES_A_ROW = 4_500_000  # of a batch in training, activations and gradients, pixel DynE (4.1 MB measured, fp32)
@@ -181,6 +183,113 @@ class ImageTraining:
             module.load_state_dict(state["modules"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.draws.set_state(state["draws"])
+
+
+class PixelTraining(ImageTraining):
+    """Trains e_s, e_a and f on windows of frames (section 2.2); see `ImageTraining`.
+
+    Args:
+        data: `PixelWindows`.
+        embedding: `PixelEmbedding`, whose networks are trained.
+        args, folder, device: as in `ImageTraining`.
+    """
+
+    name = "pixels"
+
+    def __init__(self, data, embedding, args, folder, device):
+        self.data, self.embedding, self.path = data, embedding, folder / "encoder.pt"
+        self.actions = data.actions.to(device)
+        self.state_encoder, self.action_encoder = embedding.state_encoder, embedding.action_encoder
+        self.predictor = embedding.predictor
+        names = ("state_encoder", "action_encoder", "predictor")
+        width = self.state_encoder.width + self.action_encoder.action_dim
+        super().__init__({n: getattr(self, n) for n in names}, len(data), width, args, folder, device)
+
+    def _batch(self, rows):
+        return *(x.to(self.device) for x in self.data.batch(rows)), self.actions[rows.to(self.device)]
+
+    def _loss(self, rows, noise, weight):
+        stacks, targets, actions = self._batch(rows)
+        mu_a, log_variance_a = self.action_encoder(actions)  # fp32: it is small, and its gradients are its own
+        noise_s, noise_a = noise.split([self.state_encoder.width, mu_a.shape[1]], dim=1)
+        with self.precision():
+            mu_s, log_variance_s = self.state_encoder(stacks)
+            z_s = sample_embedding(mu_s, log_variance_s, noise_s)
+            logits = self.predictor(z_s, sample_embedding(mu_a, log_variance_a, noise_a))
+        regularised = [
+            (mu_s, log_variance_s, self.args.beta * weight),
+            (mu_a, log_variance_a, self.args.gamma * weight),
+        ]
+        loss, error, (kl_s, kl_a) = pixel_loss(logits, targets, self.args.likelihood, regularised)
+        return loss, error, kl_s + kl_a
+
+    def _reconstructions(self, rows):
+        stacks, targets, actions = self._batch(rows)
+        with self.precision():
+            logits = self.predictor(self.state_encoder(stacks)[0], self.action_encoder(actions)[0])
+        return stacks.view(-1, FRAMES, 3, SIZE, SIZE), targets, torch.sigmoid(logits)
+
+    def _samples(self, noise):
+        with self.precision():
+            return torch.sigmoid(self.predictor(*noise.split([self.state_encoder.width, self.width_a], dim=1)))
+
+    @property
+    def width_a(self):
+        """The width of z_a."""
+        return self.action_encoder.action_dim
+
+    def _observations(self, rows):
+        return self.data.batch(rows)[0].view(-1, FRAMES, 3, SIZE, SIZE)
+
+    def finish(self):
+        """Writes encoder.pt."""
+        save_pixel_embedding(self.path, self.embedding)
+
+
+class VAETraining(ImageTraining):
+    """Trains a VAE on frames: one in, the same one out; see `ImageTraining`.
+
+    Args:
+        frames: (F, 3, 64, 64) uint8.
+        vae: `VAE`, whose networks are trained.
+        args, folder, device: as in `ImageTraining`.
+    """
+
+    name = "vae"
+
+    def __init__(self, frames, vae, args, folder, device):
+        self.frames, self.vae, self.path = frames, vae, folder / "encoder.pt"
+        modules = {"encoder": vae.encoder, "decoder": vae.decoder}
+        super().__init__(modules, len(frames), vae.encoder.width, args, folder, device)
+
+    def _batch(self, rows):
+        return take_frames(self.frames, rows).to(self.device)
+
+    def _loss(self, rows, noise, weight):
+        frames = self._batch(rows)
+        with self.precision():
+            mu, log_variance = self.vae.encoder(frames)
+            logits = self.vae.decoder(sample_embedding(mu, log_variance, noise))
+        regularised = [(mu, log_variance, self.args.beta * weight)]
+        loss, error, (divergence,) = pixel_loss(logits, frames[:, None], self.args.likelihood, regularised)
+        return loss, error, divergence
+
+    def _reconstructions(self, rows):
+        frames = self._batch(rows)
+        with self.precision():
+            logits = self.vae.decoder(self.vae.encoder(frames)[0])
+        return frames[:, None], frames[:, None], torch.sigmoid(logits)
+
+    def _samples(self, noise):
+        with self.precision():
+            return torch.sigmoid(self.vae.decoder(noise))
+
+    def _observations(self, rows):
+        return self._batch(rows)[:, None]
+
+    def finish(self):
+        """Writes encoder.pt."""
+        save_vae(self.path, self.vae)
 
 
 def _with_gaps(parts):

@@ -17,31 +17,22 @@ from common.cli import Parser, add_common_flags, non_negative_float, positive_in
 from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.memory import require_memory
-from common.paths import embedding_run
-from common.run_folder import RunFolder
 from common.streams import torch_stream
-from embedding.decoder import (
-    PRIOR_MAX_EMBEDDING,
-    ActionDecoder,
-    DecoderTraining,
-    add_decoder_flags,
-    decoder_span,
-)
-from embedding.image_training import COLUMNS, ImageTraining, add_image_flags, frames_near, memory_parts
-from embedding.models import ActionEncoder, sample_embedding
+from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
+from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
+from embedding.image_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
+from embedding.models import ActionEncoder
 from embedding.pixel_models import (
     PREDICTED,
     STATE_DIM,
     ImageEncoder,
     PixelEmbedding,
     PixelPredictor,
-    pixel_loss,
-    save_pixel_embedding,
 )
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.random_play import check_traj_len
-from embedding.training import Training
-from envs.pixels import FRAMES, SIZE
+from embedding.training import Training, open_run
+from envs.pixels import FRAMES
 
 
 def parse(args=None):
@@ -54,67 +45,6 @@ def parse(args=None):
     add_decoder_flags(parser)
     add_common_flags(parser)
     return parser.parse_args(args)
-
-
-class PixelTraining(ImageTraining):
-    """Trains e_s, e_a and f on windows of frames (section 2.2); see `ImageTraining`.
-
-    Args:
-        data: `PixelWindows`.
-        embedding: `PixelEmbedding`, whose networks are trained.
-        args, folder, device: as in `ImageTraining`.
-    """
-
-    name = "pixels"
-
-    def __init__(self, data, embedding, args, folder, device):
-        self.data, self.embedding, self.path = data, embedding, folder / "encoder.pt"
-        self.actions = data.actions.to(device)
-        self.state_encoder, self.action_encoder = embedding.state_encoder, embedding.action_encoder
-        self.predictor = embedding.predictor
-        names = ("state_encoder", "action_encoder", "predictor")
-        width = self.state_encoder.width + self.action_encoder.action_dim
-        super().__init__({n: getattr(self, n) for n in names}, len(data), width, args, folder, device)
-
-    def _batch(self, rows):
-        return *(x.to(self.device) for x in self.data.batch(rows)), self.actions[rows.to(self.device)]
-
-    def _loss(self, rows, noise, weight):
-        stacks, targets, actions = self._batch(rows)
-        mu_a, log_variance_a = self.action_encoder(actions)  # fp32: it is small, and its gradients are its own
-        noise_s, noise_a = noise.split([self.state_encoder.width, mu_a.shape[1]], dim=1)
-        with self.precision():
-            mu_s, log_variance_s = self.state_encoder(stacks)
-            z_s = sample_embedding(mu_s, log_variance_s, noise_s)
-            logits = self.predictor(z_s, sample_embedding(mu_a, log_variance_a, noise_a))
-        regularised = [
-            (mu_s, log_variance_s, self.args.beta * weight),
-            (mu_a, log_variance_a, self.args.gamma * weight),
-        ]
-        loss, error, (kl_s, kl_a) = pixel_loss(logits, targets, self.args.likelihood, regularised)
-        return loss, error, kl_s + kl_a
-
-    def _reconstructions(self, rows):
-        stacks, targets, actions = self._batch(rows)
-        with self.precision():
-            logits = self.predictor(self.state_encoder(stacks)[0], self.action_encoder(actions)[0])
-        return stacks.view(-1, FRAMES, 3, SIZE, SIZE), targets, torch.sigmoid(logits)
-
-    def _samples(self, noise):
-        with self.precision():
-            return torch.sigmoid(self.predictor(*noise.split([self.state_encoder.width, self.width_a], dim=1)))
-
-    @property
-    def width_a(self):
-        """The width of z_a."""
-        return self.action_encoder.action_dim
-
-    def _observations(self, rows):
-        return self.data.batch(rows)[0].view(-1, FRAMES, 3, SIZE, SIZE)
-
-    def finish(self):
-        """Writes encoder.pt."""
-        save_pixel_embedding(self.path, self.embedding)
 
 
 def check_memory(args, env, device):
@@ -136,10 +66,7 @@ def main():
     env = make_env(args.env_name, flag="--env")
     check_traj_len(args, env)
     env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
-    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, "pixels"), "embedding run")
-    folder.check(args.resume, args.overwrite)
-    if args.resume:
-        folder.check_resume(vars(args), "decoder.pt")
+    folder = open_run(args, env_id, "decoder.pt", "pixels")
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env_id}: DynE from pixels, sequences of {args.traj_len} actions, {args.precision}, on {device}")

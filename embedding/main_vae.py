@@ -13,14 +13,11 @@ from common.cli import Parser, add_common_flags, positive_int, run
 from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.memory import require_memory
-from common.paths import embedding_run
-from common.run_folder import RunFolder
 from common.streams import torch_stream
-from embedding.image_training import COLUMNS, ImageTraining, add_image_flags, frames_near, memory_parts
-from embedding.models import sample_embedding
-from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, pixel_loss, save_vae
-from embedding.pixel_play import load_pixel_play, take_frames
-from embedding.training import Training
+from embedding.image_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
+from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
+from embedding.pixel_play import load_pixel_play
+from embedding.training import Training, open_run
 
 
 def parse(args=None):
@@ -32,61 +29,12 @@ def parse(args=None):
     return parser.parse_args(args)
 
 
-class VAETraining(ImageTraining):
-    """Trains a VAE on frames: one in, the same one out; see `ImageTraining`.
-
-    Args:
-        frames: (F, 3, 64, 64) uint8.
-        vae: `VAE`, whose networks are trained.
-        args, folder, device: as in `ImageTraining`.
-    """
-
-    name = "vae"
-
-    def __init__(self, frames, vae, args, folder, device):
-        self.frames, self.vae, self.path = frames, vae, folder / "encoder.pt"
-        modules = {"encoder": vae.encoder, "decoder": vae.decoder}
-        super().__init__(modules, len(frames), vae.encoder.width, args, folder, device)
-
-    def _batch(self, rows):
-        return take_frames(self.frames, rows).to(self.device)
-
-    def _loss(self, rows, noise, weight):
-        frames = self._batch(rows)
-        with self.precision():
-            mu, log_variance = self.vae.encoder(frames)
-            logits = self.vae.decoder(sample_embedding(mu, log_variance, noise))
-        regularised = [(mu, log_variance, self.args.beta * weight)]
-        loss, error, (divergence,) = pixel_loss(logits, frames[:, None], self.args.likelihood, regularised)
-        return loss, error, divergence
-
-    def _reconstructions(self, rows):
-        frames = self._batch(rows)
-        with self.precision():
-            logits = self.vae.decoder(self.vae.encoder(frames)[0])
-        return frames[:, None], frames[:, None], torch.sigmoid(logits)
-
-    def _samples(self, noise):
-        with self.precision():
-            return torch.sigmoid(self.vae.decoder(noise))
-
-    def _observations(self, rows):
-        return self._batch(rows)[:, None]
-
-    def finish(self):
-        """Writes encoder.pt."""
-        save_vae(self.path, self.vae)
-
-
 def main():
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
     env_id = make_env(args.env_name, flag="--env").spec.id
-    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, "vae"), "embedding run")
-    folder.check(args.resume, args.overwrite)
-    if args.resume:
-        folder.check_resume(vars(args), "encoder.pt")
+    folder = open_run(args, env_id, "encoder.pt", "vae")
     state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
     print(f"{env_id}: VAE of frames, {args.precision}, on {device}, into {folder.path}")

@@ -11,7 +11,8 @@ from common.cli import folder_name
 from common.csv_log import CsvLog
 from common.errors import Diverged, UsageError
 from common.interruption import Interruption
-from common.run_folder import check_flags
+from common.paths import embedding_run
+from common.run_folder import RunFolder, check_flags
 
 
 class Training:
@@ -112,6 +113,24 @@ def first_not_finite(state, name=""):
     items = state.items() if isinstance(state, dict) else enumerate(state)
     found = (first_not_finite(value, f"{name}.{key}" if name else str(key)) for key, value in items)
     return next((name for name in found if name), None)
+
+
+def open_run(args, env_id, result, images=None):
+    """The folder that a script of stage one writes to, checked before anything is written.
+
+    Args:
+        args: the script's flags.
+        env_id: the environment that it trains on.
+        result: the file that the end of its training leaves.
+        images: as for `common.paths.embedding_run`.
+    Raises:
+        UsageError: the folder exists and is not to be used, or is in use; or flags contradict what `--resume` continues.
+    """
+    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, images), "embedding run")
+    folder.check(args.resume, args.overwrite)
+    if args.resume:
+        folder.check_resume(vars(args), result)
+    return folder
 
 
 def embedding_name(text):

@@ -10,7 +10,8 @@ from common.environments import make_env
 from common.errors import UsageError
 from common.streams import torch_stream
 from embedding import diagnostics
-from embedding.decoder import ActionDecoder, DecoderTraining
+from embedding.decoder import ActionDecoder
+from embedding.decoder_training import DecoderTraining
 from embedding.diagnostics import (
     Start,
     action_cost,

@@ -8,18 +8,12 @@ import torch
 import toy_envs  # noqa: F401  (registers its environments)
 from torch.distributions import Normal, kl_divergence
 
+import embedding.encoder_training
 import embedding.main
 from common import checkpoint
 from common.environments import make_env
-from embedding.decoder import (
-    ActionDecoder,
-    DecoderTraining,
-    action_norm,
-    annealed_weight,
-    decoder_loss,
-    decoder_span,
-    reconstruction_error,
-)
+from embedding.decoder import ActionDecoder, action_norm, decoder_loss, reconstruction_error
+from embedding.decoder_training import DecoderTraining, annealed_weight, decoder_span
 from embedding.models import (
     ActionEncoder,
     Predictor,
@@ -233,7 +227,7 @@ def test_gradients_of_the_embedding_are_those_of_autograd_in_float64(more):
     args, (low, high) = flags(*more), bounds("toy_envs:WalkSkewed-v0")
     data = Windows(*(normal(40, *shape, seed=i).double() for i, shape in enumerate([(3,), (4, 2), (3,)])))
     encoder, predictor = ActionEncoder(low, high, 4).double(), Predictor(3, 2, not args.no_state).double()
-    training = embedding.main.EmbeddingTraining(data, encoder, predictor, "", args, None)
+    training = embedding.encoder_training.EmbeddingTraining(data, encoder, predictor, "", args, None)
     noise = normal(40, 2, seed=9).double()
     losses, gradients = training.gradients(training.actions, training.states, training.targets, noise)
     mu, log_variance = encoder(data.actions)

@@ -19,7 +19,8 @@ import embedding.main_vae
 from common.devices import choose_precision
 from common.errors import UsageError
 from common.pixel_environments import make_pixel_env
-from embedding.decoder import ActionDecoder, DecoderTraining
+from embedding.decoder import ActionDecoder
+from embedding.decoder_training import DecoderTraining
 from embedding.image_training import ImageTraining
 from embedding.pixel_models import load_pixel_embedding, load_vae
 from embedding.pixel_play import PixelWindows, load_pixel_play

@@ -14,10 +14,10 @@ from torch.utils._pytree import tree_leaves
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
-from embedding.decoder import ActionDecoder, DecoderTraining
-from embedding.main import EmbeddingTraining
-from embedding.main_pixels import PixelTraining
-from embedding.main_vae import VAETraining
+from embedding.decoder import ActionDecoder
+from embedding.decoder_training import DecoderTraining
+from embedding.encoder_training import EmbeddingTraining
+from embedding.image_training import PixelTraining, VAETraining
 from embedding.models import ActionEncoder, Predictor
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows

@@ -1,0 +1,93 @@
+"""Training the action encoder e_a and the predictor f from states (paper, section 2.2)."""
+
+import torch
+
+from common.mlp import Adam, shared_mlp
+from common.streams import torch_stream
+from embedding.models import dyne_loss, sample_embedding, save_encoder
+
+
+class EmbeddingTraining:
+    """Trains e_a and f on windows of random play (section 2.2); a part of `embedding.training.Training`.
+
+    Args:
+        data: `embedding.random_play.Windows`.
+        env_id: what it was played in.
+        args: the script's flags.
+        path: where the encoder is written.
+    """
+
+    name = "embedding"
+
+    def __init__(self, data, encoder, predictor, env_id, args, path):
+        self.encoder, self.predictor, self.env_id, self.args, self.path = encoder, predictor, env_id, args, path
+        self.epochs, self.actions = args.epochs, encoder.normalise(data.actions).flatten(1)
+        self.states, self.targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
+        self.mlps = {"encoder": shared_mlp(encoder.layers), "predictor": shared_mlp(predictor.layers)}
+        self.adams = {name: Adam(mlp, args.lr, args.amsgrad) for name, mlp in self.mlps.items()}
+        self.draws = torch_stream(args.seed, "embedding: batches and noise")
+
+    def begin(self):
+        """Nothing comes before it."""
+
+    def run_epoch(self):
+        """One epoch; returns the mean loss, prediction error and KL divergence."""
+        args, device = self.args, self.states.device
+        batches = -(-args.epoch_size // args.batch_size)
+        rows = torch.randint(len(self.states), (batches, args.batch_size), generator=self.draws).to(device)
+        noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
+        sums = torch.zeros(3, device=device)
+        with torch.inference_mode():
+            for row, epsilon in zip(rows, noise, strict=True):
+                losses, gradients = self.gradients(self.actions[row], self.states[row], self.targets[row], epsilon)
+                for name, adam in self.adams.items():
+                    adam.step(gradients[name])
+                sums += torch.stack(losses)
+        return (sums / batches).tolist()
+
+    def gradients(self, actions, states, targets, noise):
+        """The objective on B samples, and its gradients.
+
+        Args:
+            actions: (B, k A), normalised; states, targets: (B, S), whitened; noise: (B, A), standard normal.
+        Returns:
+            what `dyne_loss` returns, and {name: gradients of the network's weights}.
+        """
+        encoder, predictor, gamma = self.mlps["encoder"], self.mlps["predictor"], self.args.gamma
+        outputs, encoder_trace = encoder.forward(actions[None])
+        mu, log_variance = outputs[0].chunk(2, dim=1)
+        z = sample_embedding(mu, log_variance, noise)
+        seen = torch.cat([states, z], dim=1) if self.predictor.use_state else z
+        outputs, predictor_trace = predictor.forward(seen[None])
+        losses = dyne_loss(outputs[0], targets, mu, log_variance, gamma)
+        # Term (1) is the mean of (prediction - target)^2.
+        of_prediction = (outputs - targets) * (2 / targets.numel())
+        of_predictor, of_z = predictor.backward(predictor_trace, of_prediction, inputs=slice(-z.shape[1], None))
+        # z = mu + noise sigma, so dz / dlog_variance = noise sigma / 2 = (z - mu) / 2. Term (3) is the mean over the
+        # batch of the sum of (mu^2 + sigma^2 - 1 - log_variance) / 2.
+        weight = gamma / len(z)
+        of_mu = of_z[0] + weight * mu
+        of_log_variance = of_z[0] * (z - mu) / 2 + weight / 2 * (log_variance.exp() - 1)
+        of_encoder, _ = encoder.backward(encoder_trace, torch.cat([of_mu, of_log_variance], dim=1)[None])
+        return losses, {"encoder": of_encoder, "predictor": of_predictor}
+
+    def finish(self):
+        """Writes encoder.pt."""
+        save_encoder(self.path, self.encoder, self.predictor, self.env_id)
+
+    def snapshot(self):
+        """Everything the next epoch depends on."""
+        return {
+            "encoder": self.encoder.state_dict(),
+            "predictor": self.predictor.state_dict(),
+            "adams": {name: adam.snapshot() for name, adam in self.adams.items()},
+            "draws": self.draws.get_state(),
+        }
+
+    def rewind(self, state):
+        """Goes back to a `snapshot`."""
+        self.encoder.load_state_dict(state["encoder"])
+        self.predictor.load_state_dict(state["predictor"])
+        for name, adam in self.adams.items():
+            adam.rewind(state["adams"][name])
+        self.draws.set_state(state["draws"])

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
-from common.cli import Parser, positive_int, run
+from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
+from common.cli import Parser, check_out, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed, stream
@@ -37,7 +37,7 @@ def main():
     add_figure_flags(parser, "figure10", "")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
     args = parser.parse_args()
-    check_out(args.out)
+    check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, _, _, env_id = load_embedding(args.folder)
     env = make_env(env_id)

@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, random_plans, write_table
-from common.cli import Parser, positive_int, run
+from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
+from common.cli import Parser, add_env_flag, check_out, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed, stream
@@ -58,10 +58,10 @@ def histograms(found, env_id, k):
 def main():
     parser = Parser(__doc__.splitlines()[0])
     add_figure_flags(parser, "figure3", "")
-    parser.add_argument("--env_name", "--env", default=None, help="environment to play; none: the embedding's own")
+    add_env_flag(parser, None, "environment to play; none: the embedding's own")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
     args = parser.parse_args()
-    check_out(args.out)
+    check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
     env = make_env(args.env_name or own)

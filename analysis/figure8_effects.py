@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.random_plans import add_figure_flags, check_out, play_plans, positions_of, write_table
-from common.cli import Parser, positive_int, run
+from analysis.random_plans import add_figure_flags, play_plans, positions_of, write_table
+from common.cli import Parser, check_out, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.memory import require_memory
@@ -47,7 +47,7 @@ def main():
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
     args = parser.parse_args()
-    check_out(args.out)
+    check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, encoder, _, env_id = load_embedding(args.folder)
     env = make_env(env_id)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from analysis.charts import figure, save
 from analysis.curves import load_runs, table
-from common.cli import Parser, non_negative_int, positive_int, run
-from common.errors import UsageError
+from common.cli import Parser, check_out, non_negative_int, positive_int, run
 
 
 def main():
@@ -25,12 +24,8 @@ def main():
         "--bin_width", type=positive_int, default=None, help="steps averaged into a point; none: 1/20 of a run or more"
     )
     args = parser.parse_args()
-    out = Path(args.out) if args.out else Path(args.results) / "curves.png"
-    if out.suffix not in (".png", ".svg"):
-        raise UsageError(f"--out {out}: name a .png or .svg file")
     curves = load_runs(args.results)
-    if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}: make it first")
+    out = check_out(args.out or Path(args.results) / "curves.png", ".png", ".svg")
     for env, of_env in curves.groupby("env"):
         print(f"{env}: mean return after so many steps ± half of the 95 % interval")
         print(f"{table(of_env, args.steps, args.bin_width).to_string()}\n")

@@ -24,7 +24,7 @@ import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from common.checkpoint import write_atomically
-from common.cli import Parser, folder_name, run
+from common.cli import Parser, check_out, folder_name, run
 from common.errors import UsageError
 from common.machine import processor
 from common.paths import REPOSITORY
@@ -44,9 +44,7 @@ def main():
     parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     args = parser.parse_args()
-    out = Path(args.out)
-    if out.suffix != ".csv" or not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: name a .csv file in a folder that exists")
+    out = check_out(args.out, ".csv")
     if out.exists() and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
 

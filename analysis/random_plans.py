@@ -21,12 +21,6 @@ def add_figure_flags(parser, name, folder):
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
 
 
-def check_out(out):
-    """Raises `UsageError` unless `--out` is a csv file in a folder that exists."""
-    if Path(out).suffix != ".csv" or not Path(out).absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: name a .csv file in a folder that exists")
-
-
 def write_table(table, out):
     """Writes a frame as the csv file `--out`."""
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from measure import Report, add_report_flags, ratio, temporary_folder
 
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.errors import UsageError
 from common.paths import REPOSITORY
 
@@ -30,7 +30,7 @@ def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("commit", nargs="?", default=EARLIER, help="the earlier version, as git names it")
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--rows", type=positive_int, default=5_000, help="rows of replay beforehand, a seed")
     parser.add_argument("--updates", type=positive_int, default=20, help="updates of every seed, a turn")
     parser.add_argument("--rounds", type=positive_int, default=60, help="turns of each")

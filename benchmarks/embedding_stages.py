@@ -20,7 +20,7 @@ from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 import embedding.decoder_training
 import embedding.encoder_training
 import embedding.main
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.environments import make_env
 from common.streams import reset_seed
@@ -47,7 +47,7 @@ def parse():
     """Returns the flags of this script."""
     defaults = embedding.main.parse([])
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default=defaults.env_name, help="gymnasium id, or module:id")
+    add_env_flag(parser, defaults.env_name)
     for size in SIZES:
         parser.add_argument(
             f"--{size}", type=positive_int, default=getattr(defaults, size), help="of embedding/main.py"

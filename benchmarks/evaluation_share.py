@@ -10,7 +10,7 @@ in a long run.
 from experiments import make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 
 EVALUATION, REST = "evaluation", "the rest"
@@ -19,7 +19,7 @@ EVALUATION, REST = "evaluation", "the rest"
 def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="what acts")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")
     parser.add_argument("--steps", type=positive_int, default=5000, help="steps a seed")

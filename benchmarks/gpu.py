@@ -20,7 +20,7 @@ from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from pixels import EPOCH, noise, trainings
 from updates import ours
 
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -55,7 +55,7 @@ GOALS = {1: 1500, 8: 10_000}  # {seeds: updates of one seed a second, those of a
 def parse(args=None):
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--scripts", nargs="*", choices=SCRIPTS, default=list(SCRIPTS), help="those that are run")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8, 16], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from common.cli import check_out
 from common.errors import UsageError
 from common.machine import processor
 from common.paths import REPOSITORY, RESULTS
@@ -118,9 +119,7 @@ class Report:
     """
 
     def __init__(self, title, out, device=None):
-        self.out = out and Path(out)
-        if self.out and (self.out.suffix not in (".json", ".md") or not self.out.absolute().parent.is_dir()):
-            raise UsageError(f"--out {out}: name a .json or .md file in a folder that exists")
+        self.out = out and check_out(out, ".json", ".md")
         self.content = {"title": title, "command": command(), "machine": machine(device), "tables": [], "claims": []}
         print(header_text(self.content), flush=True)
 

@@ -12,7 +12,7 @@ import numpy as np
 from experiments import FROM_PIXELS, make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
@@ -22,7 +22,7 @@ PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "repl
 def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 4], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
     parser.add_argument("--block", type=positive_int, default=100, help="steps a block")

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import embedding.main_pixels
 import embedding.main_vae
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.machine import usable_cores
@@ -41,7 +41,7 @@ PRECISIONS = ("fp32", "bf16")
 def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--steps", type=positive_int, default=20_000, help="steps of random play that are drawn")
     parser.add_argument("--episodes", type=positive_int, default=3, help="episodes that one process draws a round")
     parser.add_argument("--batch_size", type=positive_int, default=128, help="samples a batch")

@@ -18,7 +18,7 @@ from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from stable_baselines3 import TD3 as PeerTD3
 from stable_baselines3.common.noise import NormalActionNoise
 
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.environments import make_env
 
@@ -28,7 +28,7 @@ OURS, DYNE, PEER, FLOOR = "TD3", "DynE-TD3", "stable-baselines3 TD3", "matrix pr
 def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 2, 4, 8], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
     parser.add_argument("--rows", type=positive_int, default=10_000, help="rows of replay beforehand, a seed")

@@ -119,6 +119,21 @@ def folder_name(text):
     return text
 
 
+def add_env_flag(parser, default="ReacherVertical-v2", told="gymnasium id, or module:id"):
+    """Adds the flag that names an environment, and its short form; `told` is its line of help."""
+    parser.add_argument("--env_name", "--env", default=default, help=told)
+
+
+def check_out(out, *suffixes):
+    """Raises `UsageError` unless `--out` is a file of one of these suffixes in a folder that exists; returns its path."""
+    out = Path(out)
+    if out.suffix not in suffixes:
+        raise UsageError(f"--out {out}: name a {' or '.join(suffixes)} file")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}: make it first")
+    return out
+
+
 def add_common_flags(parser):
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")

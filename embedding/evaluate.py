@@ -35,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from common.cli import Parser, non_negative_int, run
+from common.cli import Parser, add_env_flag, non_negative_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed, stream
@@ -176,7 +176,7 @@ def verdicts(m):
 def main():
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("folder", help="folder of an embedding: results/<env>/<name>")
-    parser.add_argument("--env_name", "--env", default=None, help="environment to judge it on; none: its own")
+    add_env_flag(parser, None, "environment to judge it on; none: its own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the random play and the plans")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import torch
 
-from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
+from common.cli import add_env_flag, non_negative_float, non_negative_int, positive_float, positive_int
 from common.devices import add_precision_flag
 from common.pixel_environments import add_pixel_flags
 from common.streams import stream, torch_stream
@@ -26,7 +26,7 @@ HELD = 128  # observations that `squared_error` is of
 
 def add_image_flags(parser):
     """Adds the flags that both scripts have, but for those of `common.cli.add_common_flags`."""
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")
     add_pixel_flags(parser)

@@ -8,7 +8,16 @@ results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 
 import torch
 
-from common.cli import Parser, add_common_flags, non_negative_float, non_negative_int, positive_float, positive_int, run
+from common.cli import (
+    Parser,
+    add_common_flags,
+    add_env_flag,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+    run,
+)
 from common.devices import choose_device
 from common.environments import make_env
 from common.memory import require_memory
@@ -26,7 +35,7 @@ BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measu
 def parse(args=None):
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")
     parser.add_argument("--steps", type=positive_int, default=100_000, help="steps of random play")

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from common.checkpoint import write_atomically
-from common.cli import Parser, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.paths import RESULTS
@@ -151,7 +151,7 @@ def chart(table):
 
 def main():
     parser = Parser(__doc__.splitlines()[0])
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument(
         "--encoder", default="default", help="name of a training of embedding/main_pixels.py, or a path"
     )

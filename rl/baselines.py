@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import torch
 
-from common.cli import Parser, folder_name, non_negative_int, positive_int
+from common.cli import Parser, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
 from common.environments import make_env, time_limit
 from common.errors import Diverged, UsageError
@@ -20,7 +20,7 @@ REPLAY_SIZE = 1_000_000
 def baseline_parser(description):
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
     parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
     parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from common.checkpoint import CheckpointError
-from common.cli import Parser, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed
@@ -24,7 +24,7 @@ from rl.policies import load_policy, seed_folders
 def main():
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("run", help="folder of a run or of one of its seeds")
-    parser.add_argument("--env_name", "--env", default=None, help="environment to play; none: the run's own")
+    add_env_flag(parser, None, "environment to play; none: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
     parser.add_argument("--video", default=None, help="file for a video (mp4)")

@@ -6,6 +6,7 @@ from common.checkpoint import CheckpointError
 from common.cli import (
     Parser,
     add_common_flags,
+    add_env_flag,
     folder_name,
     fraction,
     non_negative_float,
@@ -29,7 +30,7 @@ TRANSFER = {
 def training_parser(description, policy_names, eval_freq=EVAL_FREQ, start_timesteps=0):
     """A parser with the flags of every training script; the first of `policy_names` is the default."""
     parser = Parser(description)
-    parser.add_argument("--env_name", "--env", default="ReacherVertical-v2", help="gymnasium id, or module:id")
+    add_env_flag(parser)
     parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="what acts")
     parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
     parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained side by side from --seed on")

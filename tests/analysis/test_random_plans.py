@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_table(run, name):
 def test_what_will_not_do_is_refused(run, tmp_path, tiny, name):
     for arguments, flags, words in (
         ([], {"out": tmp_path / "t.txt"}, "t.txt: name a .csv file"),
-        ([], {"out": tmp_path / "no" / "t.csv"}, "in a folder that exists"),
+        ([], {"out": tmp_path / "no" / "t.csv"}, "make it first"),
         (["--seed=-1"], {}, "--seed"),
     ):
         _, ran = run(name, *arguments, **flags)

@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+from typing import Any, Protocol
 
 import torch
 from tqdm import tqdm
@@ -15,18 +16,44 @@ from common.paths import embedding_run
 from common.run_folder import RunFolder, check_flags
 
 
+class Part(Protocol):
+    """One training of several; `Training` runs them.
+
+    Attributes:
+        name: what log.csv calls it.
+        epochs: how many it takes.
+    """
+
+    name: str
+    epochs: int
+
+    def begin(self) -> None:
+        """Prepares it, the parts before it being done."""
+        ...
+
+    def run_epoch(self) -> list[float]:
+        """Trains one epoch and returns its losses, in the order of the log's columns."""
+        ...
+
+    def finish(self) -> None:
+        """Writes its result."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that the next epoch depends on, as tensors and plain values."""
+        ...
+
+    def rewind(self, state: dict[str, Any]) -> None:
+        """Goes back to a `snapshot`."""
+        ...
+
+
 class Training:
     """Several trainings, one after the other, in one folder.
 
-    Each part has `name`, `epochs` (how many it takes), and
-        begin(): prepares it, the parts before it being done;
-        run_epoch(): trains one epoch and returns its losses, the values of `columns`;
-        finish(): writes its result to `path`;
-        snapshot(), rewind(state): all that the next epoch depends on, as tensors and plain values.
-
     Args:
         folder: the run's `RunFolder`, locked.
-        parts: the trainings.
+        parts: the trainings, each a `Part`.
         flags: the resolved flags, a dict.
         columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
     """

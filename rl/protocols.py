@@ -1,0 +1,190 @@
+"""What the parts of stage two expect of each other, as types.
+
+Shapes: N seeds, U updates, B rows of a batch, S the state's shape (S,) or (12, 64, 64), D numbers of the policy's action,
+A of a raw action, k raw actions of a plan.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Protocol
+
+import gymnasium
+import numpy as np
+import torch
+
+from rl.plans import Window
+from rl.replay import Batch
+
+Content = dict[str, Any]  # tensors and plain values: what a checkpoint may hold (`common.checkpoint`)
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (N, *S) and due (N,) bool to actions (N, D)
+
+
+class ActionSpace(Protocol):
+    """What a policy acts in (`rl.action_spaces`).
+
+    Attributes:
+        k: how many raw actions a plan has.
+        dim: D.
+        description: what it is, for messages.
+        low, high: (A,) float32, the environment's bounds.
+        center, scale: (D,) float32: an actor's tanh spans center ± scale.
+        policy_low, policy_high: (D,) float32, the bounds of the policy's actions.
+        noise_unit, target_noise_unit: what standard deviations of exploration and of the targets are multiplied by.
+    """
+
+    k: int
+    dim: int
+    description: str
+    low: np.ndarray
+    high: np.ndarray
+    center: np.ndarray
+    scale: np.ndarray
+    policy_low: np.ndarray
+    policy_high: np.ndarray
+    noise_unit: float
+    target_noise_unit: float
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """A uniformly random action (D,) float32."""
+        ...
+
+    def decode(self, action: np.ndarray) -> np.ndarray:
+        """The plan of an action (D,): raw actions (k, A)."""
+        ...
+
+    def content(self) -> Content:
+        """What the same space is made from again."""
+        ...
+
+
+class StateSpace(Protocol):
+    """What a policy and its critics see (`rl.state_spaces`).
+
+    Attributes:
+        shape: of a state.
+        observed: how many numbers an observation has.
+        description: what it is, for messages.
+        bytes_once, bytes_a_seed: memory of its environments: in all, and of the two of each seed.
+    """
+
+    shape: tuple[int, ...]
+    observed: int
+    description: str
+    bytes_once: float
+    bytes_a_seed: float
+
+    def make_env(self, env_id: str, flag: str = ..., **kwargs: Any) -> gymnasium.Env:
+        """Makes an environment that is observed in this way."""
+        ...
+
+    def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
+        """The states (M, *S) of M environments from their observations and their states one step before."""
+        ...
+
+    def content(self) -> Content:
+        """What the same space is made from again."""
+        ...
+
+
+class ReplayBuffer(Protocol):
+    """What keeps the experience of N seeds (`rl.replay`, `rl.frame_replay`).
+
+    Attributes:
+        least: the smallest capacity that works.
+        lag: for how many steps a step waits until it can be sampled.
+        preallocates: whether a GPU holds the whole capacity from the start.
+    """
+
+    least: ClassVar[int]
+    lag: ClassVar[int]
+    preallocates: ClassVar[bool]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(N,) int: how many rows of each seed can be sampled."""
+        ...
+
+    def pack(self, window: Window) -> np.ndarray:
+        """The rows (M, width) float32 of a window, to be appended."""
+        ...
+
+    def append(self, n: int, rows: np.ndarray) -> None:
+        """Writes rows (M, width) of seed index `n` behind its last."""
+        ...
+
+    def take_unsaved(self, n: int) -> list[np.ndarray]:
+        """The rows of seed index `n` since this was last called, in parts (M, width)."""
+        ...
+
+    def rewind(self, n: int, parts: Iterable[np.ndarray], written: int) -> None:
+        """Puts the last rows of `written` ever written back in their places."""
+        ...
+
+    def sample(self, indices: np.ndarray, seeds: slice = ...) -> Sequence[Batch]:
+        """The U batches of rows at indices (U, N, B)."""
+        ...
+
+
+class Agent(Protocol):
+    """What acts and learns, for the seeds that it is made for (`rl.td3`, `rl.random_agent`).
+
+    Attributes of the class:
+        learns: whether it is updated.
+        own_flags: those of its script that its constructor takes beside the arguments of every agent.
+        least_batch: the fewest rows of a batch that work.
+        bytes_a_row: memory of a row of a batch in an update, a seed.
+    """
+
+    learns: ClassVar[bool]
+    own_flags: ClassVar[tuple[str, ...]]
+    least_batch: ClassVar[int]
+    bytes_a_row: ClassVar[int]
+    num_seeds: int
+
+    def act(self, states: np.ndarray) -> np.ndarray:
+        """The policies without noise: states (N, *S) to actions (N, D)."""
+        ...
+
+    def evaluation_policy(self, numbers: Sequence[int]) -> Act:
+        """The policies of the evaluations of these N numbers, one of each seed's run."""
+        ...
+
+    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The policy of seed index `n` after so many steps: a state (1, *S) to an action (D,)."""
+        ...
+
+    def sync_acting(self) -> None:
+        """Makes `act` follow what was trained."""
+        ...
+
+    def update(self, batches: Iterable[Batch], noise: torch.Tensor) -> None:
+        """U updates of every seed; noise: (U, N, B, D), standard normal."""
+        ...
+
+    def clear_diagnostics(self) -> None:
+        """Forgets what `diagnostics` reports."""
+        ...
+
+    def diagnostics(self) -> list[dict[str, float]]:
+        """For each seed what `train.csv` notes of the updates since `clear_diagnostics`."""
+        ...
+
+    def first_not_finite(self) -> list[str | None]:
+        """For each seed the name of what is not finite, or None."""
+        ...
+
+    def snapshot(self, n: int) -> Content | None:
+        """Everything of seed index `n` that updates read or write."""
+        ...
+
+    def rewind(self, n: int, state: Any) -> None:
+        """Goes back, for seed index `n`, to a `snapshot`."""
+        ...
+
+    def policy_content(self, n: int) -> Content | None:
+        """What `policy_of` makes the policy of seed index `n` from again."""
+        ...
+
+    @staticmethod
+    def policy_of(content: Any, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The policy that `policy_content` described: a state (1, *S) to an action (D,)."""
+        ...

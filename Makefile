@@ -1,4 +1,4 @@
-# Two commands: `make demo` trains and shows DynE on ReacherVertical, `make test` runs linter and tests.
+# Two commands: `make demo` trains and shows DynE on ReacherVertical, `make test` runs linter, type checker and tests.
 # Both first make .venv with the pinned requirements. A CPU-only torch: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
-.PHONY: demo demo-embedding demo-td3 demo-dyne figures test faults
+.PHONY: demo demo-embedding demo-td3 demo-dyne figures results test quick faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
@@ -29,10 +29,20 @@ demo-dyne:
 figures: $(INSTALLED)
 	$(BIN)/python analysis/figures.py results
 
+# The tables of the pages, from the data of results/.
+results: $(INSTALLED)
+	$(BIN)/python analysis/report.py
+
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+# The tests of the algorithms and of what they stand on: under a minute.
+quick: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "quick and not slow"
 
 # Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: 7 minutes.
 faults: $(INSTALLED)

@@ -10,8 +10,10 @@ import re
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-RESULTS = REPOSITORY / "results"
-PUBLISHED_DECODERS = RESULTS / "published" / "decoders"  # /<env>/k<k>/{encoder.pt, decoder.pt}
+IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, without the repository around it
+RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
+# /<env>/k<k>/{encoder.pt, decoder.pt}; a package brings them along.
+PUBLISHED_DECODERS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "decoders"
 
 
 def folder_of(env_id):

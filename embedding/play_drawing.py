@@ -71,7 +71,8 @@ class Layout:
             size = self._file_bytes(name)
             with open(self.path(name), "ab") as file:
                 try:
-                    os.posix_fallocate(file.fileno(), 0, size)
+                    if hasattr(os, "posix_fallocate"):  # macOS has none: there a full disk shows as it is written
+                        os.posix_fallocate(file.fileno(), 0, size)
                 except OSError as error:
                     if error.errno not in NO_FALLOCATE:
                         raise OSError(error.errno, error.strerror, str(self.path(name))) from error

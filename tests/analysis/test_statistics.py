@@ -11,6 +11,8 @@ from analysis import statistics
 from analysis.authors import AUTHORS_RANGE
 from common.errors import UsageError
 
+pytestmark = pytest.mark.quick
+
 
 def scores(seed=0, runs=8, tasks=6):
     """Two (runs, tasks) arrays that share a row."""

@@ -10,6 +10,8 @@ from torch import nn
 import common.mlp
 from common.mlp import MLP, Adam, product, row_length, shared_mlp
 
+pytestmark = pytest.mark.quick
+
 SHAPES = [(11, 400, 300, 2), (21, 400, 300, 1), (8, 400, 400, 4), (3, 7, 5, 6), (4, 1)]
 DOUBLE = {"atol": 1e-12, "rtol": 1e-10}
 several = pytest.mark.parametrize("count", [1, 3])

@@ -11,6 +11,8 @@ from common.environments import make_env
 from embedding.play_key import RECIPE, code_digest, play_key
 from embedding.random_play import random_play
 
+pytestmark = pytest.mark.quick
+
 FILES = {
     "__init__.py": "from gymnasium.envs.registration import register\n"
     'register("OfFiles-v0", entry_point="keyed.leaf:Leaf", max_episode_steps=5)\n',

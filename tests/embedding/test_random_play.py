@@ -11,6 +11,8 @@ from common.environments import make_env
 from common.errors import UsageError
 from embedding.random_play import RandomPlay, load_random_play, random_play, windows
 
+pytestmark = pytest.mark.quick
+
 
 def split(play):
     """The (states, actions) of every episode of `play`."""

@@ -9,6 +9,8 @@ from envs_recorded import IDS, KINDS, recordings
 
 import envs  # noqa: F401  (registers the tasks)
 
+pytestmark = pytest.mark.quick
+
 VERIFIED_MUJOCO = "4.0.0"
 
 # Newer engines resolve a box that is pushed deep into by the arm differently (since 3.2.7, no way back), and contacts

@@ -7,6 +7,8 @@ from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401  (registers its environments)
 
+pytestmark = pytest.mark.quick
+
 BOTH = ["Point-v0", "PointMass-v0"]
 
 

@@ -31,6 +31,8 @@ from rl.pixel_td3 import PixelTD3
 from rl.replay import Replay
 from rl.td3 import TD3
 
+pytestmark = pytest.mark.quick
+
 META = torch.device("meta")
 LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
 S, K, B, U = 5, 4, 6, 5

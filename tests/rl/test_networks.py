@@ -12,6 +12,8 @@ from rl.networks import Actor, initial_critics
 from rl.replay import Batch, Replay
 from rl.td3 import TD3
 
+pytestmark = pytest.mark.quick
+
 SIZES = [(11, 2), (23, 7), (3, 1)]  # (S, A): ReacherVertical, Pusher and its kin, Pendulum
 SEEDS = [5, 0, 3, 7, 1, 2, 9, 4]
 CPU = torch.device("cpu")

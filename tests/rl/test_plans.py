@@ -16,6 +16,8 @@ from rl.replay import Replay
 from rl.state_spaces import ObservedStates
 from rl.td3 import TD3
 
+pytestmark = pytest.mark.quick
+
 S, A, BOUND = 3, 2, 1.5
 SCHEDULES = (  # lengths that k = 2, 3, 4 and 8 divide and that they do not, of episodes that end in all ways
     [(8, "truncated"), (5, "terminated"), (1, "terminated"), (7, "truncated"), (12, "terminated"), (1, "truncated")],

@@ -5,6 +5,8 @@ import pytest
 
 from rl.replay_files import CHUNK, ReplayFiles
 
+pytestmark = pytest.mark.quick
+
 
 def test_replay_files_rewind_to_every_state_they_returned(tmp_path):
     rng, width, capacity = np.random.default_rng(0), 3, int(1.5 * CHUNK)

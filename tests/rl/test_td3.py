@@ -17,6 +17,8 @@ from rl.policies import load_policy, seed_folders
 from rl.replay import Batch
 from rl.td3 import TD3
 
+pytestmark = pytest.mark.quick
+
 S, A, SEEDS, B = 7, 2, (3, 0), 10
 LOW, HIGH = np.array([-1, -2], np.float32), np.array([3, 2], np.float32)
 
@@ -299,6 +301,7 @@ def best_return(seed):
 
 
 @pytest.mark.parametrize("method", ["TD3", "DynE-TD3"])
+@pytest.mark.slow
 def test_walking_to_the_origin_is_learned(tmp_path, call, method):
     main, flags = rl.main_td3.main, {"env_name": "toy_envs:Walk-v0", "results_dir": tmp_path}
     if method == "DynE-TD3":

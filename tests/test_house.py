@@ -1,0 +1,53 @@
+"""The order of the house: which package may import which, and that scripts are not used as libraries."""
+
+import ast
+
+import pytest
+
+from common.paths import REPOSITORY
+
+pytestmark = pytest.mark.quick
+
+FLOORS = ["envs", "common", "embedding", "rl", "analysis"]  # each may import those before it
+MODULES = {
+    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts): path
+    for floor in FLOORS
+    for path in sorted((REPOSITORY / floor).rglob("*.py"))
+}
+SCRIPTS = {name for name, path in MODULES.items() if name.rpartition(".")[2].startswith("main")}
+
+
+def imports(module):
+    """The names that a module imports, as dotted names."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module):
+    floor = FLOORS.index(module.partition(".")[0])
+    above = {name for name in imports(module) if name.partition(".")[0] in FLOORS[floor + 1 :]}
+    assert not above, f"{module} imports {above} from a floor above it"
+
+
+def test_scripts_are_not_libraries():
+    """Only analysis/publish.py imports them: it asks their parsers for defaults."""
+    users = {module for module in MODULES for name in imports(module) if name in SCRIPTS}
+    assert users <= {"analysis.publish"} and len(SCRIPTS) >= 9
+
+
+def test_reading_curves_needs_no_torch():
+    """Tables and figures of csv files load in a moment."""
+    needed, seen = ["analysis.curves"], set()
+    while needed:
+        module = needed.pop()
+        if module in seen or module not in MODULES:
+            continue
+        seen.add(module)
+        names = list(imports(module))
+        assert not {name.partition(".")[0] for name in names} & {"torch", "gymnasium", "mujoco"}, module
+        needed += names

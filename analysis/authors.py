@@ -3,7 +3,7 @@
 # Returns read off the authors' released plots (from states 2 seeds, from pixels 8), after so many steps; from pixels
 # those of pretraining are among them.
 _READ = (400_000, 1_000_000, 3_000_000)
-AUTHORS = {
+AUTHORS: dict[str, dict[str, dict[int, float]]] = {
     "ReacherVertical-v2": {
         "TD3": {50_000: -9},
         "DynE-TD3": {50_000: -8},
@@ -25,7 +25,7 @@ AUTHORS = {
     },  # Pixel-TD3: below -300
 }
 # The returns that the authors' plots of methods from states span.
-AUTHORS_RANGE = {
+AUTHORS_RANGE: dict[str, tuple[float, float]] = {
     "ReacherVertical-v2": (-20, -5),
     "ReacherTurn-v2": (-210, -75),
     "ReacherPush-v2": (-200, -60),

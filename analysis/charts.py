@@ -2,9 +2,13 @@
 
 import io
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pandas as pd
+from altair.typing import ChartType
 from PIL import Image
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
@@ -19,7 +23,13 @@ NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d",
 alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
 
 
-def figure(curves, bin_width=None, until=None, envs=(), shared=True):
+def figure(
+    curves: pd.DataFrame,
+    bin_width: int | None = None,
+    until: int | None = None,
+    envs: Sequence[str] = (),
+    shared: bool = True,
+) -> alt.ConcatChart:
     """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
 
     Args:
@@ -30,7 +40,7 @@ def figure(curves, bin_width=None, until=None, envs=(), shared=True):
         shared: whether all panels have one legend; False: each its own.
     """
     of_env = dict([*curves.groupby("env", sort=False)])
-    panels = []
+    panels: list[ChartType] = []
     for number, env in enumerate([*envs, *(env for env in of_env if env not in envs)]):
         if env not in of_env:
             panels.append(_empty_panel(env))
@@ -53,9 +63,10 @@ def figure(curves, bin_width=None, until=None, envs=(), shared=True):
     )
 
 
-def _colors(labels):
+def _colors(labels: Mapping[tuple[str, str], str]) -> dict[str, str]:
     """{label: colour} of series {(method, name): label}: that of the method, for its further names others."""
-    colors, further = {}, itertools.cycle(NAME_COLORS)
+    colors: dict[str, str] = {}
+    further = itertools.cycle(NAME_COLORS)
     for (method, _), label in labels.items():
         free = method in COLORS and COLORS[method] not in colors.values()
         colors[label] = COLORS[method] if free else next(further)
@@ -65,7 +76,7 @@ def _colors(labels):
 WIDTH, HEIGHT = 400, 270  # of a panel, pixels
 
 
-def _empty_panel(env):
+def _empty_panel(env: str) -> alt.Chart:
     """The panel of an environment that there are no curves of."""
     text = alt.Chart(pd.DataFrame({"text": ["not run yet"]})).mark_text(size=16, color="#888888")
     return text.encode(text="text:N").properties(
@@ -73,7 +84,7 @@ def _empty_panel(env):
     )
 
 
-def _panel(number, summary, colors, until):
+def _panel(number: int, summary: pd.DataFrame, colors: Mapping[str, str], until: int | None) -> ChartType:
     """One environment's layers: bands, lines, points that tell their numbers, and the authors' diamonds."""
     env, last = summary.env.iloc[0], until or summary.steps.max()
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
@@ -87,17 +98,17 @@ def _panel(number, summary, colors, until):
     shown = _returns_shown(summary[summary.steps <= last], [row["mean"] for row in read_off])
     returns = alt.Scale(domain=shown, nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
-    colors = alt.Scale(domain=[*colors], range=[*colors.values()])
-    axes = {
+    painted = alt.Scale(domain=[*colors], range=[*colors.values()])
+    axes: dict[str, Any] = {
         "x": alt.X("steps:Q", title="environment steps", scale=steps, axis=ticks),
         "y": alt.Y("mean:Q", title="return", scale=returns),
         "color": alt.Color(
-            "series:N", title=None, scale=colors, legend=alt.Legend(symbolType="stroke", symbolOpacity=1)
+            "series:N", title=None, scale=painted, legend=alt.Legend(symbolType="stroke", symbolOpacity=1)
         ),
     }
     base = alt.Chart(summary).encode(**axes)
     low = alt.Y("low:Q", title="return", scale=returns)
-    chosen = {"param": "chosen"}
+    chosen: Any = {"param": "chosen"}  # altair takes such a dict, but its types have no name for it
     near = alt.selection_point(name=f"near_{number}", on="pointerover", nearest=True, empty=False)
     told = [alt.Tooltip("series:N", title="method"), alt.Tooltip("steps:Q", format=",")]
     told += [alt.Tooltip(f"{column}:Q", format=".2f") for column in ("mean", "low", "high")]
@@ -119,7 +130,7 @@ def _panel(number, summary, colors, until):
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=env)
 
 
-def _returns_shown(summary, read_off):
+def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[float]:
     """The range of the returns' axis: the authors', and wider where more is needed for what follows the first fifth.
 
     Args:
@@ -137,7 +148,7 @@ def _returns_shown(summary, read_off):
     return [low - margin, high + margin]
 
 
-def save(chart, path):
+def save(chart: ChartType, path: str | Path) -> None:
     """Draws a chart into a .png file, 2 pixels a point, or an .svg file; raises `UsageError` if it cannot."""
     try:
         chart.save(str(path), scale_factor=2)
@@ -145,7 +156,7 @@ def save(chart, path):
         raise UsageError(f"{path}: it cannot be written ({error.strerror})") from error
 
 
-def show(chart):
+def show(chart: ChartType) -> None:
     """In a notebook: the interactive chart and, for where nothing interactive runs, an image of it, in 256 colours."""
     from IPython import display
 

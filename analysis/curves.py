@@ -8,10 +8,13 @@ episodes.
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
 from common.errors import UsageError
@@ -28,18 +31,18 @@ NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return"
 # ---- reading ----
 
 
-def results_dir():
+def results_dir() -> Path:
     """The folder that the notebook reads: the repository's results/, or what the variable DYNE_RESULTS names."""
     folder = Path(os.environ.get("DYNE_RESULTS") or RESULTS)
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def load_published(results):
+def load_published(results: str | Path) -> pd.DataFrame:
     """The curves in `results`/published/**/*.csv, named `published`; raises `UsageError` if there are none."""
     return with_pretraining(_load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES])
 
 
-def load_ablations(results):
+def load_ablations(results: str | Path) -> pd.DataFrame:
     """The curves in `results`/ablations/<env>_<group>_<variant>.csv, named by their variant, with a column `group`.
 
     Raises:
@@ -50,7 +53,7 @@ def load_ablations(results):
     return with_pretraining(curves.rename(columns={"variant": "name"}).assign(group=groups)[[*CURVES, "group"]])
 
 
-def _load_long_form(folder, columns):
+def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
     frames = [read_csv(file, columns).assign(file=file.stem) for file in sorted(folder.glob("**/*.csv"))]
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
@@ -62,7 +65,7 @@ def _load_long_form(folder, columns):
     return curves
 
 
-def load_runs(results):
+def load_runs(results: str | Path) -> pd.DataFrame:
     """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none."""
     folders = sorted({file.parent.parent for file in Path(results).glob("rl/*/*/*/seed_*/eval.csv")})
     runs = [run for run in map(load_run, folders) if len(run)]
@@ -71,13 +74,13 @@ def load_runs(results):
     return with_pretraining(pd.concat(runs, ignore_index=True))
 
 
-def with_pretraining(curves):
+def with_pretraining(curves: pd.DataFrame) -> pd.DataFrame:
     """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
     pretrained = [name for name, method in METHODS.items() if method.pretrained]
     return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(pretrained))
 
 
-def load_run(run):
+def load_run(run: str | Path) -> pd.DataFrame:
     """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet.
 
     Steps are the policy's own.
@@ -88,16 +91,16 @@ def load_run(run):
     return pd.concat(seeds, ignore_index=True).assign(env=env, method=method, name=name)[CURVES]
 
 
-def seed_files(run):
+def seed_files(run: str | Path) -> dict[int, Path]:
     """{seed: its eval.csv} of a run's folder, in the order of the seeds; raises `UsageError` if there are none."""
-    files = {file.parent.name.removeprefix("seed_"): file for file in Path(run).glob("seed_*/eval.csv")}
-    files = {int(seed): file for seed, file in files.items() if seed.isdecimal()}
+    named = {file.parent.name.removeprefix("seed_"): file for file in Path(run).glob("seed_*/eval.csv")}
+    files = {int(seed): file for seed, file in named.items() if seed.isdecimal()}
     if not files:
         raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
     return dict(sorted(files.items()))
 
 
-def read_csv(path, columns, growing=False):
+def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.DataFrame:
     """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
 
     Raises:
@@ -121,7 +124,7 @@ def read_csv(path, columns, growing=False):
     return table
 
 
-def select(curves, envs, methods):
+def select(curves: pd.DataFrame, envs: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:
     """The rows of these methods, environment by environment in this order; raises `UsageError` if there are none."""
     chosen = curves[curves.env.isin(envs) & curves.method.isin(methods)]
     if not len(chosen):
@@ -132,13 +135,13 @@ def select(curves, envs, methods):
 # ---- averaging ----
 
 
-def bin_width_of(last_step):
+def bin_width_of(last_step: int) -> int:
     """The default width of bins, in steps: the least of 1, 2, 5, 10, 20, 25, 50, 100 … that makes at most 20 of them."""
     widths = (factor * 10**exponent // 2 for exponent in range(20) for factor in (2, 4, 5, 10))
     return next(width for width in widths if 20 * width >= last_step)
 
 
-def bootstrap(values, resamples=10_000):
+def bootstrap(values: ArrayLike, resamples: int = 10_000) -> tuple[float, float, float]:
     """The mean of one value a seed (N,) and its bootstrapped 95 % interval: (mean, low, high).
 
     Whole seeds are resampled, every time with the same random stream. One seed has no interval: low and high are NaN.
@@ -151,7 +154,7 @@ def bootstrap(values, resamples=10_000):
     return values.mean(), low, high
 
 
-def summarize(curves, bin_width=None):
+def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFrame:
     """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and interval over seeds.
 
     A bin holds the evaluations after its left edge up to its right edge, and stands at its right edge (the last one
@@ -175,7 +178,7 @@ def summarize(curves, bin_width=None):
     return pd.DataFrame(rows, columns=["env", "method", "series", "steps", "mean", "low", "high", "seeds"])
 
 
-def table(curves, steps=None, bin_width=None):
+def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: int | None = None) -> pd.DataFrame:
     """Returns at given steps, as text: mean ± half the width of the interval (number of seeds).
 
     An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do. Where the
@@ -188,7 +191,8 @@ def table(curves, steps=None, bin_width=None):
     Returns:
         A frame of str, a row a series; `-` where a series has no evaluation.
     """
-    last, rows = int(curves.steps.max()), {}
+    last = int(curves.steps.max())
+    rows: dict[str, list[str]] = {}
     steps = steps or sorted({last * quarter // 4 for quarter in range(5)})
     width = bin_width or bin_width_of(last)
     for (method, name), label in series_of(curves).items():
@@ -202,24 +206,24 @@ def table(curves, steps=None, bin_width=None):
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _entry(values):
+def _entry(values: pd.Series) -> str:
     if not len(values):
         return "-"
     mean, low, high = bootstrap(values)
     return f"{mean:.1f} ± {(high - low) / 2:.1f} ({len(values)} seeds)" if len(values) > 1 else f"{mean:.1f} (1 seed)"
 
 
-def series_of(curves):
+def series_of(curves: pd.DataFrame) -> dict[tuple[str, str], str]:
     """{(method, name): label} in the order of legends; the label is the method, and the name where it has several."""
 
-    def number(text):
+    def number(text: str) -> tuple[float, str]:
         """What sorts numbers by their value, before words."""
         try:
             return float(text), text
         except ValueError:
             return np.inf, text
 
-    def place(pair):
+    def place(pair: tuple[str, str]) -> tuple[Any, ...]:
         method, name = pair
         known = [*METHODS].index(method) if method in METHODS else len(METHODS)
         return known, *number(method), *(not name.startswith(x) for x in ("published", "default")), *number(name)

@@ -6,22 +6,27 @@
 writes the positions of every step, and prints how far from their starts the episodes get.
 """
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import torch
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
-from common.environments import make_env
+from common.environments import make_env, time_limit
 from common.errors import UsageError
 from common.streams import reset_seed, stream
+from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
 from embedding.trained import load_embedding
 
 
-def trajectories(env, decoder, episodes, seed):
+def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int) -> dict[str, list[np.ndarray]]:
     """{actions: list of (T + 1, 2) positions}, of random episodes in both action spaces, from the same starts."""
-    count, found = -(-env.spec.max_episode_steps // decoder.k), {}
+    limit = time_limit(env)
+    assert limit is not None
+    count = -(-limit // decoder.k)
+    found: dict[str, list[np.ndarray]] = {}
     for name, dyne in (("raw", False), ("DynE", True)):
         rng = stream(seed, "trajectories: plans", int(dyne))
         parts = [random_plans(decoder, env, count, rng, dyne) for _ in range(episodes)]
@@ -32,7 +37,7 @@ def trajectories(env, decoder, episodes, seed):
     return found
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     add_figure_flags(parser, "figure10", "")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
@@ -41,7 +46,8 @@ def main():
     torch.set_num_threads(1)
     decoder, _, _, env_id = load_embedding(args.folder)
     env = make_env(env_id)
-    if env.spec.max_episode_steps is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
+    assert env.observation_space.shape is not None
+    if time_limit(env) is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
         raise UsageError(
             f"folder {args.folder}: {env_id} has no limit, or no plane of positions: train on PointMass-v0"
         )

@@ -9,7 +9,9 @@ positions (radians, metres) is taken: velocities have other units; elsewhere tha
 """
 
 import itertools
+from collections.abc import Callable, Mapping
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import torch
@@ -17,9 +19,10 @@ from tqdm import tqdm
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, add_env_flag, check_out, positive_int, run
-from common.environments import make_env
+from common.environments import make_env, time_limit
 from common.errors import UsageError
 from common.streams import reset_seed, stream
+from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
 from embedding.trained import load_embedding
 
@@ -27,10 +30,14 @@ BINS = 40
 COLUMNS = ["env", "k", "actions", "horizon", "low", "high", "share"]
 
 
-def distances(env, decoder, episodes, seed, dyne, progress):
+def distances(
+    env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int, dyne: bool, progress: Callable[[int], object]
+) -> tuple[np.ndarray, np.ndarray]:
     """Distances from the start, of positions: after the first plan (E,), and of every state after it (E * T,)."""
     rng = stream(seed, "reach: plans", int(dyne))
-    count = -(-env.spec.max_episode_steps // decoder.k)
+    limit = time_limit(env)
+    assert limit is not None
+    count = -(-limit // decoder.k)
     first, whole = [], []
     for episode in range(episodes):
         plans = random_plans(decoder, env, count, rng, dyne)
@@ -43,7 +50,7 @@ def distances(env, decoder, episodes, seed, dyne, progress):
     return np.array(first), np.concatenate(whole)
 
 
-def histograms(found, env_id, k):
+def histograms(found: Mapping[str, tuple[np.ndarray, np.ndarray]], env_id: str, k: int) -> pd.DataFrame:
     """A frame of `COLUMNS`: for each horizon and action space the share of distances in each of `BINS` bins."""
     rows = []
     for place, horizon in enumerate((f"{k} steps", "episode")):
@@ -55,7 +62,7 @@ def histograms(found, env_id, k):
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     add_figure_flags(parser, "figure3", "")
     add_env_flag(parser, None, "environment to play; none: the embedding's own")
@@ -67,6 +74,7 @@ def main():
     env = make_env(args.env_name or own)
     if misfit := decoder.misfit(env):
         raise UsageError(f"--env_name {args.env_name or own}: {misfit}")
+    assert env.spec is not None
     if env.spec.max_episode_steps is None:
         raise UsageError(f"--env_name {args.env_name or own}: its episodes have no limit: name an environment with one")
     with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:

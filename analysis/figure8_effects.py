@@ -8,9 +8,11 @@ prints how well an affine map explains one by the other: R^2. The paper (appendi
 affine transformation of the effect space".
 """
 
+import gymnasium
 import numpy as np
 import pandas as pd
 import torch
+from gymnasium.spaces import Box
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, write_table
 from common.cli import Parser, check_out, positive_int, run
@@ -27,7 +29,7 @@ from embedding.trained import load_embedding
 PLANE = 2  # dimensions that a plot has
 
 
-def effects(env, plans, seed):
+def effects(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
     """s_{t+k} - s_t (n, 2) of positions, of plans (n, k, A), each from a start of its own."""
     found = []
     for number, plan in enumerate(plans):
@@ -36,13 +38,13 @@ def effects(env, plans, seed):
     return np.array(found)
 
 
-def affine_r_squared(inputs, outputs):
+def affine_r_squared(inputs: np.ndarray, outputs: np.ndarray) -> float:
     """R^2 of the best affine map from inputs (n, I) to outputs (n, O), over all O together."""
     found = r_squared(inputs, outputs, ridge(inputs, outputs, 0.0))
     return float(1 - ((1 - found) * outputs.var(0)).sum() / outputs.var(0).sum())
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
@@ -59,8 +61,10 @@ def main():
         raise UsageError(f"--sequences {args.sequences}: an affine map needs more: use at least 10")
     numbers = args.sequences * (decoder.k * PLANE + 2 * PLANE)
     require_memory({f"--sequences {args.sequences}": 3 * 8 * numbers}, torch.device("cpu"))
+    assert env.observation_space.shape is not None
     if len(positions_of(env, np.zeros(env.observation_space.shape))) < PLANE:
         raise UsageError(f"folder {args.folder}: {env_id} has no plane of positions: train on Point-v0")
+    assert isinstance(env.action_space, Box)
     low, high = env.action_space.low, env.action_space.high
     plans = uniform_plans(stream(args.seed, "effects: plans"), args.sequences, decoder.k, low, high).astype(np.float32)
     moved = effects(env, plans, args.seed)

@@ -6,11 +6,13 @@ published curves. `make figures` draws all of them into results/figures/.
     python analysis/figures.py results --out results/figures
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from analysis.authors import TASKS
 from analysis.charts import COLORS, figure, save
@@ -40,7 +42,7 @@ GROUPS = {
 }
 
 
-def load(results, name):
+def load(results: str | Path, name: str) -> pd.DataFrame:
     """The table of a figure, `results`/figures/<name>.csv; raises `UsageError` if there is none."""
     path = Path(results) / "figures" / f"{name}.csv"
     try:
@@ -52,7 +54,7 @@ def load(results, name):
     return table
 
 
-def figure3(results):
+def figure3(results: str | Path) -> alt.HConcatChart:
     """How far random policies get: a panel a horizon, the share of states in each bin of distance."""
     table = load(results, "figure3")
     color = alt.Color("actions:N", title="actions", scale=alt.Scale(domain=[*ACTIONS], range=[*ACTIONS.values()]))
@@ -74,7 +76,7 @@ def figure3(results):
     return alt.hconcat(*panels).resolve_scale(y="independent")
 
 
-def reached(results):
+def reached(results: str | Path) -> pd.DataFrame:
     """Quantiles of the distances of figure 3, even within each bin, as text: a row a horizon and action space."""
     rows = {}
     for (horizon, actions), bins in load(results, "figure3").groupby(["horizon", "actions"], sort=False):
@@ -83,7 +85,7 @@ def reached(results):
     return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "95 % below", "99.9 % below"])
 
 
-def two_dimensional_colors(x, y):
+def two_dimensional_colors(x: ArrayLike, y: ArrayLike) -> list[str]:
     """A colour for each point of the plane, hex: red grows with x, blue with y, green against both."""
     unit = [(values - values.min()) / np.ptp(values) for values in (np.asarray(x), np.asarray(y))]
     channels = [unit[0], 1 - (unit[0] + unit[1]) / 2, unit[1]]
@@ -91,7 +93,7 @@ def two_dimensional_colors(x, y):
     return ["#{:02x}{:02x}{:02x}".format(*row) for row in levels]
 
 
-def figure8(results):
+def figure8(results: str | Path) -> alt.HConcatChart:
     """What action sequences do, and where the encoder places them, coloured alike."""
     table = load(results, "figure8")
     colored = table.assign(color=two_dimensional_colors(table.dx, table.dy))
@@ -110,7 +112,7 @@ def figure8(results):
     return alt.hconcat(*panels)
 
 
-def figure10(results):
+def figure10(results: str | Path) -> alt.HConcatChart:
     """Where random episodes go: a panel for raw actions and one for DynE's, on the same axes."""
     table = load(results, "figure10")
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
@@ -134,37 +136,37 @@ def figure10(results):
 # ---- curves ----
 
 
-def figure4(results):
+def figure4(results: str | Path) -> alt.ConcatChart:
     """From states: DynE-TD3 and the baselines on all tasks."""
     curves = select(load_published(results), TASKS, FROM_STATES)
     return figure(curves, bin_width=FIGURE4_BINS, until=FIGURE4_STEPS, envs=TASKS)
 
 
-def figure5(results):
+def figure5(results: str | Path) -> alt.ConcatChart:
     """From pixels, steps of pretraining counted: the Reacher family."""
     pixels = select(load_published(results), TASKS, FROM_PIXELS)
     return figure(pixels, bin_width=10_000, until=400_000, envs=REACHERS)
 
 
-def figure9(results):
+def figure9(results: str | Path) -> alt.ConcatChart:
     """The methods from pixels beside SAC and PPO from states: the Reacher family."""
     curves = select(load_published(results), REACHERS, [*FROM_PIXELS, "SAC", "PPO"])
     return figure(curves, bin_width=10_000, until=400_000, envs=REACHERS)
 
 
-def whole_plans(results):
+def whole_plans(results: str | Path) -> alt.ConcatChart:
     """What training at every step gains (section 3.2): DynE-TD3 beside algorithms that see only every k-th state."""
     return figure(select(plan_curves(results), TASKS, PLANS))
 
 
-def plan_curves(results):
+def plan_curves(results: str | Path) -> pd.DataFrame:
     """The curves of `PLANS` on the environments where whole plans were tried, up to as many steps."""
     curves = load_published(results)
     tried = curves[curves.method.isin(PLANS[1:3])].groupby("env").steps.max()
     return curves[curves.steps <= curves.env.map(tried).fillna(-1)]
 
 
-def ablations(results):
+def ablations(results: str | Path) -> alt.ConcatChart:
     """The variants that were tried: a panel a question, each with its own legend."""
     curves = load_ablations(results)
     order = [*GROUPS, *sorted(set(curves.group) - set(GROUPS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
@@ -173,7 +175,7 @@ def ablations(results):
     return figure(curves.assign(env=panels, method=curves.name, name="ablation"), shared=False)
 
 
-FIGURES = {
+FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] = {
     "figure3": figure3,
     "figure4": figure4,
     "figure5": figure5,
@@ -185,7 +187,7 @@ FIGURES = {
 }
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("results", help="folder of results")
     parser.add_argument("--out", default=None, help="folder to draw into; none: figures/ in that folder")

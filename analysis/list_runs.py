@@ -13,6 +13,7 @@ given up (something was not finite), or none of its checkpoints is whole. resuma
 import contextlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ WHOLE = ("decoder.pt", "model.zip", "policies.pt")  # what is written at the end
 COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("results", nargs="?", default=str(RESULTS), help="folder runs were written to")
     args = parser.parse_args()
@@ -43,7 +44,7 @@ def main():
     print(join_seeds(table).to_string(index=False))
 
 
-def find_runs(results):
+def find_runs(results: Path) -> list[Path]:
     """The folders below `results`, sorted, that embeddings and seeds of policies were written to.
 
     Raises:
@@ -55,7 +56,7 @@ def find_runs(results):
     return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
 
 
-def describe(folder, results):
+def describe(folder: Path, results: Path) -> dict[str, str | float]:
     """A row of the table for the folder of one embedding or seed: dict of `COLUMNS`, `seeds` a number or None."""
     is_policy = folder.name.startswith("seed_")
     run_folder = RunFolder(folder, "run" if is_policy else "embedding run")
@@ -85,7 +86,7 @@ def describe(folder, results):
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def size_of(folder):
+def size_of(folder: Path) -> int:
     """Bytes of all files in a folder; what vanishes meanwhile counts nothing."""
     total = 0
     for path in folder.rglob("*"):
@@ -94,7 +95,7 @@ def size_of(folder):
     return total
 
 
-def newest(run_folder):
+def newest(run_folder: RunFolder) -> tuple[dict[str, Any] | None, bool]:
     """The content of the newest checkpoint that verifies, or None, and whether there is none that is damaged alone."""
     paths = [path for path in (run_folder.newest, run_folder.older) if path.exists()]
     for path in paths:
@@ -105,7 +106,7 @@ def newest(run_folder):
     return None, not paths
 
 
-def flags_of(folder):
+def flags_of(folder: Path) -> dict[str, Any]:
     """The flags in a folder's opt.json; {} if it cannot be read."""
     try:
         flags = json.loads((folder / "opt.json").read_text())
@@ -114,7 +115,7 @@ def flags_of(folder):
     return flags if isinstance(flags, dict) else {}
 
 
-def progress_of(content, folder, is_policy):
+def progress_of(content: dict[str, Any] | None, folder: Path, is_policy: bool) -> tuple[bool, str]:
     """Whether a run has reached its end, and how far it is, as text."""
     if content is None:
         complete = [name for name in WHOLE if (folder / name).is_file()]
@@ -129,7 +130,7 @@ def progress_of(content, folder, is_policy):
     return False, f"{name} {content['epoch']} of {epochs} epochs"
 
 
-def last_return(path):
+def last_return(path: Path) -> float:
     """The mean return in the last whole line of an eval.csv; NaN if there is none."""
     if not path.is_file():
         return np.nan
@@ -143,7 +144,7 @@ def last_return(path):
     return np.nan
 
 
-def join_seeds(table):
+def join_seeds(table: pd.DataFrame) -> pd.DataFrame:
     """Rows of one run whose seeds are in the same state become one: seeds listed, returns averaged, sizes added."""
     keys = ["run", "state", "progress"]
     joined = table.groupby(keys, sort=False, as_index=False).agg(

@@ -13,8 +13,11 @@ import json
 import platform
 import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import torch
@@ -33,7 +36,7 @@ from rl.flags import decoder_path
 from rl.methods import METHODS
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
     parser.add_argument("--out", required=True, help="csv file to write; the text is written beside it")
@@ -64,7 +67,7 @@ def main():
     print(f"{out}: {len(curves)} evaluations of {len(of_seeds)} seeds")
 
 
-def load_flags(file):
+def load_flags(file: Path) -> dict[str, Any]:
     """The flags of the seed whose eval.csv this is; raises `UsageError` if its opt.json does not tell them."""
     path = file.with_name("opt.json")
     try:
@@ -77,7 +80,7 @@ def load_flags(file):
     return flags
 
 
-def check(curves, flags):
+def check(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
     """Raises `UsageError` unless all are finished runs of one method on one environment, and of different seeds.
 
     Args:
@@ -98,7 +101,7 @@ def check(curves, flags):
             )
 
 
-def last_evaluation(flags):
+def last_evaluation(flags: dict[str, Any]) -> int:
     """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in."""
     block, freq = flags.get("update_every", 1), flags["eval_freq"]
     end = -(-flags["max_timesteps"] // block) * block
@@ -108,7 +111,7 @@ def last_evaluation(flags):
 # ---- how it was made ----
 
 
-def rebuild_commands(method, of_seeds):
+def rebuild_commands(method: str, of_seeds: Sequence[dict[str, Any]]) -> list[str]:
     """The commands that made a run, from the flags of its seeds: those of its decoders and encoders first.
 
     Seeds that agree in all other flags are told by one command for each row of consecutive seeds.
@@ -121,9 +124,11 @@ def rebuild_commands(method, of_seeds):
     script = script_of(method)
     if method in ("TD3", "random") and "decoder" in of_seeds[0]:
         script = script_of("DynE-TD3")  # which trains these too
+    assert script.__file__ is not None
     name = f"rl/{Path(script.__file__).name}"
     defaults = vars(script.parse(["--pixels"] if of_seeds[0].get("pixels") else [])) | {"pixels": False}
-    trainings, groups = [], {}
+    trainings: list[str] = []
+    groups: dict[str, list[dict[str, Any]]] = {}
     for flags in of_seeds:
         trainings += training_commands(method, flags)
         groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
@@ -136,12 +141,12 @@ def rebuild_commands(method, of_seeds):
     return commands
 
 
-def script_of(method):
+def script_of(method: str) -> ModuleType:
     """The module of the script that trains a method."""
     return importlib.import_module(f"rl.{Path(METHODS[method].script).stem}")
 
 
-def training_commands(method, flags):
+def training_commands(method: str, flags: dict[str, Any]) -> list[str]:
     """The commands that trained a run's encoder of images and its decoder, or remarks that what tells them is gone."""
     env_id = flags["env_name"].rpartition(":")[2]
     found, kind = [], METHODS[method].sees
@@ -161,7 +166,7 @@ def training_commands(method, flags):
     return found
 
 
-def training_command(path):
+def training_command(path: Path) -> str:
     """The command that trained the encoder or decoder in the file `path`."""
     notes = path.with_suffix(".txt")
     try:
@@ -169,15 +174,16 @@ def training_command(path):
             (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
             return line.removeprefix("command:").strip()
         flags = json.loads(path.with_name("opt.json").read_text())
-        script = embedding.main
+        script: ModuleType = embedding.main
         if "likelihood" in flags:
             script = embedding.main_pixels if "traj_len" in flags else embedding.main_vae
+        assert script.__file__ is not None
         return command(f"embedding/{Path(script.__file__).name}", flags, vars(script.parse([])))
     except (OSError, ValueError):
         return f"(there is no opt.json any more beside {path})"
 
 
-def command(script, flags, defaults):
+def command(script: str, flags: dict[str, Any], defaults: dict[str, Any]) -> str:
     """A script's command: its environment, and the flags that differ from their defaults or have no known one."""
     words = ["python", script, "--env_name", flags["env_name"]]
     for flag, value in sorted(flags.items()):
@@ -187,7 +193,13 @@ def command(script, flags, defaults):
     return shlex.join(words)
 
 
-def describe(curves, of_seeds, variant, commands, commit):
+def describe(
+    curves: pd.DataFrame,
+    of_seeds: Sequence[dict[str, Any]],
+    variant: str | None,
+    commands: Sequence[str],
+    commit: str,
+) -> str:
     """The text beside a published curve: what it is, and what made it."""
     seeds = sorted(flags["seed"] for flags in of_seeds)
     names, method = ["torch", "mujoco", "gymnasium", "numpy"], METHODS.get(curves.method.iloc[0])
@@ -206,7 +218,7 @@ def describe(curves, of_seeds, variant, commands, commit):
     return "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
 
 
-def repository_commit():
+def repository_commit() -> str:
     """The commit that the repository is at, and whether tracked files differ from it."""
     git = ["git", "-C", str(REPOSITORY)]
     try:
@@ -217,7 +229,7 @@ def repository_commit():
     return f"{commit}, with uncommitted changes" if changed else commit
 
 
-def machine(device):
+def machine(device: str) -> str:
     """This machine's processor, and its GPU if `device`, a --device flag, uses it."""
     gpu = f", {torch.cuda.get_device_name()}" if device != "cpu" and torch.cuda.is_available() else ""
     return processor() + gpu

@@ -1,27 +1,33 @@
 """Random policies in raw and in DynE actions: what the scripts of figures 3, 8 and 10 share."""
 
+import argparse
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
+import pandas as pd
+from gymnasium.spaces import Box
 
 from common.checkpoint import write_atomically
 from common.cli import non_negative_int
 from common.errors import UsageError
 from common.paths import RESULTS
+from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans
 from embedding.random_play import simulator_state
 
 FIGURES = RESULTS / "figures"
 
 
-def add_figure_flags(parser, name, folder):
+def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) -> None:
     """Adds the flags that these scripts share: the embedding's folder, the seed, the file to write."""
     parser.add_argument("folder", help=f"folder of an embedding that embedding/main.py wrote{folder}")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
 
 
-def write_table(table, out):
+def write_table(table: pd.DataFrame, out: str | Path) -> None:
     """Writes a frame as the csv file `--out`."""
     try:
         write_atomically(Path(out), lambda file: table.to_csv(file, index=False, float_format="%.6g"))
@@ -30,7 +36,7 @@ def write_table(table, out):
     print(f"{out}: {len(table)} rows")
 
 
-def play_plans(env, plans, seed):
+def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
     """Plays plans (P, k, A), one after the other, in an episode; its states (T + 1, S), all that MuJoCo has, or observed."""
     observation, _ = env.reset(seed=seed)
     read = simulator_state(env)
@@ -43,13 +49,17 @@ def play_plans(env, plans, seed):
     return np.array(states)
 
 
-def positions_of(env, states):
+def positions_of(env: gymnasium.Env, states: np.ndarray) -> np.ndarray:
     """The part of states (..., S) that is positions: qpos, or all of an observation."""
-    return states[..., : env.unwrapped.model.nq] if simulator_state(env) else states
+    unwrapped: Any = env.unwrapped
+    return states[..., : unwrapped.model.nq] if simulator_state(env) else states
 
 
-def random_plans(decoder, env, count, rng, dyne):
+def random_plans(
+    decoder: ActionDecoder, env: gymnasium.Env, count: int, rng: np.random.Generator, dyne: bool
+) -> np.ndarray:
     """`count` random plans (count, k, A): of uniform z, or of uniform raw actions."""
+    assert isinstance(env.action_space, Box)
     low, high = env.action_space.low, env.action_space.high
     if not dyne:
         return uniform_plans(rng, count, decoder.k, low, high)

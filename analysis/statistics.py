@@ -5,6 +5,7 @@ under the curve, the mean return over all steps. Intervals are bootstrapped 95 %
 task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames of curves are those of `analysis.curves`.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,28 +15,30 @@ from analysis.authors import AUTHORS_RANGE
 from analysis.curves import bin_width_of, series_of
 from common.errors import UsageError
 
+Statistic = Callable[..., np.ndarray]  # of lists of arrays (..., N_i), one a task, gives (...)
+
 RESAMPLES = 10_000
 LAST = 0.1  # share of the steps that a final return is of
 TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at either end
 
 
-def final_returns(curves):
+def final_returns(curves: pd.DataFrame) -> pd.Series:
     """The final return of each seed of one series, over the last tenth of its own steps; a Series (N,) by seed."""
     last = curves.groupby("seed").steps.transform("max")
     return curves[curves.steps >= (1 - LAST) * last].groupby("seed").mean_return.mean()
 
 
-def areas(curves):
+def areas(curves: pd.DataFrame) -> pd.Series:
     """The area under the curve of each seed of one series divided by its steps: the mean return, a Series (N,) by seed."""
 
-    def area(of_seed):
+    def area(of_seed: pd.DataFrame) -> float:
         of_seed = of_seed.sort_values("steps")
         return np.trapezoid(of_seed.mean_return, of_seed.steps) / np.ptp(of_seed.steps)
 
     return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
 
 
-def interquartile_mean(values, weights):
+def interquartile_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The mean of the values (..., N) between the quartiles; weights (N,) are what a value counts.
 
     What is cut off at either end is a multiple of the least weight: of equal ones whole values, none of fewer than four.
@@ -48,18 +51,18 @@ def interquartile_mean(values, weights):
     return (kept * values).sum(axis=-1) / kept.sum(axis=-1)
 
 
-def probability_of_improvement(x, y):
+def probability_of_improvement(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """How probable it is that a run of X returns more than one of Y, ties counting half; (..., N) and (..., M) to (...)."""
     difference = x[..., :, None] - y[..., None, :]
     return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1))
 
 
-def resample(tasks, rng):
+def resample(tasks: Iterable[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
     """Bootstrap samples of tasks, a list of arrays of a value a seed (N_i,): a list of arrays (RESAMPLES, N_i)."""
     return [values[rng.integers(0, len(values), (RESAMPLES, len(values)))] for values in tasks]
 
 
-def interval(statistic, *groups):
+def interval(statistic: Statistic, *groups: Sequence[np.ndarray]) -> tuple[float, float, float]:
     """A statistic and its stratified bootstrap 95 % interval, (value, low, high).
 
     Args:
@@ -71,10 +74,10 @@ def interval(statistic, *groups):
     return float(value), float(low), float(high)
 
 
-def _together(statistic):
+def _together(statistic: Callable[..., np.ndarray]) -> Statistic:
     """A statistic of all tasks' values side by side; tasks count alike, however many seeds they have."""
 
-    def of_tasks(tasks):
+    def of_tasks(tasks: Sequence[np.ndarray]) -> np.ndarray:
         counts = np.array([values.shape[-1] for values in tasks])
         return statistic(np.concatenate(tasks, axis=-1), weights=np.repeat(1 / counts, counts))
 
@@ -85,12 +88,12 @@ mean = _together(partial(np.average, axis=-1))
 iqm = _together(interquartile_mean)
 
 
-def mean_probability(xs, ys):
+def mean_probability(xs: Iterable[np.ndarray], ys: Iterable[np.ndarray]) -> np.ndarray:
     """The probability of improvement, averaged over tasks."""
     return np.mean([probability_of_improvement(x, y) for x, y in zip(xs, ys, strict=True)], axis=0)
 
 
-def steps_to_reach(curves, level, width):
+def steps_to_reach(curves: pd.DataFrame, level: float, width: int) -> int | None:
     """The first step at which the mean over seeds of one series, in bins of `analysis.curves.summarize`, reaches a return.
 
     None if it never does. The untrained policy does not count.
@@ -105,7 +108,7 @@ def steps_to_reach(curves, level, width):
     return int(reached[0]) if len(reached) else None
 
 
-def summary(curves, baseline="TD3", bin_width=None):
+def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None = None) -> pd.DataFrame:
     """The statistics of every series of one environment, as text.
 
     Args:
@@ -143,7 +146,7 @@ def summary(curves, baseline="TD3", bin_width=None):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def across_tasks(curves, methods):
+def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Methods on all tasks on which each of them has curves, as text: a frame of str, a row a method.
 
     Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper, and are those after as
@@ -154,13 +157,13 @@ def across_tasks(curves, methods):
         UsageError: there is no such task.
     """
     shared = [
-        env
+        str(env)
         for env, of_env in curves.groupby("env", sort=False)
         if env in AUTHORS_RANGE and set(methods) <= set(of_env.method)
     ]
     if not shared:
         raise UsageError(f"there is no task yet with curves of all of {', '.join(methods)}")
-    finals = {method: [] for method in methods}
+    finals: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     for env in shared:
         low, high = AUTHORS_RANGE[env]
         of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
@@ -177,16 +180,16 @@ def across_tasks(curves, methods):
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _shared_finals(*series):
+def _shared_finals(*series: pd.DataFrame) -> list[np.ndarray]:
     """The final returns (N_i,) of series after as many steps as all of them have; none of one that begins later."""
     until = min(one.steps.max() for one in series)
     return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
 
 
-def _interval(statistic, values):
+def _interval(statistic: Statistic, values: pd.Series) -> str:
     value, low, high = interval(statistic, [values.to_numpy()])
     return f"{value:.1f}" if len(values) == 1 else f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def _count(steps):
+def _count(steps: int) -> str:
     return f"{steps:,}".replace(",", " ")

@@ -13,7 +13,9 @@ import os
 import struct
 import sys
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import gymnasium
 import numpy
@@ -26,7 +28,7 @@ class CheckpointError(Exception):
     """A file that is not a whole checkpoint of the expected kind."""
 
 
-def save(path, kind, content):
+def save(path: str | Path, kind: str, content: dict[str, Any]) -> None:
     """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
     body = {"format": FORMAT, "kind": kind, "versions": versions(), "content": content}
     buffer = io.BytesIO()
@@ -34,19 +36,19 @@ def save(path, kind, content):
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
-def versions():
+def versions() -> dict[str, str]:
     """The versions that numbers depend on, {library: version}; mujoco's where it is in use."""
     found = {module.__name__: str(module.__version__) for module in (torch, numpy, gymnasium)}
     mujoco = sys.modules.get("mujoco")
     return found | ({"mujoco": mujoco.__version__} if mujoco else {})
 
 
-def load(path, kind):
+def load(path: str | Path, kind: str) -> dict[str, Any]:
     """Reads the content of a checkpoint of `kind`, with its tensors on the CPU; errors as in `read`."""
     return read(path, kind)["content"]
 
 
-def read(path, kind):
+def read(path: str | Path, kind: str) -> dict[str, Any]:
     """Reads a whole checkpoint of `kind`: format, kind, versions and content, with its tensors on the CPU.
 
     Raises:
@@ -73,14 +75,14 @@ def read(path, kind):
     return body
 
 
-def write_atomically(path, write):
+def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
     """Calls `write(file)` on a temporary file beside `path`, then puts it in the place of `path`."""
     with put_in_place(path) as temporary, open(temporary, "wb") as file:
         write(file)
 
 
 @contextlib.contextmanager
-def put_in_place(path):
+def put_in_place(path: str | Path) -> Iterator[Path]:
     """Within `with`, the path of a temporary file to be written; at the end it replaces `path`, on an error it goes."""
     path = Path(path)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
@@ -98,7 +100,7 @@ def put_in_place(path):
         temporary.unlink(missing_ok=True)
 
 
-def sync_folder(path):
+def sync_folder(path: str | Path) -> None:
     """Makes sure that the names in a folder are on the disk."""
     folder = os.open(path, os.O_RDONLY)
     try:
@@ -107,7 +109,7 @@ def sync_folder(path):
         os.close(folder)
 
 
-def _is_alive(pid):
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -117,14 +119,14 @@ def _is_alive(pid):
     return True
 
 
-def digest(value):
+def digest(value: Any) -> str:
     """A checksum of tensors and plain values, whatever file or device they are on."""
     sha = hashlib.sha256()
     _feed(sha, value)
     return sha.hexdigest()
 
 
-def _feed(sha, value):
+def _feed(sha: "hashlib._Hash", value: Any) -> None:
     if type(value) in (dict, OrderedDict):  # exactly these types: a subclass would be written, and not read back
         sha.update(b"d" + struct.pack("<q", len(value)))
         for key, item in value.items():

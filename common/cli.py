@@ -8,36 +8,40 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 from common.errors import DISK_FULL, NOT_A_PATH, NOT_WRITTEN, Diverged, UsageError, one_line
 from common.paths import RESULTS
+
+Number = TypeVar("Number", int, float)
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors, and `-` and `_` interchangeable in flag names."""
 
-    def __init__(self, description):
+    def __init__(self, description: str) -> None:
         super().__init__(
             description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         args = sys.argv[1:] if args is None else args
         return super().parse_args([_underscored(arg) for arg in args], namespace)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
 
 
-def _underscored(arg):
+def _underscored(arg: str) -> str:
     if not re.match(r"--[A-Za-z]", arg):
         return arg
     flag, equals, value = arg.partition("=")
     return "--" + flag[2:].replace("-", "_") + equals + value
 
 
-def run(main):
+def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
     2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
@@ -75,7 +79,8 @@ def run(main):
 # ---- types of flags ----
 
 
-def _number(text, convert, accept, wanted):
+def _number(text: str, convert: Callable[[str], Number], accept: Callable[[Number], bool], wanted: str) -> Number:
+    value: Number | None
     try:
         value = convert(text)
     except (ValueError, OverflowError):
@@ -85,46 +90,50 @@ def _number(text, convert, accept, wanted):
     return value
 
 
-def _whole(text):
+def _whole(text: str) -> int:
     value = float(text)  # so that 1e6 is accepted
     if not value.is_integer():
         raise ValueError
     return int(value) if abs(value) >= 2**53 or "e" in text.lower() or "." in text else int(text)
 
 
-def positive_int(text):
+def positive_int(text: str) -> int:
     return _number(text, _whole, lambda v: 1 <= v < 2**53, "a whole number of at least 1")
 
 
-def non_negative_int(text):
+def non_negative_int(text: str) -> int:
     return _number(text, _whole, lambda v: 0 <= v < 2**53, "a whole number of at least 0")
 
 
-def positive_float(text):
+def positive_float(text: str) -> float:
     return _number(text, float, lambda v: 0 < v < math.inf, "a positive number")
 
 
-def non_negative_float(text):
+def non_negative_float(text: str) -> float:
     return _number(text, float, lambda v: 0 <= v < math.inf, "a number of at least 0")
 
 
-def fraction(text):
+def fraction(text: str) -> float:
     return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
 
 
-def folder_name(text):
+def folder_name(text: str) -> str:
     """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash."""
     if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]{0,99}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a folder's name: use letters, digits and . _ + = -")
     return text
 
 
-def add_env_flag(parser, default="ReacherVertical-v2", told="gymnasium id, or module:id"):
+def add_env_flag(
+    parser: argparse.ArgumentParser,
+    default: str | None = "ReacherVertical-v2",
+    told: str = "gymnasium id, or module:id",
+) -> None:
     """Adds the flag that names an environment, and its short form; `told` is its line of help."""
     parser.add_argument("--env_name", "--env", default=default, help=told)
 
 
-def check_out(out, *suffixes):
+def check_out(out: str | Path, *suffixes: str) -> Path:
     """Raises `UsageError` unless `--out` is a file of one of these suffixes in a folder that exists; returns its path."""
     out = Path(out)
     if out.suffix not in suffixes:
@@ -134,7 +143,7 @@ def check_out(out, *suffixes):
     return out
 
 
-def add_common_flags(parser):
+def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
     parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")

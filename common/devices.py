@@ -1,5 +1,6 @@
 """Torch devices, and the precision that they compute in."""
 
+import argparse
 import os
 
 import torch
@@ -7,7 +8,7 @@ import torch
 from common.errors import UsageError
 
 
-def choose_device(name, threads):
+def choose_device(name: str, threads: int) -> torch.device:
     """Sets the number of torch threads and returns the torch device called `name` (`auto`: cuda where there is one)."""
     cores = os.cpu_count() or 1
     if threads > cores:
@@ -15,6 +16,7 @@ def choose_device(name, threads):
     torch.set_num_threads(threads)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device: torch.device | None
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -27,14 +29,14 @@ def choose_device(name, threads):
     return device
 
 
-def add_precision_flag(parser):
+def add_precision_flag(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that `choose_precision` resolves."""
     parser.add_argument(
         "--precision", choices=["auto", "fp32", "bf16"], default="auto", help="of convolutions; auto: bf16 where fast"
     )
 
 
-def choose_precision(name, device):
+def choose_precision(name: str, device: torch.device) -> str:
     """`bf16` or `fp32`: what `auto` means on `device`, or what was asked for.
 
     On a CPU with bfloat16 instructions a step takes 0.6 of its time in fp32, on others it takes longer.

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -10,7 +11,7 @@ import envs  # noqa: F401  (registers this project's environments)
 from common.errors import UsageError
 
 
-def make_env(env_id, flag="--env_name", **kwargs):
+def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
     """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
 
     Args:
@@ -23,7 +24,7 @@ def make_env(env_id, flag="--env_name", **kwargs):
     if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
         raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
     try:
-        env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+        env: gymnasium.Env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
     except ImportError as error:
         raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
     except RuntimeError as error:
@@ -50,6 +51,7 @@ def make_env(env_id, flag="--env_name", **kwargs):
     return env
 
 
-def time_limit(env):
+def time_limit(env: gymnasium.Env) -> int | None:
     """The environment's number of steps an episode, or None if it has no limit."""
+    assert env.spec is not None  # `make_env` made it
     return env.spec.max_episode_steps

@@ -15,6 +15,6 @@ class Diverged(Exception):
     """A loss, gradient, action or observation is not finite; says which, of which seed, and when, and what is kept."""
 
 
-def one_line(text):
+def one_line(text: object) -> str:
     """A message as one line: white space becomes blanks, what cannot be printed is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(str(text).split()))

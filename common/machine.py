@@ -5,12 +5,12 @@ import platform
 from pathlib import Path
 
 
-def usable_cores():
+def usable_cores() -> int:
     """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processor():
+def processor() -> str:
     """The processor's name and the number of its cores that this process may use."""
     model, info = platform.processor() or platform.machine() or "unknown", Path("/proc/cpuinfo")
     if info.is_file():

@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from common.errors import UsageError
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
-def available_memory():
+def available_memory() -> int:
     """Bytes of memory that are free for this process, as far as the system says."""
     if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
         try:
@@ -27,7 +28,7 @@ def available_memory():
     return sys.maxsize
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Asks glibc to keep freed memory in this process, where it is the allocator.
 
     Updates free and take the same memory at every step, networks of images tens of megabytes; having the system map and
@@ -39,7 +40,7 @@ def keep_freed_memory():
             libc.mallopt(parameter, 2**30)
 
 
-def require_memory(parts, device):
+def require_memory(parts: Mapping[str, float], device: torch.device) -> None:
     """Makes sure that `device` has room for all of `parts`.
 
     Args:
@@ -50,14 +51,14 @@ def require_memory(parts, device):
     """
     free = available_memory() if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
     if sum(parts.values()) > free:
-        largest = max(parts, key=parts.get)
+        largest = max(parts, key=parts.__getitem__)
         rest = f" of {_gigabytes(sum(parts.values()))} in all" if len(parts) > 1 else ""
         raise UsageError(
             f"{largest} take {_gigabytes(parts[largest])}{rest}, and {_gigabytes(free)} are free on {device}: use less"
         )
 
 
-def require_disk(what, wanted, folder, pattern):
+def require_disk(what: str, wanted: float, folder: str | Path, pattern: str) -> None:
     """Makes sure that the disk has room for files before they are written.
 
     Args:
@@ -81,5 +82,5 @@ def require_disk(what, wanted, folder, pattern):
         )
 
 
-def _gigabytes(count):
+def _gigabytes(count: float) -> str:
     return f"{count / 1e9:,.1f} GB"

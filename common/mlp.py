@@ -10,6 +10,8 @@ uses; where it is missing, on other devices and for small products the ordinary 
 
 import itertools
 import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, overload
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et 
 # ---- products ----
 
 
-def _find_operator():
+def _find_operator() -> Callable[..., torch.Tensor] | None:
     if not torch.backends.mkldnn.is_available():
         return None
     try:
@@ -35,7 +37,7 @@ def _find_operator():
 ONEDNN = _find_operator()
 
 
-def _least_rows(right):
+def _least_rows(right: torch.Tensor) -> float:
     """How many rows a left matrix needs for oneDNN to compute its product with `right`, and faster; or infinity."""
     if ONEDNN is None or right.dim() != 2 or right.dtype != torch.float32 or right.device.type != "cpu":
         return math.inf
@@ -44,9 +46,10 @@ def _least_rows(right):
     return LARGE / max(1, right.numel())
 
 
-def product(left, right):
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left (P, R) and right (R, Q) to (P, Q), or stacks of them (M, P, R) and (M, R, Q) to (M, P, Q)."""
     if left.shape[0] >= _least_rows(right):
+        assert ONEDNN is not None
         return ONEDNN(left, right.mT, None, "none", [], "")
     return torch.matmul(left, right)
 
@@ -57,21 +60,23 @@ def product(left, right):
 THRESHOLD_BACKWARD, ELU_BACKWARD = torch.ops.aten.threshold_backward.grad_input, torch.ops.aten.elu_backward.grad_input
 
 
-def _relu_backward(gradient, result):
+def _relu_backward(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     return THRESHOLD_BACKWARD(gradient, result, 0, grad_input=gradient)
 
 
-def _selu_backward(gradient, result):
+def _selu_backward(gradient: torch.Tensor, result: torch.Tensor) -> torch.Tensor:
     return ELU_BACKWARD(gradient, SELU_ALPHA, SELU_SCALE, 1.0, True, result, grad_input=gradient)
 
 
-ACTIVATIONS = {"relu": (torch.relu_, _relu_backward), "selu": (torch.selu_, _selu_backward)}
+ACTIVATIONS: dict[
+    str, tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
+] = {"relu": (torch.relu_, _relu_backward), "selu": (torch.selu_, _selu_backward)}
 
 
 # ---- networks ----
 
 
-def row_length(widths):
+def row_length(widths: Iterable[int]) -> int:
     """How many numbers a network w_0 -> .. -> w_L has: weights and biases."""
     return sum((fan_in + 1) * fan_out for fan_in, fan_out in itertools.pairwise(widths))
 
@@ -84,28 +89,33 @@ class _Layer:
         bias: (O,), or (M, 1, O).
     """
 
-    def __init__(self, weight, bias):
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         self.weight, self.bias, self._turned = weight, bias, weight.mT
         self._least = _least_rows(weight)  # of a batch, for its three products, which take as many multiplications
+        self._affine: Callable[..., torch.Tensor]
+        self._multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
         self._affine, self._multiply = (torch.addmm, torch.mm) if weight.dim() == 2 else (torch.baddbmm, torch.bmm)
         self._is_transposed = _is_transposed(weight)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x weight + bias: (.., B, I) to (.., B, O)."""
         if x.shape[0] >= self._least:
+            assert ONEDNN is not None
             return ONEDNN(x, self._turned, self.bias, "none", [], "")
         return self._affine(self.bias, x, self.weight)
 
-    def of_input(self, slope):
+    def of_input(self, slope: torch.Tensor) -> torch.Tensor:
         """The gradient of x (.., B, I), from that of the outputs (.., B, O)."""
         if slope.shape[0] >= self._least:
+            assert ONEDNN is not None
             return ONEDNN(slope, self.weight, None, "none", [], "")
         return self._multiply(slope, self._turned)
 
-    def of_weight(self, x, slope):
+    def of_weight(self, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         """The gradient of the weight, as it lies in memory, from x (.., B, I) and that of the outputs (.., B, O)."""
         left, right = (slope, x) if self._is_transposed else (x, slope)
         if x.shape[0] >= self._least and right.is_contiguous():
+            assert ONEDNN is not None
             return ONEDNN(left.mT, right.mT, None, "none", [], "")
         return self._multiply(left.mT, right)
 
@@ -122,7 +132,7 @@ class MLP:
         activation: `relu` or `selu`.
     """
 
-    def __init__(self, rows, widths, activation="relu"):
+    def __init__(self, rows: torch.Tensor, widths: Sequence[int], activation: str = "relu") -> None:
         if rows.shape[1] != row_length(widths):
             raise ValueError(f"rows of {rows.shape[1]} numbers are not networks of widths {list(widths)}")
         self.rows, self.widths, self.activation = rows, tuple(widths), activation
@@ -130,7 +140,7 @@ class MLP:
         self._alone = len(rows) == 1
         self._layers = [_Layer(*layer) for layer in self.layers(rows[0] if self._alone else rows)]
 
-    def layers(self, rows):
+    def layers(self, rows: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """The layers that rows hold, as views: of a row (W,) [(weights (I, O), biases (O,))], of rows (M, W) [(weights
         (M, I, O), biases (M, 1, O))].
 
@@ -149,11 +159,11 @@ class MLP:
             begin = end
         return found
 
-    def like(self, rows):
+    def like(self, rows: torch.Tensor) -> "MLP":
         """Networks of the same shape with other weights, rows (K, W)."""
         return MLP(rows, self.widths, self.activation)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The networks' outputs.
 
         Args:
@@ -167,7 +177,28 @@ class MLP:
         outputs = self._layers[-1].forward(trace[-1])
         return outputs[None] if self._alone else outputs, trace
 
-    def backward(self, trace, gradient, weights=True, inputs=None):
+    @overload
+    def backward(
+        self, trace: list[torch.Tensor], gradient: torch.Tensor, weights: Literal[True] = ..., *, inputs: slice
+    ) -> tuple[list[torch.Tensor], torch.Tensor]: ...
+
+    @overload
+    def backward(
+        self,
+        trace: list[torch.Tensor],
+        gradient: torch.Tensor,
+        weights: Literal[True] = ...,
+        inputs: slice | None = ...,
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]: ...
+
+    @overload
+    def backward(
+        self, trace: list[torch.Tensor], gradient: torch.Tensor, weights: Literal[False], inputs: slice
+    ) -> tuple[None, torch.Tensor]: ...
+
+    def backward(
+        self, trace: list[torch.Tensor], gradient: torch.Tensor, weights: bool = True, inputs: slice | None = None
+    ) -> tuple[list[torch.Tensor] | None, torch.Tensor | None]:
         """The chain rule, from the gradient of the outputs to those of weights and inputs.
 
         Args:
@@ -182,7 +213,7 @@ class MLP:
         of_weights, of_inputs = [], None
         slope = gradient[0] if self._alone else gradient  # of the loss, with regard to the layer's sums
         for depth in reversed(range(len(self._layers))):
-            x, layer, below = trace[depth], self._layers[depth], None
+            x, layer, below = trace[depth], self._layers[depth], slope
             if depth:
                 below = self._act_backward(layer.of_input(slope), x)
             elif inputs is not None:
@@ -194,7 +225,7 @@ class MLP:
         return of_weights[::-1] if weights else None, of_inputs
 
 
-def shared_mlp(layers):
+def shared_mlp(layers: nn.Sequential) -> MLP:
     """The `MLP` that an `nn.Sequential` of `nn.Linear` and `nn.SELU` is. The layers become views of its row: whatever
     changes the one changes the other."""
     linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
@@ -208,7 +239,7 @@ def shared_mlp(layers):
     return mlp
 
 
-def _is_transposed(weight):
+def _is_transposed(weight: torch.Tensor) -> bool:
     return weight.shape[-2] > weight.shape[-1]
 
 
@@ -224,7 +255,7 @@ class Adam:
         steps: scalar, how many were taken.
     """
 
-    def __init__(self, mlp, lr, amsgrad=False):
+    def __init__(self, mlp: MLP, lr: float, amsgrad: bool = False) -> None:
         self.lr, self.amsgrad = lr, amsgrad
         names = ["first", "second", *(["largest_second"] if amsgrad else [])]
         self.moments = {name: torch.zeros_like(mlp.rows) for name in names}
@@ -232,13 +263,13 @@ class Adam:
         self._alone = len(mlp.rows) == 1
         self._weights, *self._moments = (self._tensors(mlp, rows) for rows in (mlp.rows, *self.moments.values()))
 
-    def _tensors(self, mlp, rows):
+    def _tensors(self, mlp: MLP, rows: torch.Tensor) -> list[torch.Tensor]:
         """What the kernel takes, dense: the tensors of one network as they lie in its row, or the rows of several."""
         if not self._alone:
             return [rows]
         return [tensor for w, b in mlp.layers(rows[0]) for tensor in (w.mT if _is_transposed(w) else w, b)]
 
-    def step(self, gradients):
+    def step(self, gradients: list[torch.Tensor]) -> None:
         """One step down the gradients that `MLP.backward` returned."""
         if not self._alone:
             gradients = [torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)]
@@ -260,11 +291,11 @@ class Adam:
             maximize=False,
         )
 
-    def snapshot(self, n=slice(None)):
+    def snapshot(self, n: int | slice = slice(None)) -> dict[str, torch.Tensor]:
         """The state that belongs to row `n`, or to a slice of rows: tensors on the CPU."""
         return {"steps": self.steps.cpu().clone()} | {k: rows[n].cpu().clone() for k, rows in self.moments.items()}
 
-    def rewind(self, state, n=slice(None)):
+    def rewind(self, state: dict[str, torch.Tensor], n: int | slice = slice(None)) -> None:
         """Sets what `snapshot` returned."""
         self.steps.copy_(state["steps"])
         for name, rows in self.moments.items():

@@ -16,17 +16,17 @@ RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
 PUBLISHED_DECODERS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "decoders"
 
 
-def folder_of(env_id):
+def folder_of(env_id: str) -> str:
     """The name of the folder that belongs to an environment id."""
     return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
 
 
-def play_folder(results, env_id):
+def play_folder(results: str | Path, env_id: str) -> Path:
     """Where random play of an environment is kept."""
     return Path(results) / folder_of(env_id) / "data"
 
 
-def embedding_run(results, env_id, name, images=None):
+def embedding_run(results: str | Path, env_id: str, name: str, images: str | None = None) -> Path:
     """Where a training of stage one writes.
 
     Args:
@@ -35,11 +35,11 @@ def embedding_run(results, env_id, name, images=None):
     return Path(results).absolute() / (folder_of(env_id) + (f"-{images}" if images else "")) / name
 
 
-def policy_run(results, env_id, method, name):
+def policy_run(results: str | Path, env_id: str, method: str, name: str) -> Path:
     """Where a run of stage two writes, with a folder for each seed (`seed_folder`)."""
     return Path(results).absolute() / "rl" / folder_of(env_id) / method / name
 
 
-def seed_folder(run, seed):
+def seed_folder(run: str | Path, seed: int) -> Path:
     """Where one seed of a run writes."""
     return Path(run) / f"seed_{seed}"

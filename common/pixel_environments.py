@@ -1,5 +1,6 @@
 """Environments that are observed in pixels, made from what the command line names."""
 
+import argparse
 import os
 
 import gymnasium
@@ -10,7 +11,7 @@ from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, PixelObservation
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 
-def add_pixel_flags(parser):
+def add_pixel_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flag that says how images are drawn."""
     parser.add_argument(
         "--source_img_width",
@@ -21,7 +22,9 @@ def add_pixel_flags(parser):
     )
 
 
-def make_pixel_env(env_id, source_img_width=SOURCE_WIDTH, frames=FRAMES, flag="--env_name"):
+def make_pixel_env(
+    env_id: str, source_img_width: int = SOURCE_WIDTH, frames: int = FRAMES, flag: str = "--env_name"
+) -> PixelObservation:
     """Makes an environment that observes its newest frames, (3 * frames, 64, 64) uint8; see `PixelObservation`.
 
     Args:

@@ -12,6 +12,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
@@ -33,14 +34,14 @@ class RunFolder:
         resumable: whether a run can go on from what is in it.
     """
 
-    def __init__(self, path, kind, resumable=True):
+    def __init__(self, path: str | Path, kind: str, resumable: bool = True) -> None:
         self.path, self.kind, self.resumable = Path(path), kind, resumable
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
-        self._lock = None
+        self._lock: BinaryIO | None = None
 
     # ---- before anything is written ----
 
-    def check(self, resume, overwrite):
+    def check(self, resume: bool, overwrite: bool) -> None:
         """Raises `UsageError` if the folder exists and is not to be used, is in use, or could not be written."""
         try:
             self._check(resume, overwrite)
@@ -49,7 +50,7 @@ class RunFolder:
                 f"--results_dir: {self.path} cannot be a folder ({error.strerror}): choose another"
             ) from error
 
-    def _check(self, resume, overwrite):
+    def _check(self, resume: bool, overwrite: bool) -> None:
         if not (resume or overwrite):
             self._check_empty()
         parent = self.path
@@ -62,7 +63,7 @@ class RunFolder:
                 f"--name: another process is writing to {self.path}: wait for it, or choose another --name"
             )
 
-    def in_use(self):
+    def in_use(self) -> bool:
         """Whether a living process holds the folder's lock."""
         try:
             with open(self.path / LOCK, "rb") as file:
@@ -73,7 +74,7 @@ class RunFolder:
             return False
         return False
 
-    def _check_empty(self):
+    def _check_empty(self) -> None:
         if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
             go_on = "go on with it by --resume, " if self.resumable else ""
             raise UsageError(
@@ -82,7 +83,7 @@ class RunFolder:
 
     # ---- opening ----
 
-    def lock(self, empty=False):
+    def lock(self, empty: bool = False) -> None:
         """Makes the folder and takes its lock, which ends with this process.
 
         Args:
@@ -114,7 +115,7 @@ class RunFolder:
         if empty:
             self._check_empty()  # another process may have come and gone since `check`
 
-    def begin(self, flags):
+    def begin(self, flags: dict[str, Any]) -> None:
         """Empties the locked folder, its checkpoints first, and writes `opt.json`."""
         for path in (self.newest, self.older):
             path.unlink(missing_ok=True)
@@ -125,12 +126,12 @@ class RunFolder:
                 path.unlink()
         self.write_flags(flags)
 
-    def write_flags(self, flags):
+    def write_flags(self, flags: dict[str, Any]) -> None:
         """Writes `opt.json`: the resolved flags, for people."""
         text = json.dumps(flags, indent=2, sort_keys=True) + "\n"
         checkpoint.write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
-    def release(self):
+    def release(self) -> None:
         """Gives the lock back; of a folder that holds nothing else nothing is left."""
         if self._lock is None:
             return
@@ -146,7 +147,7 @@ class RunFolder:
 
     # ---- checkpoints ----
 
-    def save(self, content):
+    def save(self, content: dict[str, Any]) -> None:
         """Makes `content` the newest checkpoint; the one that was becomes the older."""
         written = self.path / ".checkpoint.new"
         try:
@@ -157,7 +158,7 @@ class RunFolder:
         finally:
             written.unlink(missing_ok=True)
 
-    def checkpoints(self):
+    def checkpoints(self) -> list[dict[str, Any]]:
         """The contents of the checkpoints that verify, the newest first.
 
         Raises:
@@ -172,15 +173,15 @@ class RunFolder:
                     errors.append(error)
         if errors and not bodies:
             raise UsageError(f"--resume: {errors[0]}, and no older checkpoint is whole: start over with --overwrite")
-        for error in errors:
-            print(f"{error}; the other checkpoint is used")
+        for damage in errors:
+            print(f"{damage}; the other checkpoint is used")
         if bodies and bodies[0]["versions"] != checkpoint.versions():
             then, now = ({*body.items()} for body in (bodies[0]["versions"], checkpoint.versions()))
             before = ", ".join(f"{library} {version}" for library, version in sorted(then - now))
             print(f"{self.path} was written with {before}: numbers may differ from here on")
         return [body["content"] for body in bodies]
 
-    def rewind(self, steps):
+    def rewind(self, steps: int) -> None:
         """Promotes the checkpoint taken at `steps`, one of `checkpoints()`, to newest and drops a newer one."""
         try:
             newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
@@ -189,7 +190,7 @@ class RunFolder:
         if newest != steps:
             os.replace(self.older, self.newest)
 
-    def check_resume(self, flags, result):
+    def check_resume(self, flags: dict[str, Any], result: str) -> None:
         """Raises `UsageError` if flags contradict the newest checkpoint, or a file `result` is there without any."""
         contents = self.checkpoints()
         if contents:
@@ -197,7 +198,7 @@ class RunFolder:
         elif (self.path / result).exists():
             self.refuse_to_start_over()
 
-    def refuse_to_start_over(self):
+    def refuse_to_start_over(self) -> NoReturn:
         """Raises the `UsageError` of a folder that has results and nothing to resume."""
         raise UsageError(
             f"--resume: {self.path} holds results, but no checkpoint to go on from: choose another --name, or start over "
@@ -207,7 +208,7 @@ class RunFolder:
     # ---- failure ----
 
     @property
-    def failure(self):
+    def failure(self) -> str | None:
         """Why the run was given up, or None."""
         path = self.path / FAILURE
         if not path.is_file():
@@ -217,13 +218,13 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return f"{FAILURE} cannot be read"
 
-    def fail(self, reason):
+    def fail(self, reason: object) -> None:
         """Notes that the run was given up, and why; its checkpoints stay."""
         text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
         checkpoint.write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
 
 
-def check_flags(saved, flags):
+def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:
     """Raises `UsageError` naming the first flag that differs from those a run began with, but may not."""
     if differing := first_difference(saved, flags):
         ours, theirs = differing
@@ -232,7 +233,7 @@ def check_flags(saved, flags):
         )
 
 
-def first_difference(saved, flags):
+def first_difference(saved: dict[str, Any], flags: dict[str, Any]) -> tuple[str, str] | None:
     """The first flag that differs but may not, as it is given in `flags` and in `saved`; None if none does."""
     for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
         if saved[name] != flags[name]:
@@ -240,14 +241,14 @@ def first_difference(saved, flags):
     return None
 
 
-def _told(name, value):
+def _told(name: str, value: Any) -> str:
     """A flag and its value as they are given."""
     if isinstance(value, bool) or value is None:
         return f"--{name}" if value else f"no --{name}"
     return f"--{name} {value}"
 
 
-def resume_command():
+def resume_command() -> str:
     """The command that continues this run."""
     words = [word for word in sys.argv if word not in ("--overwrite", "--resume")]
     return shlex.join([sys.executable, *words, "--resume"])

@@ -1,10 +1,15 @@
 """DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
 
+from typing import TYPE_CHECKING
+
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
+
+if TYPE_CHECKING:  # environments do without the other packages
+    from embedding.decoder import ActionDecoder
 
 
 class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
@@ -18,7 +23,7 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
     the rest of a sequence. `info["steps"]` counts the raw steps.
     """
 
-    def __init__(self, env: gymnasium.Env, decoder, discount: float = 1.0):
+    def __init__(self, env: gymnasium.Env, decoder: "ActionDecoder", discount: float = 1.0):
         """Wrap an environment.
 
         Args:
@@ -39,9 +44,10 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """The raw actions `(k, A)` float32 of an embedding, within the environment's bounds."""
-        space = self.env.action_space
+        space, own = self.env.action_space, self.action_space
+        assert isinstance(space, Box) and isinstance(own, Box)
         with torch.no_grad():
-            z = torch.as_tensor(np.clip(action, self.action_space.low, self.action_space.high)).float()
+            z = torch.as_tensor(np.clip(action, own.low, own.high)).float()
             plan = self.decoder(z.unsqueeze(0))[0].numpy()
         return np.clip(plan, space.low, space.high)
 

@@ -1,7 +1,7 @@
 """What the six MuJoCo tasks of the paper have in common: the order of a step, starts, spaces and drawing."""
 
 import weakref
-from typing import Any, ClassVar
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,7 +24,9 @@ class MujocoTask(MujocoEnv):
     embedding is trained on.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}
+    metadata = MujocoEnv.metadata | {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"]}
+
+    mujoco_renderer: Any  # None once it is closed, which gymnasium's type leaves out
 
     open_loop = True
     """The action is written unchanged to the controls and no state ends an episode, so action sequences may be
@@ -76,7 +78,10 @@ class MujocoTask(MujocoEnv):
         self._given_start: dict[str, np.ndarray] = {}
         self._release_viewer: weakref.finalize | None = None
 
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, float]]:
+    # gymnasium types the numbers of `MujocoEnv.step` more narrowly than those of `Env.step`: as numpy's.
+    def step(  # type: ignore[override]
+        self, action: np.ndarray
+    ) -> tuple[np.ndarray, float, bool, bool, dict[str, float]]:
         """Reward the present state and the action, then advance the physics by one control step.
 
         The reward belongs to the state *before* the physics and to the action as given; the motors clamp it, the
@@ -167,7 +172,7 @@ class MujocoTask(MujocoEnv):
         """Reward and info of the simulator's state and an action `(A,)`."""
         raise NotImplementedError
 
-    def render(self):
+    def render(self) -> np.ndarray | tuple[np.ndarray, np.ndarray] | None:
         """Draw the present state, as `render_mode` says.
 
         Returns:
@@ -194,7 +199,7 @@ class MujocoTask(MujocoEnv):
         self.mujoco_renderer = None
 
 
-def _release(viewer) -> None:
+def _release(viewer: Any) -> None:
     """Free a viewer's OpenGL objects in its own context.
 
     Left to the garbage collector, they would be deleted by number in whichever context is current then: that of

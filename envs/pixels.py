@@ -1,6 +1,7 @@
 """Images instead of states: the pixel observations of the paper's appendix A.1, as a gymnasium wrapper."""
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -63,7 +64,8 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
         _choose_camera(env)
         env.reset(seed=0)
         image = self._draw()
-        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+        shape: Any = getattr(image, "shape", None)
+        dtype = getattr(image, "dtype", None)
         if dtype != np.uint8 or len(shape) != 3 or shape[0] != shape[1] or shape[2] != 3 or shape[0] % SIZE:
             raise ValueError(f"it draws {dtype} images of shape {shape}, pixels need squares of a multiple of {SIZE}")
 
@@ -103,8 +105,9 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
     def _draw(self) -> np.ndarray:
         viewer = _viewer(self.env)
         if viewer is None:
-            return self.env.render()
-        return _draw_without_depth(viewer, self.env.unwrapped.mujoco_renderer.camera_id)
+            return cast(np.ndarray, self.env.render())
+        unwrapped: Any = self.env.unwrapped
+        return _draw_without_depth(viewer, unwrapped.mujoco_renderer.camera_id)
 
 
 def stack_rows(first: int, row: Sequence[int] | np.ndarray, frames: int = FRAMES) -> np.ndarray:
@@ -122,12 +125,12 @@ def stack_rows(first: int, row: Sequence[int] | np.ndarray, frames: int = FRAMES
     return np.maximum(rows, np.asarray(first, np.int64).reshape(-1, 1))
 
 
-def _viewer(env: gymnasium.Env):
+def _viewer(env: gymnasium.Env) -> Any:
     """What a MuJoCo environment draws with, or None before its first image, after its close, and for others."""
     return getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
 
 
-def _draw_without_depth(viewer, camera_id: int) -> np.ndarray:
+def _draw_without_depth(viewer: Any, camera_id: int) -> np.ndarray:
     """What `viewer.render("rgb_array", camera_id)` returns, `(W, W, 3)` uint8, without reading depths: a tenth faster.
 
     It also makes the viewer's context the current one: gymnasium's environments leave that of the last one made.
@@ -147,9 +150,10 @@ def _draw_without_depth(viewer, camera_id: int) -> np.ndarray:
 
 def _choose_camera(env: gymnasium.Env) -> None:
     """Draw with the model's camera "track", if there is one and no other was chosen."""
-    renderer = getattr(env.unwrapped, "mujoco_renderer", None)
+    unwrapped: Any = env.unwrapped
+    renderer = getattr(unwrapped, "mujoco_renderer", None)
     if renderer is None or renderer.camera_id != -1:
         return
     import mujoco
 
-    renderer.camera_id = mujoco.mj_name2id(env.unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+    renderer.camera_id = mujoco.mj_name2id(unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")

@@ -1,7 +1,5 @@
 """What the two environments of a point in the plane have in common: spaces, reward, drawing."""
 
-from typing import Any, ClassVar
-
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
@@ -24,7 +22,7 @@ class PlanarPoint(gymnasium.Env):
     nothing is seen.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": int(1 / DT)}
+    metadata = gymnasium.Env.metadata | {"render_modes": ["rgb_array"], "render_fps": int(1 / DT)}
 
     span = 2.0
     """Metres from the origin to an edge of an image."""

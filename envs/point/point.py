@@ -1,5 +1,7 @@
 """Point: a point that goes where the action says (the paper's figure 8)."""
 
+from typing import Any
+
 import numpy as np
 
 from envs.point.planar import DT, PlanarPoint
@@ -13,7 +15,7 @@ class Point(PlanarPoint):
     Start: uniform in [-1, 1]^2. Reward and action: see `PlanarPoint`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         """Make the environment; arguments as for `PlanarPoint`."""
         super().__init__(2, **kwargs)
 

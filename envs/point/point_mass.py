@@ -1,5 +1,7 @@
 """PointMass: a point that is pushed (the paper's figure 10)."""
 
+from typing import Any
+
 import numpy as np
 
 from envs.point.planar import DT, PlanarPoint
@@ -20,7 +22,7 @@ class PointMass(PlanarPoint):
 
     span = 5.0
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         """Make the environment; arguments as for `PlanarPoint`."""
         super().__init__(4, **kwargs)
         self.velocity = np.zeros(2)

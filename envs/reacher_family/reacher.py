@@ -40,7 +40,8 @@ class ReacherTask(MujocoTask):
         """Also `target_pos`: the target's position (x, y, z) in metres."""
         return super().start_shapes | {"target_pos": (3,)}
 
-    def _set_start(self, qpos: np.ndarray, qvel: np.ndarray, target_pos: np.ndarray) -> None:
+    def _set_start(self, qpos: np.ndarray, qvel: np.ndarray, target_pos: np.ndarray | None = None) -> None:
+        assert target_pos is not None  # one of `start_shapes`
         self.model.body_pos[self._target_id] = target_pos
         super()._set_start(qpos, qvel)
 

@@ -1,13 +1,20 @@
 """The action decoder d_a: from an embedding back to k raw actions (paper, section 3.1)."""
 
+from pathlib import Path
+from typing import Any, Self
+
+import gymnasium
+import numpy as np
 import torch
 from torch import nn
 
 from common import checkpoint
-from embedding.models import Whitening, mlp
+from embedding.models import ActionEncoder, Losses, Whitening, mlp
 
 TINY = 1e-12  # the least length that is divided by: at rest the l2 norm has no gradient
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
+
+Objective = tuple[str, float] | list[Any]  # form and weight of the norm; read from a file it is a list
 
 
 class ActionDecoder(nn.Module):
@@ -24,7 +31,18 @@ class ActionDecoder(nn.Module):
         objective: form and weight of the norm that it was trained with, or None.
     """
 
-    def __init__(self, low, high, k, max_embedding=PRIOR_MAX_EMBEDDING, env_id="", objective=None):
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __init__(
+        self,
+        low: np.ndarray | torch.Tensor,
+        high: np.ndarray | torch.Tensor,
+        k: int,
+        max_embedding: float = PRIOR_MAX_EMBEDDING,
+        env_id: str = "",
+        objective: Objective | None = None,
+    ) -> None:
         super().__init__()
         self.k, self.action_dim, self.max_embedding, self.env_id = k, len(low), max_embedding, env_id
         self.objective = objective
@@ -33,21 +51,22 @@ class ActionDecoder(nn.Module):
         self.whitening = Whitening(self.action_dim)  # of encoder means, which training compares with
         self.layers = mlp(self.action_dim, k * self.action_dim)
 
-    def forward(self, z):
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Whitened embeddings (B, A) to raw actions (B, k, A) in the units of the environment."""
         return self.to_span(torch.tanh(self.layers(z)))
 
     @property
-    def half_range(self):
+    def half_range(self) -> torch.Tensor:
         """(A,), half of what the actions span."""
         return (self.high - self.low) / 2
 
-    def to_span(self, unit):
+    def to_span(self, unit: torch.Tensor) -> torch.Tensor:
         """(B, k A) in [-1, 1] to actions (B, k, A) between `low` and `high`."""
         return (self.high + self.low) / 2 + unit.unflatten(1, (self.k, self.action_dim)) * self.half_range
 
-    def misfit(self, env):
+    def misfit(self, env: gymnasium.Env) -> str | None:
         """Why plans of this decoder cannot be run in a gymnasium `env`, and the way out; None if they can."""
+        assert env.action_space.shape is not None and env.spec is not None
         wanted, limit = env.action_space.shape[0], env.spec.max_episode_steps
         if self.action_dim != wanted:
             return (
@@ -61,33 +80,35 @@ class ActionDecoder(nn.Module):
             )
         return None
 
-    def content(self):
+    def content(self) -> dict[str, Any]:
         """Everything that makes this decoder, as plain values and tensors."""
-        sizes = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
+        sizes: dict[str, Any] = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
         if self.objective is not None:  # decoders of earlier versions do not name it
             sizes["objective"] = list(self.objective)
         return sizes | {"weights": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Writes a checkpoint that is complete in itself."""
         checkpoint.save(path, "decoder", self.content())
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Self:
         """Reads a decoder; raises `checkpoint.CheckpointError` for anything that is not one."""
         return cls.from_content(checkpoint.load(path, "decoder"))
 
     @classmethod
-    def from_content(cls, content):
+    def from_content(cls, content: dict[str, Any]) -> Self:
         """Builds a decoder from `content()`: frozen, on the CPU."""
         weights = content["weights"]
-        sizes = (content[name] for name in ("k", "max_embedding", "env_id"))
-        decoder = cls(weights["low"], weights["high"], *sizes, content.get("objective"))
+        k, max_embedding, env_id = (content[name] for name in ("k", "max_embedding", "env_id"))
+        decoder = cls(weights["low"], weights["high"], k, max_embedding, env_id, content.get("objective"))
         decoder.load_state_dict(weights)
         return decoder.eval().requires_grad_(False)
 
 
-def reconstruction_error(decoder, encoder, z, actions):
+def reconstruction_error(
+    decoder: ActionDecoder, encoder: ActionEncoder, z: torch.Tensor, actions: torch.Tensor
+) -> torch.Tensor:
     """||e_a(d_a(z)) - z||^2 (section 3.1, first term): summed over dimensions, a mean over the batch, in whitened units.
 
     Args:
@@ -96,7 +117,7 @@ def reconstruction_error(decoder, encoder, z, actions):
     return (decoder.whitening(encoder(actions)[0]) - z).square().sum(1).mean()
 
 
-def action_norm(encoder, actions, form):
+def action_norm(encoder: ActionEncoder, actions: torch.Tensor, form: str) -> torch.Tensor:
     """The norm of d_a(z) (section 3.1, second term), of actions (B, k, A) normalised by their bounds; a mean over B.
 
     Args:
@@ -108,7 +129,9 @@ def action_norm(encoder, actions, form):
     return actions.norm(dim=2).sum(1).mean()
 
 
-def plan_loss(decoder, encoder, z, actions, form, weight):
+def plan_loss(
+    decoder: ActionDecoder, encoder: ActionEncoder, z: torch.Tensor, actions: torch.Tensor, form: str, weight: float
+) -> Losses:
     """L(d_a) of section 3.1 for whichever plans `actions` (B, k, A) of z (B, A): the first term + `weight` (the paper's
     lambda) * the second.
 
@@ -119,12 +142,12 @@ def plan_loss(decoder, encoder, z, actions, form, weight):
     return error + weight * norm, error, norm
 
 
-def decoder_loss(decoder, encoder, z, form, weight):
+def decoder_loss(decoder: ActionDecoder, encoder: ActionEncoder, z: torch.Tensor, form: str, weight: float) -> Losses:
     """`plan_loss` of d_a(z)."""
     return plan_loss(decoder, encoder, z, decoder(z), form, weight)
 
 
-def embed_all(encoder, actions, batch=10_000):
+def embed_all(encoder: ActionEncoder, actions: torch.Tensor, batch: int = 10_000) -> torch.Tensor:
     """mu_a of every sequence: actions (W, k, A) to (W, A)."""
     with torch.no_grad():
         return torch.cat([encoder(part)[0] for part in actions.split(batch)])

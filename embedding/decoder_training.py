@@ -1,20 +1,25 @@
 """Training the action decoder d_a against a frozen encoder (paper, section 3.1): its flags, its schedule, its loop."""
 
+import argparse
 import math
+from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import torch
 
 from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
 from common.errors import UsageError
 from common.mlp import Adam, shared_mlp
 from common.streams import torch_stream
-from embedding.decoder import TINY, embed_all
+from embedding.decoder import TINY, ActionDecoder, embed_all
+from embedding.models import ActionEncoder, Losses
 
 FIRST_WEIGHT = 0.3  # of the norm, where training begins
 ANNEALED = 0.7  # share of the training after which the weight of the norm is lambda
 
 
-def add_decoder_flags(parser):
+def add_decoder_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `DecoderTraining` that are its own."""
     parser.add_argument("--decoder_epochs", type=non_negative_int, default=30, help="epochs of the decoder")
     parser.add_argument("--decoder_batches", type=positive_int, default=1000, help="batches an epoch of the decoder")
@@ -29,7 +34,7 @@ def add_decoder_flags(parser):
     )
 
 
-def decoder_span(args, low, high):
+def decoder_span(args: argparse.Namespace, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The bounds (A,), (A,) that decoded actions span, as `--decoder_range` says.
 
     Raises:
@@ -41,7 +46,7 @@ def decoder_span(args, low, high):
     return span
 
 
-def annealed_weight(progress, weight):
+def annealed_weight(progress: float, weight: float) -> float:
     """The norm's weight when a share `progress` of the training is done: it falls to `weight` geometrically.
 
     With the paper's small lambda alone the decoder inverts the encoder at once, by plans that wiggle, and takes hundreds
@@ -64,7 +69,14 @@ class DecoderTraining:
 
     name = "decoder"
 
-    def __init__(self, actions, encoder, decoder, args, path):
+    def __init__(
+        self,
+        actions: torch.Tensor,
+        encoder: ActionEncoder,
+        decoder: ActionDecoder,
+        args: argparse.Namespace,
+        path: str | Path,
+    ) -> None:
         self.actions, self.encoder, self.decoder, self.args, self.path = actions, encoder, decoder, args, path
         self.epochs, self.epoch = args.decoder_epochs, 0
         decoder.objective = args.norm, args.norm_weight
@@ -72,7 +84,7 @@ class DecoderTraining:
         self.adam = Adam(self.mlp, args.decoder_lr, args.amsgrad)
         self.draws = torch_stream(args.seed, "decoder: embeddings")
 
-    def begin(self):
+    def begin(self) -> None:
         """Freezes the encoder and, unless z is drawn from the prior, embeds all of random play and whitens it."""
         self.encoder.requires_grad_(False).eval()
         self.encoder_mlp = shared_mlp(self.encoder.layers)  # from here on: until now others may have trained it
@@ -82,7 +94,7 @@ class DecoderTraining:
             self.embeddings = self.decoder.whitening(embeddings)
             self.decoder.max_embedding = self.embeddings.abs().max().item()
 
-    def run_epoch(self):
+    def run_epoch(self) -> list[float]:
         """One epoch; returns the mean loss, reconstruction error and action norm."""
         args, device = self.args, self.actions.device
         shape = (args.decoder_batches, args.batch_size)
@@ -101,7 +113,7 @@ class DecoderTraining:
         self.epoch += 1
         return (sums / args.decoder_batches).tolist()
 
-    def gradients(self, z, weight):
+    def gradients(self, z: torch.Tensor, weight: float) -> tuple[Losses, list[torch.Tensor]]:
         """The objective on whitened embeddings z (B, A), and its gradients.
 
         Args:
@@ -120,19 +132,21 @@ class DecoderTraining:
         of_mu = errors * (2 / len(z)) / decoder.whitening.std
         of_outputs = torch.cat([of_mu, torch.zeros_like(log_variance)], dim=1)[None]
         _, of_actions = self.encoder_mlp.backward(encoder_trace, of_outputs, weights=False, inputs=slice(None))
+        assert of_actions is not None
         lengths = 1 if args.norm == "squared" else actions.norm(dim=2, keepdim=True).clamp_(min=TINY)
         of_norm = actions * ((2 if args.norm == "squared" else 1) / len(z)) / lengths
         of_span = (of_actions[0].view_as(actions) + weight * of_norm) * decoder.half_range / encoder.half_range
         gradients, _ = self.mlp.backward(decoder_trace, of_span.flatten(1)[None] * (1 - unit.square()))
+        assert gradients is not None
         error = errors.square().sum(1).mean()
-        norm = (actions.square().sum((1, 2)) if args.norm == "squared" else lengths.sum((1, 2))).mean()
+        norm = (actions.square() if args.norm == "squared" else cast(torch.Tensor, lengths)).sum((1, 2)).mean()
         return (error + weight * norm, error, norm), gradients
 
-    def finish(self):
+    def finish(self) -> None:
         """Writes decoder.pt."""
         self.decoder.save(self.path)
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""
         return {
             "epoch": self.epoch,
@@ -141,7 +155,7 @@ class DecoderTraining:
             "draws": self.draws.get_state(),
         }
 
-    def rewind(self, state):
+    def rewind(self, state: dict[str, Any]) -> None:
         """Goes back to a `snapshot`."""
         self.epoch = state["epoch"]
         self.decoder.load_state_dict(state["decoder"])

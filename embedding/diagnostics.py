@@ -11,16 +11,28 @@ unit to choose. There are seven landmarks for each of the A dimensions of z, at 
 dimension they would tell states apart that no one-dimensional z can.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from common.streams import stream, torch_stream
-from embedding.decoder import embed_all, plan_loss, reconstruction_error
+from embedding.decoder import ActionDecoder, embed_all, plan_loss, reconstruction_error
 from embedding.decoder_training import annealed_weight
-from embedding.models import LARGEST_DELTA, Whitening, prediction_loss, sample_embedding
-from embedding.random_play import check_finite, episode_seed, is_open_loop, physics_state, roll_out, simulator_state
+from embedding.models import LARGEST_DELTA, ActionEncoder, Predictor, Whitening, prediction_loss, sample_embedding
+from embedding.random_play import (
+    RandomPlay,
+    Windows,
+    check_finite,
+    episode_seed,
+    is_open_loop,
+    physics_state,
+    roll_out,
+    simulator_state,
+)
 
 LANDMARKS_A_DIMENSION, MOST_LANDMARKS = 7, 50
 PLANS_A_LANDMARK = 2
@@ -33,20 +45,20 @@ LATEST_START = 10  # steps into an episode; where states cannot be set each plan
 # ---- encoder, predictor and decoder on random play that they have not seen ----
 
 
-def reconstruction(decoder, encoder, actions):
+def reconstruction(decoder: ActionDecoder, encoder: ActionEncoder, actions: torch.Tensor) -> float:
     """||e_a(d_a(z)) - z||^2 of the z of actions (W, k, A), mean over W and dimensions (section 3.1, first term)."""
     z = decoder.whitening(embed_all(encoder, actions))
     with torch.no_grad():
         return reconstruction_error(decoder, encoder, z, decoder(z)).item() / decoder.action_dim
 
 
-def largest_action_at_rest(decoder, encoder):
+def largest_action_at_rest(decoder: ActionDecoder, encoder: ActionEncoder) -> float:
     """d(0): the largest action of the plan for z = 0, in units of the bounds."""
     with torch.no_grad():
         return encoder.normalise(decoder(torch.zeros(1, decoder.action_dim))).abs().max().item()
 
 
-def excess_over_best_plans(decoder, encoder, actions):
+def excess_over_best_plans(decoder: ActionDecoder, encoder: ActionEncoder, actions: torch.Tensor) -> float | None:
     """How far the decoder is from its minimum: its objective on some z, in that of the best plans found for the same z.
 
     These are looked for without a network, each z by itself: gradient descent on L(d_a) with regard to the actions, once
@@ -71,14 +83,23 @@ def excess_over_best_plans(decoder, encoder, actions):
 
 
 @torch.no_grad()
-def _losses(decoder, encoder, z, unit, form, weight):
+def _losses(
+    decoder: ActionDecoder, encoder: ActionEncoder, z: torch.Tensor, unit: torch.Tensor, form: str, weight: float
+) -> torch.Tensor:
     """L(d_a) of each z (B, A) for plans (B, k A) in [-1, 1]: (B,)."""
     plans = decoder.to_span(unit)
     pairs = zip(z.split(1), plans.split(1), strict=True)
     return torch.stack([plan_loss(decoder, encoder, one, plan, form, weight)[0] for one, plan in pairs])
 
 
-def _improve_plans(decoder, encoder, z, unit, form, weight):
+def _improve_plans(
+    decoder: ActionDecoder,
+    encoder: ActionEncoder,
+    z: torch.Tensor,
+    unit: torch.Tensor,
+    form: str,
+    weight: Callable[[float], float],
+) -> torch.Tensor:
     """Descends the objective of each z (B, A) from plans (B, k A) in [-1, 1] on; `weight` tells the norm's by progress."""
     free = torch.atanh(unit).requires_grad_()
     optimizer = torch.optim.Adam([free], lr=PLAN_LR)
@@ -92,7 +113,7 @@ def _improve_plans(decoder, encoder, z, unit, form, weight):
     return torch.tanh(free).detach()
 
 
-def prediction_errors(encoder, predictor, data, seed):
+def prediction_errors(encoder: ActionEncoder, predictor: Predictor, data: Windows, seed: int) -> tuple[float, float]:
     """Term (1) of section 2.2 on `embedding.random_play.Windows`, with z_a sampled as in training.
 
     Returns:
@@ -107,33 +128,33 @@ def prediction_errors(encoder, predictor, data, seed):
     return prediction_loss(found, target).item(), prediction_loss(still, target).item()
 
 
-def action_cost(plans):
+def action_cost(plans: np.ndarray) -> float:
     """||a||^2 of actions (n, k, A) in the environment's units, mean over steps: what tasks charge for a step."""
     return float(np.square(plans).sum(-1).mean())
 
 
-def uniform_action_cost(low, high):
+def uniform_action_cost(low: np.ndarray, high: np.ndarray) -> float:
     """`action_cost` of actions drawn uniformly from the box (A,), (A,): the exact expectation."""
-    low, high = np.float64(low), np.float64(high)
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
     return float(((low**2 + low * high + high**2) / 3).sum())
 
 
 # ---- plans ----
 
 
-def uniform_plans(rng, n, k, low, high):
+def uniform_plans(rng: np.random.Generator, n: int, k: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Plans (n, k, A) of actions drawn one by one, as a random policy does without an embedding."""
     return rng.uniform(low, high, (n, k, len(low)))
 
 
-def decoded_plans(decoder, z, low, high):
+def decoded_plans(decoder: ActionDecoder, z: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Plans (n, k, A) float64 of embeddings (n, A), clipped to the bounds as a policy's are."""
     with torch.no_grad():
         plans = decoder(torch.from_numpy(np.float32(z))).numpy()
     return np.clip(plans, low, high).astype(np.float64)
 
 
-def reference_plans(rng, n, k, low, high):
+def reference_plans(rng: np.random.Generator, n: int, k: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Plans (n, k, A) that together go about everywhere: a quarter each of
 
     constant actions drawn uniformly, constant actions drawn from the faces of the box (with all A > 1 numbers at a
@@ -162,7 +183,7 @@ class Start:
     actions: np.ndarray
 
 
-def draw_starts(play, play_seed, k, n, rng):
+def draw_starts(play: RandomPlay, play_seed: int, k: int, n: int, rng: np.random.Generator) -> list[Start]:
     """Draws n `Start`s of `play`, the random play of `play_seed`, within its first steps and k before an end.
 
     Raises:
@@ -177,7 +198,7 @@ def draw_starts(play, play_seed, k, n, rng):
     return starts
 
 
-def outcomes(env, start, plans):
+def outcomes(env: gymnasium.Env, start: Start, plans: np.ndarray) -> np.ndarray:
     """The changes s_{t+k} - s_t that plans (n, k, A) make from one start; (n, S) float64.
 
     An environment that is not open loop is brought to the start before each plan, by the start's seed and actions. An
@@ -192,7 +213,7 @@ def outcomes(env, start, plans):
         after = roll_out(env, np.repeat(physics_state(env)[None], len(plans), axis=0), plans)[:, -1]
     else:
         after = np.empty((len(plans), len(before)))
-        for i, plan in enumerate(np.float32(plans)):
+        for i, plan in enumerate(np.asarray(plans, np.float32)):
             after[i], over = _bring_to(env, start, read)
             for action in plan:
                 if over:
@@ -203,7 +224,7 @@ def outcomes(env, start, plans):
     return after - before
 
 
-def _bring_to(env, start, read):
+def _bring_to(env: gymnasium.Env, start: Start, read: Callable[[], np.ndarray] | None) -> tuple[np.ndarray, bool]:
     """Returns the state (S,) of `start`, and whether the episode is over there."""
     observation, over = env.reset(seed=start.seed)[0], False
     for action in start.actions:
@@ -215,7 +236,7 @@ def _bring_to(env, start, read):
 # ---- coverage ----
 
 
-def landmarks(reached, n):
+def landmarks(reached: np.ndarray, n: int) -> tuple[np.ndarray, float]:
     """Spreads n landmarks over reached (R, S): each the state furthest from those before it, the first given.
 
     Returns:
@@ -228,13 +249,15 @@ def landmarks(reached, n):
     return np.array(rows), float(distance.max())
 
 
-def covered(marks, radius, reached):
+def covered(marks: np.ndarray, radius: float, reached: np.ndarray) -> float:
     """The share of marks (L, S) that have one of reached (n, S) within `radius`."""
     nearest = [np.linalg.norm(reached - mark, axis=1).min() for mark in marks]
     return float(np.mean(np.array(nearest) <= radius))
 
 
-def coverage(env, decoder, play, deltas, play_seed, seed):
+def coverage(
+    env: gymnasium.Env, decoder: ActionDecoder, play: RandomPlay, deltas: torch.Tensor, play_seed: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """What random plans reach, as the docstring of this module says: the mean over start states.
 
     Args:
@@ -246,17 +269,18 @@ def coverage(env, decoder, play, deltas, play_seed, seed):
         max_embedding, as a random policy and exploration draw it; `normal`, z ~ N(0, I); `raw`, uniform actions;
         `reference`, the reference mixture anew.
     """
-    low, high = np.float64(env.action_space.low), np.float64(env.action_space.high)
+    assert isinstance(env.action_space, Box)
+    low, high = np.asarray(env.action_space.low, np.float64), np.asarray(env.action_space.high, np.float64)
     k, rng = decoder.k, stream(seed, "diagnostics: plans")
     marks = min(LANDMARKS_A_DIMENSION ** len(low), MOST_LANDMARKS)
     n = PLANS_A_LANDMARK * marks
     whitening = Whitening(deltas.shape[1]).double()
     whitening.fit(deltas)
-    z = {
+    z: dict[str, Callable[[tuple[int, int]], np.ndarray]] = {
         "embedding": lambda size: rng.uniform(-decoder.max_embedding, decoder.max_embedding, size),
         "normal": lambda size: rng.standard_normal(size),
     }
-    shares = {name: [] for name in (*z, "raw", "reference")}
+    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in (*z, "raw", "reference")}
     for start in draw_starts(play, play_seed, k, STARTS[is_open_loop(env)], rng):
         plans = {name: decoded_plans(decoder, draw((n, len(low))), low, high) for name, draw in z.items()}
         plans["raw"] = uniform_plans(rng, n, k, low, high)

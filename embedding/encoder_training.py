@@ -1,10 +1,15 @@
 """Training the action encoder e_a and the predictor f from states (paper, section 2.2)."""
 
+import argparse
+from pathlib import Path
+from typing import Any
+
 import torch
 
 from common.mlp import Adam, shared_mlp
 from common.streams import torch_stream
-from embedding.models import dyne_loss, sample_embedding, save_encoder
+from embedding.models import ActionEncoder, Losses, Predictor, dyne_loss, sample_embedding, save_encoder
+from embedding.random_play import Windows
 
 
 class EmbeddingTraining:
@@ -19,7 +24,15 @@ class EmbeddingTraining:
 
     name = "embedding"
 
-    def __init__(self, data, encoder, predictor, env_id, args, path):
+    def __init__(
+        self,
+        data: Windows,
+        encoder: ActionEncoder,
+        predictor: Predictor,
+        env_id: str,
+        args: argparse.Namespace,
+        path: str | Path,
+    ) -> None:
         self.encoder, self.predictor, self.env_id, self.args, self.path = encoder, predictor, env_id, args, path
         self.epochs, self.actions = args.epochs, encoder.normalise(data.actions).flatten(1)
         self.states, self.targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
@@ -27,10 +40,10 @@ class EmbeddingTraining:
         self.adams = {name: Adam(mlp, args.lr, args.amsgrad) for name, mlp in self.mlps.items()}
         self.draws = torch_stream(args.seed, "embedding: batches and noise")
 
-    def begin(self):
+    def begin(self) -> None:
         """Nothing comes before it."""
 
-    def run_epoch(self):
+    def run_epoch(self) -> list[float]:
         """One epoch; returns the mean loss, prediction error and KL divergence."""
         args, device = self.args, self.states.device
         batches = -(-args.epoch_size // args.batch_size)
@@ -45,7 +58,9 @@ class EmbeddingTraining:
                 sums += torch.stack(losses)
         return (sums / batches).tolist()
 
-    def gradients(self, actions, states, targets, noise):
+    def gradients(
+        self, actions: torch.Tensor, states: torch.Tensor, targets: torch.Tensor, noise: torch.Tensor
+    ) -> tuple[Losses, dict[str, list[torch.Tensor]]]:
         """The objective on B samples, and its gradients.
 
         Args:
@@ -63,19 +78,21 @@ class EmbeddingTraining:
         # Term (1) is the mean of (prediction - target)^2.
         of_prediction = (outputs - targets) * (2 / targets.numel())
         of_predictor, of_z = predictor.backward(predictor_trace, of_prediction, inputs=slice(-z.shape[1], None))
+        assert of_predictor is not None and of_z is not None
         # z = mu + noise sigma, so dz / dlog_variance = noise sigma / 2 = (z - mu) / 2. Term (3) is the mean over the
         # batch of the sum of (mu^2 + sigma^2 - 1 - log_variance) / 2.
         weight = gamma / len(z)
         of_mu = of_z[0] + weight * mu
         of_log_variance = of_z[0] * (z - mu) / 2 + weight / 2 * (log_variance.exp() - 1)
         of_encoder, _ = encoder.backward(encoder_trace, torch.cat([of_mu, of_log_variance], dim=1)[None])
+        assert of_encoder is not None
         return losses, {"encoder": of_encoder, "predictor": of_predictor}
 
-    def finish(self):
+    def finish(self) -> None:
         """Writes encoder.pt."""
         save_encoder(self.path, self.encoder, self.predictor, self.env_id)
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""
         return {
             "encoder": self.encoder.state_dict(),
@@ -84,7 +101,7 @@ class EmbeddingTraining:
             "draws": self.draws.get_state(),
         }
 
-    def rewind(self, state):
+    def rewind(self, state: dict[str, Any]) -> None:
         """Goes back to a `snapshot`."""
         self.encoder.load_state_dict(state["encoder"])
         self.predictor.load_state_dict(state["predictor"])

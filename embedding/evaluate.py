@@ -32,14 +32,18 @@ differs: the decoder of --norm_weight 2 reaches no more than uniform raw actions
 
 from dataclasses import dataclass
 
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, non_negative_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from embedding import diagnostics
+from embedding.decoder import ActionDecoder
+from embedding.models import ActionEncoder, Predictor
 from embedding.random_play import check_finite, random_play, windows
 from embedding.trained import load_embedding
 
@@ -78,21 +82,25 @@ class Measures:
     excess: float | None
     cost: float
     raw_cost: float
-    reached: dict
-    prediction: tuple | None
-    sizes: tuple
+    reached: dict[str, tuple[float, float]]
+    prediction: tuple[float, float] | None
+    sizes: tuple[int, int]
 
 
-def measure(env, decoder, encoder, predictor, seed):
+def measure(
+    env: gymnasium.Env, decoder: ActionDecoder, encoder: ActionEncoder, predictor: Predictor, seed: int
+) -> Measures:
     """Measures an embedding on an environment that it fits; the same seed gives the same `Measures`.
 
     Raises:
         UsageError: the states of the environment do not stay finite, or its episodes are too short.
     """
+    assert isinstance(env.action_space, Box)
     play_seed = reset_seed(seed, "evaluation of an embedding")
     play = random_play(env, STEPS, play_seed, progress=False)
     check_finite(env, play.states)
     if play.lengths.max() < decoder.k:
+        assert env.spec is not None
         raise UsageError(
             f"--env_name {env.spec.id}: the longest of its random episodes has {play.lengths.max()} steps, the "
             f"decoder's plans {decoder.k}: train one with a smaller --traj_len"
@@ -118,7 +126,7 @@ def measure(env, decoder, encoder, predictor, seed):
     )
 
 
-def described(m):
+def described(m: Measures) -> list[str]:
     """Lines that show `Measures`."""
     lines = [
         f"reconstruction error of z (section 3.1)        {m.reconstruction:.2g}",
@@ -143,10 +151,10 @@ def described(m):
     return lines
 
 
-def verdicts(m):
+def verdicts(m: Measures) -> dict[str, str]:
     """A verdict on each quantity: `ok`, or what is off and the flags of embedding/main.py that usually cure it."""
 
-    def below(value, limit, cure):  # what is not a number is not below
+    def below(value: float, limit: float, cure: str) -> str:  # what is not a number is not below
         return "ok" if value <= limit else f"off, {value:.2g} is above {limit:.2g}: {cure}"
 
     found = {
@@ -173,7 +181,7 @@ def verdicts(m):
     return found
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("folder", help="folder of an embedding: results/<env>/<name>")
     add_env_flag(parser, None, "environment to judge it on; none: its own")
@@ -183,6 +191,7 @@ def main():
     decoder, encoder, predictor, own = load_embedding(args.folder)
     env_id = args.env_name or own
     env = make_env(env_id)
+    assert env.spec is not None
     if misfit := decoder.misfit(env):
         raise UsageError(f"--env_name {env_id}: {misfit}")
     measures = measure(env, decoder, encoder, predictor, args.seed)

@@ -5,18 +5,19 @@ applied within the products, and log sigma^2 is left out. The encoder's mu comes
 """
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from embedding.pixel_models import SLOPE
+from embedding.pixel_models import SLOPE, ImageEncoder
 from envs.pixels import SIZE
 
 STRIDE, PADDING, DILATION = [2, 2], [1, 1], [1, 1]
 
 
-def frozen(encoder):
+def frozen(encoder: ImageEncoder) -> Callable[[torch.Tensor], torch.Tensor]:
     """What computes mu (1, D) float32 of one image (1, C, 64, 64) uint8 as `encoder`, in eval mode on a CPU, does.
 
     Where torch lacks the operators of its compiler that are needed, that is the encoder itself.
@@ -37,27 +38,31 @@ class FrozenEncoder:
     """
 
     @torch.no_grad()
-    def __init__(self, encoder):
+    def __init__(self, encoder: ImageEncoder) -> None:
         norm, *layers = encoder.convolutions
+        assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         self._shift = (norm.bias - norm.running_mean * scale).view(1, -1, 1, 1)
         self._scale = (scale / 255).view(1, -1, 1, 1)
-        self._convolutions, size = [], SIZE
+        self._convolutions: list[tuple[torch.Tensor, torch.Tensor]] = []
+        size = SIZE
         for layer, after in itertools.pairwise(layers):
             if isinstance(layer, nn.Conv2d):
                 if isinstance(after, nn.BatchNorm2d):
                     layer = fuse_conv_bn_eval(layer, after)
                 pack = torch.ops.mkldnn._reorder_convolution_weight.default
                 weight = pack(layer.weight, PADDING, STRIDE, DILATION, 1, [1, layer.in_channels, size, size])
+                assert layer.bias is not None
                 self._convolutions.append((weight, layer.bias.detach()))
                 size //= 2
         hidden, _, last = encoder.layers
+        assert isinstance(hidden, nn.Linear) and isinstance(last, nn.Linear)
         pack = torch.ops.mkldnn._reorder_linear_weight.default
         self._hidden = pack(hidden.weight, 1), hidden.bias.detach()
         self._last = pack(last.weight[: encoder.width].contiguous(), 1), last.bias[: encoder.width].clone()
 
     @torch.no_grad()
-    def __call__(self, image):
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """(1, C, 64, 64) uint8 to (1, D)."""
         x, leaky = image.float().mul_(self._scale).add_(self._shift), ("leaky_relu", [SLOPE], "")
         convolution = torch.ops.mkldnn._convolution_pointwise.default

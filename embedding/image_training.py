@@ -1,17 +1,22 @@
 """What training pixel DynE and training a VAE have in common: flags, precision, the loop of an epoch, pictures."""
 
+import argparse
 import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from common.cli import add_env_flag, non_negative_float, non_negative_int, positive_float, positive_int
 from common.devices import add_precision_flag
 from common.pixel_environments import add_pixel_flags
 from common.streams import stream, torch_stream
-from embedding.models import sample_embedding
-from embedding.pixel_models import kl_weight, pixel_loss, save_pixel_embedding, save_vae, to_unit
-from embedding.pixel_play import FRAME_BYTES, take_frames
+from embedding.models import Losses, sample_embedding
+from embedding.pixel_models import VAE, PixelEmbedding, kl_weight, pixel_loss, save_pixel_embedding, save_vae, to_unit
+from embedding.pixel_play import FRAME_BYTES, PixelWindows, take_frames
 from embedding.renders import Renders, to_bytes
 from embedding.training import embedding_name
 from envs.pixels import FRAMES, SIZE
@@ -24,7 +29,7 @@ SAMPLES_FREQ = 10  # epochs between pictures of samples that are kept
 HELD = 128  # observations that `squared_error` is of
 
 
-def add_image_flags(parser):
+def add_image_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that both scripts have, but for those of `common.cli.add_common_flags`."""
     add_env_flag(parser)
     parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
@@ -45,7 +50,7 @@ def add_image_flags(parser):
     parser.add_argument("--checkpoint_freq", type=positive_int, default=10, help="epochs between checkpoints")
 
 
-def memory_parts(args, width):
+def memory_parts(args: argparse.Namespace, width: int) -> dict[str, float]:
     """What training takes of memory, for `require_memory`.
 
     Args:
@@ -60,7 +65,7 @@ def memory_parts(args, width):
     }
 
 
-def frames_near(frames, device):
+def frames_near(frames: torch.Tensor, device: torch.device) -> torch.Tensor:
     """The frames on `device` where they take less than half of its free memory, else where they are."""
     if device.type == "cuda" and 2 * len(frames) * FRAME_BYTES < torch.cuda.mem_get_info(device)[0]:
         return frames.to(device)
@@ -81,7 +86,17 @@ class ImageTraining:
         device: torch device.
     """
 
-    def __init__(self, modules, count, width, args, folder, device):
+    name: str
+
+    def __init__(
+        self,
+        modules: dict[str, nn.Module],
+        count: int,
+        width: int,
+        args: argparse.Namespace,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
         self.modules, self.count, self.width, self.args, self.device = modules, count, width, args, device
         self.epochs, self.epoch, self.renders = args.epochs, 0, Renders(folder)
         parameters = [p for module in modules.values() for p in module.parameters()]
@@ -92,7 +107,7 @@ class ImageTraining:
 
     # ---- what a subclass gives ----
 
-    def _loss(self, rows, noise, weight):
+    def _loss(self, rows: torch.Tensor, noise: torch.Tensor, weight: float) -> Losses:
         """The objective on samples.
 
         Args:
@@ -104,25 +119,25 @@ class ImageTraining:
         """
         raise NotImplementedError
 
-    def _reconstructions(self, rows):
+    def _reconstructions(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Of samples (B,): the images that go in, (B, I, 3, 64, 64) uint8, that should come out, (B, O, 3, 64, 64)
         uint8, and that do, likewise, float in [0, 1]; without noise."""
         raise NotImplementedError
 
-    def _samples(self, noise):
+    def _samples(self, noise: torch.Tensor) -> torch.Tensor:
         """Images of embeddings (B, width) that are drawn from the prior: (B, O, 3, 64, 64) in [0, 1]."""
         raise NotImplementedError
 
-    def _observations(self, rows):
+    def _observations(self, rows: torch.Tensor) -> torch.Tensor:
         """Samples as they are: (B, I, 3, 64, 64) uint8."""
         raise NotImplementedError
 
     # ---- a part of Training ----
 
-    def begin(self):
+    def begin(self) -> None:
         """Nothing comes before it."""
 
-    def run_epoch(self):
+    def run_epoch(self) -> list[float]:
         """One epoch; returns the mean loss, term (1) and KL divergence, the last KL weight and the squared error."""
         args = self.args
         batches = -(-args.epoch_size // args.batch_size)
@@ -141,7 +156,7 @@ class ImageTraining:
         self.epoch += 1
         return [*(sums / batches).tolist(), weight, self._look()]
 
-    def _look(self):
+    def _look(self) -> float:
         """The squared error a value, without noise, of some fixed samples; draws the epoch's pictures."""
         for module in self.modules.values():
             module.eval()
@@ -158,16 +173,16 @@ class ImageTraining:
                     self.renders.observations(list(self._observations(self.looked_at[:RENDERED]).cpu().numpy()))
         return error
 
-    def _sample_stream(self):
+    def _sample_stream(self) -> torch.Generator:
         return torch_stream(self.args.seed, f"{self.name}: samples drawn")  # the same z every epoch
 
-    def precision(self):
+    def precision(self) -> contextlib.AbstractContextManager:
         """A context in which the networks compute as `--precision` says."""
         if self.args.precision == "fp32":
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""
         return {
             "epoch": self.epoch,
@@ -176,7 +191,7 @@ class ImageTraining:
             "draws": self.draws.get_state(),
         }
 
-    def rewind(self, state):
+    def rewind(self, state: dict[str, Any]) -> None:
         """Goes back to a `snapshot`."""
         self.epoch = state["epoch"]
         for name, module in self.modules.items():
@@ -196,7 +211,14 @@ class PixelTraining(ImageTraining):
 
     name = "pixels"
 
-    def __init__(self, data, embedding, args, folder, device):
+    def __init__(
+        self,
+        data: PixelWindows,
+        embedding: PixelEmbedding,
+        args: argparse.Namespace,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
         self.data, self.embedding, self.path = data, embedding, folder / "encoder.pt"
         self.actions = data.actions.to(device)
         self.state_encoder, self.action_encoder = embedding.state_encoder, embedding.action_encoder
@@ -205,10 +227,11 @@ class PixelTraining(ImageTraining):
         width = self.state_encoder.width + self.action_encoder.action_dim
         super().__init__({n: getattr(self, n) for n in names}, len(data), width, args, folder, device)
 
-    def _batch(self, rows):
-        return *(x.to(self.device) for x in self.data.batch(rows)), self.actions[rows.to(self.device)]
+    def _batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        stacks, targets = self.data.batch(rows)
+        return stacks.to(self.device), targets.to(self.device), self.actions[rows.to(self.device)]
 
-    def _loss(self, rows, noise, weight):
+    def _loss(self, rows: torch.Tensor, noise: torch.Tensor, weight: float) -> Losses:
         stacks, targets, actions = self._batch(rows)
         mu_a, log_variance_a = self.action_encoder(actions)  # fp32: it is small, and its gradients are its own
         noise_s, noise_a = noise.split([self.state_encoder.width, mu_a.shape[1]], dim=1)
@@ -223,25 +246,25 @@ class PixelTraining(ImageTraining):
         loss, error, (kl_s, kl_a) = pixel_loss(logits, targets, self.args.likelihood, regularised)
         return loss, error, kl_s + kl_a
 
-    def _reconstructions(self, rows):
+    def _reconstructions(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         stacks, targets, actions = self._batch(rows)
         with self.precision():
             logits = self.predictor(self.state_encoder(stacks)[0], self.action_encoder(actions)[0])
         return stacks.view(-1, FRAMES, 3, SIZE, SIZE), targets, torch.sigmoid(logits)
 
-    def _samples(self, noise):
+    def _samples(self, noise: torch.Tensor) -> torch.Tensor:
         with self.precision():
             return torch.sigmoid(self.predictor(*noise.split([self.state_encoder.width, self.width_a], dim=1)))
 
     @property
-    def width_a(self):
+    def width_a(self) -> int:
         """The width of z_a."""
         return self.action_encoder.action_dim
 
-    def _observations(self, rows):
+    def _observations(self, rows: torch.Tensor) -> torch.Tensor:
         return self.data.batch(rows)[0].view(-1, FRAMES, 3, SIZE, SIZE)
 
-    def finish(self):
+    def finish(self) -> None:
         """Writes encoder.pt."""
         save_pixel_embedding(self.path, self.embedding)
 
@@ -257,15 +280,17 @@ class VAETraining(ImageTraining):
 
     name = "vae"
 
-    def __init__(self, frames, vae, args, folder, device):
+    def __init__(
+        self, frames: torch.Tensor, vae: VAE, args: argparse.Namespace, folder: Path, device: torch.device
+    ) -> None:
         self.frames, self.vae, self.path = frames, vae, folder / "encoder.pt"
         modules = {"encoder": vae.encoder, "decoder": vae.decoder}
         super().__init__(modules, len(frames), vae.encoder.width, args, folder, device)
 
-    def _batch(self, rows):
+    def _batch(self, rows: torch.Tensor) -> torch.Tensor:
         return take_frames(self.frames, rows).to(self.device)
 
-    def _loss(self, rows, noise, weight):
+    def _loss(self, rows: torch.Tensor, noise: torch.Tensor, weight: float) -> Losses:
         frames = self._batch(rows)
         with self.precision():
             mu, log_variance = self.vae.encoder(frames)
@@ -274,25 +299,25 @@ class VAETraining(ImageTraining):
         loss, error, (divergence,) = pixel_loss(logits, frames[:, None], self.args.likelihood, regularised)
         return loss, error, divergence
 
-    def _reconstructions(self, rows):
+    def _reconstructions(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         frames = self._batch(rows)
         with self.precision():
             logits = self.vae.decoder(self.vae.encoder(frames)[0])
         return frames[:, None], frames[:, None], torch.sigmoid(logits)
 
-    def _samples(self, noise):
+    def _samples(self, noise: torch.Tensor) -> torch.Tensor:
         with self.precision():
             return torch.sigmoid(self.vae.decoder(noise))
 
-    def _observations(self, rows):
+    def _observations(self, rows: torch.Tensor) -> torch.Tensor:
         return self._batch(rows)[:, None]
 
-    def finish(self):
+    def finish(self) -> None:
         """Writes encoder.pt."""
         save_vae(self.path, self.vae)
 
 
-def _with_gaps(parts):
+def _with_gaps(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Joins arrays of images (n, 3, 64, 64) to one row, a white image between any two."""
     white = np.full((1, *parts[0].shape[1:]), 255, np.uint8)
     return np.concatenate([image for part in parts for image in (white, part)][1:])

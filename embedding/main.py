@@ -6,7 +6,12 @@ plays 100 000 random steps, trains the encoder e_a with the predictor f, then th
 results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 """
 
+import argparse
+from collections.abc import Sequence
+
+import gymnasium
 import torch
+from gymnasium.spaces import Box
 
 from common.cli import (
     Parser,
@@ -27,12 +32,12 @@ from embedding.decoder_training import DecoderTraining, add_decoder_flags, decod
 from embedding.encoder_training import EmbeddingTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
-from embedding.training import Training, embedding_name, open_run
+from embedding.training import Part, Training, embedding_name, open_run
 
 BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measured)
 
 
-def parse(args=None):
+def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     add_env_flag(parser)
@@ -52,8 +57,9 @@ def parse(args=None):
     return parser.parse_args(args)
 
 
-def check_memory(args, env, device):
+def check_memory(args: argparse.Namespace, env: gymnasium.Env, device: torch.device) -> None:
     """Raises `UsageError` if random play, networks, batches or the draws of an epoch would not fit into memory."""
+    assert env.action_space.shape is not None
     actions, states, k = env.action_space.shape[0], state_size(env), args.traj_len
     require_memory(
         {
@@ -70,10 +76,11 @@ def check_memory(args, env, device):
     )
 
 
-def main():
+def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     env = make_env(args.env_name, flag="--env")
+    assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
     folder = open_run(args, env.spec.id, "decoder.pt")
     low, high = env.action_space.low, env.action_space.high
@@ -95,7 +102,7 @@ def main():
         module.to(device)
     data.states, data.actions, data.deltas = (x.to(device) for x in (data.states, data.actions, data.deltas))
 
-    parts = [
+    parts: list[Part] = [
         EmbeddingTraining(data, encoder, predictor, env.spec.id, args, folder.path / "encoder.pt"),
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]

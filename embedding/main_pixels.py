@@ -11,7 +11,12 @@ together, nats; `kl_weight` at the epoch's end; `squared_error`, of predictions 
 fixed windows. For the decoder the first three are those of embedding/main.py.
 """
 
+import argparse
+from collections.abc import Sequence
+
+import gymnasium
 import torch
+from gymnasium.spaces import Box
 
 from common.cli import Parser, add_common_flags, non_negative_float, positive_int, run
 from common.devices import choose_device, choose_precision
@@ -31,11 +36,11 @@ from embedding.pixel_models import (
 )
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.random_play import check_traj_len
-from embedding.training import Training, open_run
+from embedding.training import Part, Training, open_run
 from envs.pixels import FRAMES
 
 
-def parse(args=None):
+def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     add_image_flags(parser)
@@ -47,8 +52,9 @@ def parse(args=None):
     return parser.parse_args(args)
 
 
-def check_memory(args, env, device):
+def check_memory(args: argparse.Namespace, env: gymnasium.Env, device: torch.device) -> None:
     """Raises `UsageError` if networks, batches or draws would not fit into memory; frames stay on the disk."""
+    assert env.action_space.shape is not None
     actions, k = env.action_space.shape[0], args.traj_len
     decoder_batch = args.decoder_batches * args.batch_size * (16 + 8 * actions)
     parts = memory_parts(args, args.state_dim + actions) | {
@@ -59,11 +65,12 @@ def check_memory(args, env, device):
     require_memory(parts, device)
 
 
-def main():
+def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
     env = make_env(args.env_name, flag="--env")
+    assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
     env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
     folder = open_run(args, env_id, "decoder.pt", "pixels")
@@ -85,7 +92,7 @@ def main():
         module.to(device)
     data.frames = frames_near(data.frames, device)
     embedding = PixelEmbedding(state_encoder, action_encoder, predictor, args.traj_len, env_id, args.source_img_width)
-    parts = [
+    parts: list[Part] = [
         PixelTraining(data, embedding, args, folder.path, device),
         DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),
     ]

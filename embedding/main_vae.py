@@ -7,6 +7,9 @@ results/<env>-vae/<name>/{encoder.pt, opt.json, log.csv, render/}. A frame's enc
 the four newest frames. Columns of log.csv: as those of the stage `pixels` of embedding/main_pixels.py.
 """
 
+import argparse
+from collections.abc import Sequence
+
 import torch
 
 from common.cli import Parser, add_common_flags, positive_int, run
@@ -20,7 +23,7 @@ from embedding.pixel_play import load_pixel_play
 from embedding.training import Training, open_run
 
 
-def parse(args=None):
+def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = Parser(__doc__.splitlines()[0])
     add_image_flags(parser)
@@ -29,11 +32,13 @@ def parse(args=None):
     return parser.parse_args(args)
 
 
-def main():
+def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
-    env_id = make_env(args.env_name, flag="--env").spec.id
+    spec = make_env(args.env_name, flag="--env").spec
+    assert spec is not None
+    env_id = spec.id
     folder = open_run(args, env_id, "encoder.pt", "vae")
     state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
@@ -45,8 +50,8 @@ def main():
     folder.lock(empty=not (args.resume or args.overwrite))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "vae: initial weights").initial_seed())
-        networks = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
-    vae = VAE(*(module.to(device) for module in networks), env_id, args.source_img_width)
+        encoder, decoder = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
+    vae = VAE(encoder.to(device), decoder.to(device), env_id, args.source_img_width)
     frames = frames_near(play.frames, device)
     training = Training(folder, [VAETraining(frames, vae, args, folder.path, device)], vars(args), COLUMNS)
     if training.start():

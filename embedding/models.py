@@ -1,5 +1,8 @@
 """The action encoder e_a, the predictor f and their objective (paper, section 2.2)."""
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -10,8 +13,10 @@ HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
 SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors
 LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
 
+Losses = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # a loss, and its two terms
 
-def mlp(inputs, outputs):
+
+def mlp(inputs: int, outputs: int) -> nn.Sequential:
     """inputs -> 400 -> 400 -> outputs with SELU."""
     layers = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, outputs)
     return nn.Sequential(layers[0], nn.SELU(), layers[1], nn.SELU(), layers[2])
@@ -26,7 +31,10 @@ class ActionEncoder(nn.Module):
     The embedding is as wide as a single action (appendix B).
     """
 
-    def __init__(self, low, high, k):
+    center: torch.Tensor
+    half_range: torch.Tensor
+
+    def __init__(self, low: np.ndarray | torch.Tensor, high: np.ndarray | torch.Tensor, k: int) -> None:
         super().__init__()
         self.k, self.action_dim = k, len(low)
         self.register_buffer("center", (torch.as_tensor(high) + torch.as_tensor(low)) / 2)
@@ -34,15 +42,15 @@ class ActionEncoder(nn.Module):
         self.layers = mlp(k * self.action_dim, 2 * self.action_dim)
 
     @property
-    def bounds(self):
+    def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(A,) lowest and (A,) highest raw action of the environment that the actions come from."""
         return self.center - self.half_range, self.center + self.half_range
 
-    def normalise(self, actions):
+    def normalise(self, actions: torch.Tensor) -> torch.Tensor:
         """Raw actions (..., k, A) to [-1, 1]."""
         return (actions - self.center) / self.half_range
 
-    def forward(self, actions):
+    def forward(self, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw actions (B, k, A) to mu_a (B, A) and log sigma_a^2 (B, A)."""
         return self.layers(self.normalise(actions).flatten(1)).chunk(2, dim=1)
 
@@ -50,22 +58,25 @@ class ActionEncoder(nn.Module):
 class Whitening(nn.Module):
     """Zero mean and unit variance per dimension (appendix B)."""
 
-    def __init__(self, width):
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("std", torch.ones(width))
 
-    def fit(self, samples):
+    def fit(self, samples: torch.Tensor) -> None:
         """Takes mean and standard deviation from samples (M, width); what does not vary is left unscaled."""
         self.mean.copy_(samples.double().mean(0))
         std = samples.double().std(0)
         self.std.copy_(torch.where(std < SMALLEST_STD, 1.0, std))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Units of x to units of standard deviations."""
         return (x - self.mean) / self.std
 
-    def inverse(self, x):
+    def inverse(self, x: torch.Tensor) -> torch.Tensor:
         """Standard deviations back to units of x."""
         return x * self.std + self.mean
 
@@ -79,37 +90,39 @@ class Predictor(nn.Module):
         use_state: whether f sees s_t (the paper's f(z_s, z_a)) or z_a alone.
     """
 
-    def __init__(self, state_dim, embedding_dim, use_state=True):
+    def __init__(self, state_dim: int, embedding_dim: int, use_state: bool = True) -> None:
         super().__init__()
         self.use_state = use_state
         self.state_whitening, self.delta_whitening = Whitening(state_dim), Whitening(state_dim)
         self.layers = mlp(embedding_dim + use_state * state_dim, state_dim)
 
-    def forward(self, state, z):
+    def forward(self, state: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Whitened states (B, S) and z_a (B, A) to the expected whitened change (B, S)."""
         return self.layers(torch.cat([state, z], dim=1) if self.use_state else z)
 
-    def target(self, delta):
+    def target(self, delta: torch.Tensor) -> torch.Tensor:
         """s_{t+k} - s_t (B, S), whitened and clipped."""
         return self.delta_whitening(delta).clamp(-LARGEST_DELTA, LARGEST_DELTA)
 
 
-def sample_embedding(mu, log_variance, noise):
+def sample_embedding(mu: torch.Tensor, log_variance: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
     """z ~ N(mu, sigma^2) by reparametrisation, from standard normal noise; all (B, A)."""
     return mu + noise * (log_variance / 2).exp()
 
 
-def prediction_loss(prediction, target):
+def prediction_loss(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Term (1), -log p(s' | z_s, z_a): squared error, averaged over the S dimensions (appendix B) and the batch."""
     return F.mse_loss(prediction, target)
 
 
-def kl_from_standard_normal(mu, log_variance):
+def kl_from_standard_normal(mu: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     """Terms (2) and (3), D_KL(N(mu, sigma^2) || N(0, I)) in nats: summed over dimensions, averaged over the batch."""
     return (mu.square() + log_variance.exp() - 1 - log_variance).sum(1).mean() / 2
 
 
-def dyne_loss(prediction, target, mu_a, log_variance_a, gamma):
+def dyne_loss(
+    prediction: torch.Tensor, target: torch.Tensor, mu_a: torch.Tensor, log_variance_a: torch.Tensor, gamma: float
+) -> Losses:
     """The objective L of section 2.2 for states given as they are: term (1) + gamma * term (3).
 
     Returns:
@@ -119,7 +132,7 @@ def dyne_loss(prediction, target, mu_a, log_variance_a, gamma):
     return error + gamma * kl, error.detach(), kl.detach()
 
 
-def save_encoder(path, encoder, predictor, env_id):
+def save_encoder(path: str | Path, encoder: ActionEncoder, predictor: Predictor, env_id: str) -> None:
     """Writes e_a and f as a checkpoint that is complete in itself."""
     content = {
         "k": encoder.k,
@@ -131,7 +144,7 @@ def save_encoder(path, encoder, predictor, env_id):
     checkpoint.save(path, "encoder", content)
 
 
-def load_encoder(path):
+def load_encoder(path: str | Path) -> tuple[ActionEncoder, Predictor, str]:
     """Reads e_a and f as `save_encoder` wrote them: frozen, on the CPU.
 
     Returns:

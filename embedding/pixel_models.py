@@ -4,7 +4,9 @@ Both are made of the DCGAN's convolutions: 4 x 4, stride 2, 32-64-128-256 channe
 upwards. Images come as uint8; logits go out, their sigmoid is the image in [0, 1].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ PREDICTED = 2  # frames: those at t+k-1 and t+k (appendix B)
 SLOPE = 0.2  # of LeakyReLU, as in the DCGAN
 
 
-def to_unit(images):
+def to_unit(images: torch.Tensor) -> torch.Tensor:
     """Images uint8 to float32 in [0, 1]."""
     return images.float() / 255
 
@@ -37,10 +39,11 @@ class ImageEncoder(nn.Module):
         width: D.
     """
 
-    def __init__(self, channels, width):
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.channels, self.width = channels, width
-        layers, inputs = [nn.BatchNorm2d(channels)], channels
+        layers: list[nn.Module] = [nn.BatchNorm2d(channels)]
+        inputs = channels
         for i, outputs in enumerate(CHANNELS):
             layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=i == 0))
             layers += [nn.BatchNorm2d(outputs)] if i else []
@@ -49,7 +52,7 @@ class ImageEncoder(nn.Module):
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.layers = nn.Sequential(nn.Linear(16 * inputs, HIDDEN), nn.LeakyReLU(SLOPE), nn.Linear(HIDDEN, 2 * width))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The distribution of the images' embeddings."""
         mu, log_variance = self.layers(self.convolutions(to_unit(images))).float().chunk(2, dim=1)
         return mu, log_variance
@@ -62,19 +65,20 @@ class ImageDecoder(nn.Module):
     but the last.
     """
 
-    def __init__(self, inputs, heads):
+    def __init__(self, inputs: int, heads: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
         self.heads = nn.ModuleList(_head() for _ in range(heads))
 
-    def forward(self, codes):
+    def forward(self, codes: torch.Tensor) -> torch.Tensor:
         """Logits of the images, float32."""
         hidden = self.layers(codes)[:, :, None, None]
         return torch.stack([head(hidden).float() for head in self.heads], dim=1)
 
 
-def _head():
-    layers, inputs = [], HIDDEN
+def _head() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    inputs = HIDDEN
     for i, outputs in enumerate(reversed(CHANNELS)):
         stride, padding = (2, 1) if i else (1, 0)  # the first makes 4 x 4 of 1 x 1
         layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=False))
@@ -89,12 +93,12 @@ class PixelPredictor(nn.Module):
     z_a is repeated until it is about half as wide as z_s: by itself it would hardly be seen beside it.
     """
 
-    def __init__(self, state_dim, action_dim):
+    def __init__(self, state_dim: int, action_dim: int) -> None:
         super().__init__()
         self.repeats = max(1, state_dim // 2 // action_dim)
         self.decoder = ImageDecoder(state_dim + self.repeats * action_dim, PREDICTED)
 
-    def forward(self, z_s, z_a):
+    def forward(self, z_s: torch.Tensor, z_a: torch.Tensor) -> torch.Tensor:
         """The logits."""
         return self.decoder(torch.cat([z_s, z_a.repeat(1, self.repeats)], dim=1))
 
@@ -102,7 +106,7 @@ class PixelPredictor(nn.Module):
 # ---- objectives ----
 
 
-def image_loss(logits, images, likelihood):
+def image_loss(logits: torch.Tensor, images: torch.Tensor, likelihood: str) -> torch.Tensor:
     """Term (1) for images: -log p(image | z), averaged over the images' dimensions (appendix B) and the batch.
 
     Args:
@@ -116,7 +120,12 @@ def image_loss(logits, images, likelihood):
     return F.binary_cross_entropy_with_logits(logits, target)
 
 
-def pixel_loss(logits, images, likelihood, regularised):
+def pixel_loss(
+    logits: torch.Tensor,
+    images: torch.Tensor,
+    likelihood: str,
+    regularised: Sequence[tuple[torch.Tensor, torch.Tensor, float]],
+) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
     """The objective L of section 2.2 for images: term (1) + sum of weight * KL, terms (2) and (3).
 
     Args:
@@ -130,7 +139,7 @@ def pixel_loss(logits, images, likelihood, regularised):
     return loss, error.detach(), [kl.detach() for kl in divergences]
 
 
-def kl_weight(progress, cycles):
+def kl_weight(progress: float, cycles: int) -> float:
     """Cyclic annealing (Liu et al. 2019): what beta and gamma are multiplied by, a sawtooth from 0 to 1.
 
     Args:
@@ -163,7 +172,7 @@ class PixelEmbedding:
     source_img_width: int
 
 
-def save_pixel_embedding(path, embedding):
+def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
     """Writes a `PixelEmbedding` as a checkpoint that is complete in itself."""
     content = {
         "k": embedding.k,
@@ -178,7 +187,7 @@ def save_pixel_embedding(path, embedding):
     checkpoint.save(path, "pixel encoder", content)
 
 
-def load_pixel_embedding(path):
+def load_pixel_embedding(path: str | Path) -> PixelEmbedding:
     """Reads what `save_pixel_embedding` wrote; raises `checkpoint.CheckpointError` for anything else."""
     content = checkpoint.load(path, "pixel encoder")
     center, half_range = content["action_encoder"]["center"], content["action_encoder"]["half_range"]
@@ -189,7 +198,8 @@ def load_pixel_embedding(path):
     for name, module in networks.items():
         module.load_state_dict(content[name])
         module.eval().requires_grad_(False)
-    return PixelEmbedding(**networks, **{name: content[name] for name in ("k", "env_id", "source_img_width")})
+    own = {name: content[name] for name in ("k", "env_id", "source_img_width")}
+    return PixelEmbedding(state_encoder, action_encoder, predictor, **own)
 
 
 @dataclass
@@ -208,7 +218,7 @@ class VAE:
     source_img_width: int
 
 
-def save_vae(path, vae):
+def save_vae(path: str | Path, vae: VAE) -> None:
     """Writes a `VAE` as a checkpoint that is complete in itself."""
     content = {
         "env_id": vae.env_id,
@@ -220,11 +230,12 @@ def save_vae(path, vae):
     checkpoint.save(path, "vae", content)
 
 
-def load_vae(path):
+def load_vae(path: str | Path) -> VAE:
     """Reads what `save_vae` wrote; raises `checkpoint.CheckpointError` for anything else."""
     content = checkpoint.load(path, "vae")
-    networks = {"encoder": ImageEncoder(3, content["width"]), "decoder": ImageDecoder(content["width"], 1)}
+    encoder, decoder = ImageEncoder(3, content["width"]), ImageDecoder(content["width"], 1)
+    networks = {"encoder": encoder, "decoder": decoder}
     for name, module in networks.items():
         module.load_state_dict(content[name])
         module.eval().requires_grad_(False)
-    return VAE(**networks, env_id=content["env_id"], source_img_width=content["source_img_width"])
+    return VAE(encoder, decoder, env_id=content["env_id"], source_img_width=content["source_img_width"])

@@ -17,6 +17,7 @@ import json
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class PixelWindows:
         UsageError: no episode has k steps.
     """
 
-    def __init__(self, play, k):
+    def __init__(self, play: PixelPlay, k: int) -> None:
         check_lengths(play, k)
         self.frames = play.frames
         first_action = np.concatenate([[0], np.cumsum(play.lengths)[:-1]])
@@ -84,10 +85,10 @@ class PixelWindows:
         future = row[:, None] + np.array([k - 1, k])
         self._rows = torch.from_numpy(np.concatenate([stack_rows(row - step, row), future], axis=1))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def batch(self, index):
+    def batch(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Reads windows.
 
         Args:
@@ -100,12 +101,20 @@ class PixelWindows:
         return frames[:, :FRAMES].reshape(-1, 3 * FRAMES, SIZE, SIZE), frames[:, FRAMES:]
 
 
-def take_frames(frames, rows):
+def take_frames(frames: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """Rows (B,) int64 of frames, wherever these are: (B, 3, 64, 64) uint8 in memory of their own."""
     return frames.index_select(0, rows.to(frames.device))
 
 
-def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SOURCE_WIDTH, workers=None):
+def load_pixel_play(
+    env_name: str,
+    steps: int,
+    seed: int,
+    results_dir: str | Path,
+    k: int = 1,
+    source_img_width: int = SOURCE_WIDTH,
+    workers: int | None = None,
+) -> PixelPlay:
     """Random play of `steps` steps with its frames, kept under `results_dir/<env>/data/`; what is missing is drawn.
 
     The folder's key holds everything that determines the content, but for the OpenGL driver, which may move edges by
@@ -121,6 +130,7 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
             steps; the disk has no room; the folder holds something else.
     """
     env = make_env(env_name, flag="--env")
+    assert env.spec is not None and env.observation_space.shape is not None
     key = json.dumps(pixel_key(env, steps, seed, source_img_width), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     folder = play_folder(results_dir, env.spec.id) / f"pixels-{digest}"
@@ -150,7 +160,7 @@ def load_pixel_play(env_name, steps, seed, results_dir, k=1, source_img_width=SO
     return open_pixel_play(folder, key, verify=False)
 
 
-def open_pixel_play(folder, key=None, verify=True):
+def open_pixel_play(folder: str | Path, key: str | None = None, verify: bool = True) -> PixelPlay:
     """Reads the finished random play in `folder`; draws and writes nothing.
 
     Args:
@@ -180,7 +190,7 @@ def open_pixel_play(folder, key=None, verify=True):
     return PixelPlay(states, header["actions"], header["lengths"], frames, observations)
 
 
-def _write_header(layout, key, played):
+def _write_header(layout: Layout, key: str, played: RandomPlay) -> None:
     """Writes what is known before anything is drawn; leaves a header of the same key, refuses one of another."""
     path, found = layout.folder / HEADER, None
     with contextlib.suppress(*UNREADABLE), np.load(path, allow_pickle=False) as file:
@@ -189,12 +199,12 @@ def _write_header(layout, key, played):
             return
     if found not in (None, key):
         raise UsageError(f"{layout.folder} holds random play of other settings than its name says: {REMEDY}")
-    arrays = {"actions": played.actions, "lengths": played.lengths, "sizes": layout.sizes}
-    write_atomically(path, lambda file: np.savez(file, key=key, **arrays))
+    actions, lengths, sizes = played.actions, played.lengths, layout.sizes
+    write_atomically(path, lambda file: np.savez(file, key=key, actions=actions, lengths=lengths, sizes=sizes))
 
 
 @contextlib.contextmanager
-def _locked(folder):
+def _locked(folder: Path) -> Iterator[None]:
     """Within `with`, no other process draws into the folder; waits until none does."""
     with open(folder / "drawing.lock", "ab") as file:
         try:

@@ -6,8 +6,11 @@ import multiprocessing
 import os
 import signal
 import zlib
-from multiprocessing.connection import wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,11 +18,13 @@ from common.errors import UsageError
 from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
 from embedding.random_play import episode_seed, simulator_state
-from envs.pixels import SIZE
+from envs.pixels import SIZE, PixelObservation
 
 DONE = 1 << 32  # set in an episode's entry of the checksums, above the CRC, once all its bytes are written
 STEPS_A_WORKER = 2000  # from so many on, the start of another process pays
 NO_FALLOCATE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+Task = tuple[int, np.ndarray]  # the number of an episode, and its actions (T, A)
 
 
 class Layout:
@@ -34,34 +39,34 @@ class Layout:
         first: (E,) the first row of each episode.
     """
 
-    def __init__(self, folder, lengths, state_dim, observation_dim):
+    def __init__(self, folder: str | Path, lengths: np.ndarray, state_dim: int, observation_dim: int) -> None:
         self.folder, self.lengths = Path(folder), np.asarray(lengths)
         self.sizes = np.array([state_dim, observation_dim])
         self.rows, self.first = int((self.lengths + 1).sum()), np.cumsum(self.lengths + 1) - self.lengths - 1
-        self._arrays = {
+        self._arrays: dict[str, tuple[int, np.dtype, tuple[int, ...]]] = {
             "frames": (self.rows, np.dtype(np.uint8), (3, SIZE, SIZE)),
             "states": (self.rows, np.dtype(np.float64), (int(state_dim),)),
             "observations": (self.rows, np.dtype(np.float64), (int(observation_dim),)),
             "checks": (len(self.lengths), np.dtype(np.uint64), ()),
         }
 
-    def path(self, name):
+    def path(self, name: str) -> Path:
         """The file of `frames`, `states`, `observations` or `checks`: rows of plain numbers, nothing else."""
         return self.folder / f"{name}.{self._arrays[name][1].name}"
 
-    def map(self, name):
+    def map(self, name: str) -> np.memmap:
         """A file's rows, mapped from the disk, read-only."""
         rows, dtype, shape = self._arrays[name]
         return np.memmap(self.path(name), dtype, "r", shape=(rows, *shape))
 
-    def _row_bytes(self, name):
+    def _row_bytes(self, name: str) -> int:
         _, dtype, shape = self._arrays[name]
         return dtype.itemsize * int(np.prod(shape))
 
-    def _file_bytes(self, name):
+    def _file_bytes(self, name: str) -> int:
         return self._arrays[name][0] * self._row_bytes(name)
 
-    def allocate(self):
+    def allocate(self) -> None:
         """Gives all files their sizes, with their room on the disk; what they hold stays.
 
         Raises:
@@ -78,16 +83,16 @@ class Layout:
                         raise OSError(error.errno, error.strerror, str(self.path(name))) from error
                 os.truncate(file.fileno(), size)
 
-    def is_allocated(self):
+    def is_allocated(self) -> bool:
         """Whether all files are there and have their sizes."""
         paths = {name: self.path(name) for name in self._arrays}
         return all(path.is_file() and path.stat().st_size == self._file_bytes(name) for name, path in paths.items())
 
-    def flagged(self):
+    def flagged(self) -> np.ndarray:
         """(E,) bool: which episodes were written to their ends."""
         return (self.map("checks") & np.uint64(DONE)) != 0
 
-    def verify(self):
+    def verify(self) -> np.ndarray:
         """(E,) bool: which episodes were written to their ends and are what was written."""
         done, checks = self.flagged(), self.map("checks")
         arrays = [self.map(name) for name in ("frames", "states", "observations")]
@@ -96,7 +101,7 @@ class Layout:
             done[episode] = int(checks[episode]) == _checksum([array[rows] for array in arrays])
         return done
 
-    def write(self, episode, arrays):
+    def write(self, episode: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes an episode, its checksum last.
 
         Args:
@@ -109,22 +114,22 @@ class Layout:
             self._write(name, self.first[episode], array)
         self._write("checks", episode, np.array([_checksum(ordered)], np.uint64))
 
-    def _write(self, name, row, array):
-        data, offset = memoryview(array).cast("B"), int(row) * self._row_bytes(name)
+    def _write(self, name: str, row: int, array: np.ndarray) -> None:
+        data, offset = array.data.cast("B"), int(row) * self._row_bytes(name)
         with open(self.path(name), "r+b", buffering=0) as file:
             while data:
                 written = os.pwrite(file.fileno(), data, offset)
                 data, offset = data[written:], offset + written
 
 
-def _checksum(arrays):
+def _checksum(arrays: Sequence[np.ndarray]) -> int:
     check = 0
     for array in arrays:
-        check = zlib.crc32(memoryview(array).cast("B"), check)
+        check = zlib.crc32(array.data.cast("B"), check)
     return check | DONE
 
 
-def draw_episode(env, seed, episode, actions):
+def draw_episode(env: PixelObservation, seed: int, episode: int, actions: np.ndarray) -> dict[str, np.ndarray]:
     """Plays an episode of random play and draws each of its states.
 
     Args:
@@ -137,9 +142,11 @@ def draw_episode(env, seed, episode, actions):
         UsageError: the episode ends before its actions do.
     """
     read = simulator_state(env)
-    frames, states, observations = [], [], []
+    frames: list[np.ndarray] = []
+    states: list[np.ndarray] = []
+    observations: list[np.ndarray] = []
 
-    def note(info):
+    def note(info: dict[str, Any]) -> None:
         frames.append(env.newest.copy())
         observations.append(np.array(info["state"], np.float64))
         states.append(read() if read else observations[-1])
@@ -149,6 +156,7 @@ def draw_episode(env, seed, episode, actions):
         _, _, terminated, truncated, info = env.step(action)
         note(info)
         if (terminated or truncated) and step < len(actions):
+            assert env.spec is not None
             raise UsageError(
                 f"--env {env.spec.id}: the same actions ended its random episode {episode} after {step} steps, before "
                 f"after {len(actions)}: it is not deterministic: use one that is"
@@ -156,7 +164,16 @@ def draw_episode(env, seed, episode, actions):
     return {"frames": np.stack(frames), "states": np.stack(states), "observations": np.stack(observations)}
 
 
-def draw_all(layout, env_name, source_img_width, seed, actions, episodes, workers, progress):
+def draw_all(
+    layout: Layout,
+    env_name: str,
+    source_img_width: int,
+    seed: int,
+    actions: np.ndarray,
+    episodes: np.ndarray,
+    workers: int | None,
+    progress: Callable[[int], object],
+) -> None:
     """Draws and writes `episodes` of random play.
 
     Args:
@@ -182,7 +199,7 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
         env.close()
         return
     context = multiprocessing.get_context("spawn")  # an OpenGL context does not survive a fork
-    processes = {}
+    processes: dict[Connection, SpawnProcess] = {}
     try:
         for _ in range(workers):
             ours, theirs = context.Pipe()
@@ -200,11 +217,14 @@ def draw_all(layout, env_name, source_img_width, seed, actions, episodes, worker
             process.terminate()
 
 
-def _share_out(tasks, processes, progress):
+def _share_out(
+    tasks: Iterator[Task], processes: Mapping[Connection, SpawnProcess], progress: Callable[[int], object]
+) -> None:
     """Gives every process of {connection: process} a task whenever it has none, until all are done."""
     busy = set(processes)
     while busy:
-        for connection in wait(list(busy)):
+        for connection in cast(list[Connection], wait(list(busy))):
+            error: Exception | None
             try:
                 steps, error = connection.recv()
             except EOFError:
@@ -224,7 +244,7 @@ def _share_out(tasks, processes, progress):
                 connection.send(task)
 
 
-def _work(connection, layout, env_name, source_img_width, seed):
+def _work(connection: Connection, layout: Layout, env_name: str, source_img_width: int, seed: int) -> None:
     """A process that draws: announces itself, then draws what it is sent until its parent is gone or has no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
     with contextlib.suppress(EOFError, ConnectionError):

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -23,10 +24,11 @@ from common.environments import time_limit
 RECIPE = 1
 
 
-def play_key(env, steps, seed):
+def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     """The key of `random_play(env, steps, seed)`."""
-    simulator = env.unwrapped
-    key = {
+    assert env.spec is not None
+    simulator: Any = env.unwrapped
+    key: dict[str, Any] = {
         "env": env.spec.id,
         "kwargs": repr(env.spec.kwargs),
         "limit": time_limit(env),
@@ -46,20 +48,21 @@ def play_key(env, steps, seed):
     return key
 
 
-def pixel_key(env, steps, seed, source_img_width):
+def pixel_key(env: gymnasium.Env, steps: int, seed: int, source_img_width: int) -> dict[str, Any]:
     """The key of the frames of random play; `source_img_width` is the width that was drawn."""
     return play_key(env, steps, seed) | {"source_img_width": source_img_width, "pillow": PIL.__version__}
 
 
-def code_digest(env):
+def code_digest(env: gymnasium.Env) -> str:
     """A checksum of the code that `env` is made of, its wrappers included."""
-    classes, layer = [], env
+    classes: list[type] = []
+    layer = env
     while True:
         classes += type(layer).__mro__
         if not isinstance(layer, gymnasium.Wrapper):
             break
         layer = layer.env
-    found = {}
+    found: dict[str, ast.Module] = {}
     for name in dict.fromkeys(cls.__module__ for cls in classes):
         if name.partition(".")[0] not in {"gymnasium", *sys.stdlib_module_names}:  # their versions say enough
             _collect(name, found)
@@ -69,12 +72,12 @@ def code_digest(env):
     return sha.hexdigest()
 
 
-def _collect(module, found):
+def _collect(module: str, found: dict[str, ast.Module]) -> None:
     """Adds to `found`, {module: its code}, a module and, unless it is installed, what it imports."""
-    path = getattr(sys.modules.get(module), "__file__", None)
-    if module in found or path is None or not path.endswith(".py"):
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if module in found or file is None or not file.endswith(".py"):
         return
-    path = Path(path).resolve()
+    path = Path(file).resolve()
     found[module] = tree = _without_docstrings(ast.parse(path.read_bytes()))
     for node in () if _is_installed(module) else ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -90,14 +93,14 @@ def _collect(module, found):
                 _collect(name, found)
 
 
-def _is_installed(module):
+def _is_installed(module: str) -> bool:
     """Whether a module belongs to Python or to an installed package."""
     path = getattr(sys.modules.get(module), "__file__", None)
     folders = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
     return path is None or any(Path(path).resolve().is_relative_to(folder) for folder in folders)
 
 
-def _without_docstrings(tree):
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]

@@ -10,8 +10,11 @@ Writes probe.csv and probe.png into the encoder's folder.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import altair as alt
+import gymnasium
 import numpy as np
 import pandas as pd
 import torch
@@ -23,8 +26,9 @@ from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.paths import RESULTS
+from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
-from embedding.random_play import episode_seed, random_play
+from embedding.random_play import RandomPlay, episode_seed, random_play
 from embedding.regression import r_squared, ridge
 from embedding.trained import image_encoder_path, load_image_encoder
 from envs.pixels import FRAMES, SIZE, stack_rows
@@ -39,7 +43,7 @@ STILL = 1e-6  # standard deviation, metres or radians a second, below which noth
 COLUMNS = ["env", "representation", "quantity", "r2"]
 
 
-def true_state(env):
+def true_state(env: gymnasium.Env) -> tuple[list[str], Callable[[], list[float]]]:
     """Returns names of quantities, and a function that reads them of the simulator as it stands.
 
     Joints: sine and cosine of hinges, positions of slides, all velocities; x, y, z of the body `target`, if there is one.
@@ -49,10 +53,14 @@ def true_state(env):
     """
     import mujoco
 
-    model = getattr(env.unwrapped, "model", None)
+    simulator: Any = env.unwrapped
+    model = getattr(simulator, "model", None)
     if not isinstance(model, mujoco.MjModel):
+        assert env.spec is not None
         raise UsageError(f"--env {env.spec.id}: a probe needs the joints of a MuJoCo environment: name one")
-    hinges, slides, speeds = [], [], []
+    hinges: list[tuple[str, int]] = []
+    slides: list[tuple[str, int]] = []
+    speeds: list[tuple[str, int]] = []
     of_kind = {int(mujoco.mjtJoint.mjJNT_HINGE): hinges, int(mujoco.mjtJoint.mjJNT_SLIDE): slides}
     for joint in range(model.njnt):
         kind, name = int(model.jnt_type[joint]), model.joint(joint).name
@@ -63,8 +71,8 @@ def true_state(env):
     names = [f"{f} {name}" for name, _ in hinges for f in ("sin", "cos")] + [f"position {name}" for name, _ in slides]
     names += [f"velocity {name}" for name, _ in speeds] + [f"target {axis}" for axis in "xyz" if target != -1]
 
-    def read():
-        data = env.unwrapped.data
+    def read() -> list[float]:
+        data = simulator.data
         values = [f(data.qpos[i]) for _, i in hinges for f in (math.sin, math.cos)]
         values += [data.qpos[i] for _, i in slides] + [data.qvel[i] for _, i in speeds]
         return values + (data.xpos[target].tolist() if target != -1 else [])
@@ -72,7 +80,7 @@ def true_state(env):
     return names, read
 
 
-def replay(env, play, seed):
+def replay(env: gymnasium.Env, play: RandomPlay, seed: int) -> tuple[list[str], np.ndarray]:
     """The true states of random play: names of Q quantities, and (T + E, Q), rows of episodes as in `play`."""
     names, read = true_state(env)
     rows, actions = [], iter(play.actions)
@@ -88,7 +96,7 @@ def replay(env, play, seed):
 # ---- representations ----
 
 
-def embed(encoder, frames, rows):
+def embed(encoder: ImageEncoder, frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
     """mu of images: rows (M, F) of frames, F side by side, to (M, D)."""
     parts = []
     with torch.no_grad():
@@ -98,7 +106,7 @@ def embed(encoder, frames, rows):
     return torch.cat(parts).numpy()
 
 
-def shrink(frames, rows):
+def shrink(frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
     """Stacks (M, 4) of rows as small images, (M, 4 * 3 * 16 * 16), in [0, 1]."""
     small = [
         np.asarray(Image.fromarray(frame.permute(1, 2, 0).numpy()).reduce(SIZE // SMALL)).ravel() for frame in frames
@@ -109,7 +117,7 @@ def shrink(frames, rows):
 # ---- regression ----
 
 
-def probe(inputs, outputs, episode, seed=0):
+def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: int = 0) -> np.ndarray:
     """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I).
 
     Args:
@@ -132,7 +140,7 @@ def probe(inputs, outputs, episode, seed=0):
 # ---- pictures ----
 
 
-def chart(table):
+def chart(table: pd.DataFrame) -> alt.Chart:
     """Bars of R^2, one colour a representation, from 0 on (worse than the mean is 0)."""
     shown = table.assign(r2=table.r2.clip(0))
     return (
@@ -149,7 +157,7 @@ def chart(table):
     )
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     add_env_flag(parser)
     parser.add_argument(
@@ -164,6 +172,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     env = make_env(args.env_name, flag="--env")
+    assert env.spec is not None
     env_id = env.spec.id
     true_state(env)
     names = args.env_name, env_id, args.results_dir

@@ -4,15 +4,21 @@ States are `concat(qpos, qvel)` of the whole simulator; for an environment that 
 Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout`; any other is stepped one by one.
 """
 
+import argparse
 import hashlib
 import json
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from tqdm import tqdm
 
 from common.checkpoint import write_atomically
@@ -53,7 +59,7 @@ class Windows:
     deltas: torch.Tensor
 
 
-def windows(play, k):
+def windows(play: RandomPlay, k: int) -> Windows:
     """Slides a window of k actions over every episode of `play`; none crosses a reset.
 
     Raises:
@@ -74,45 +80,46 @@ def windows(play, k):
     )
 
 
-def check_lengths(play, k):
+def check_lengths(play: RandomPlay, k: int) -> None:
     """Raises `UsageError` if no episode of `play` has k steps."""
     if play.lengths.max() < k:
         raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
 
 
-def simulator_state(env):
+def simulator_state(env: gymnasium.Env) -> Callable[[], np.ndarray] | None:
     """Returns a function that reads `concat(qpos, qvel)` (S,), or None if the environment is not MuJoCo."""
-    mujoco = sys.modules.get("mujoco")
-    data = getattr(env.unwrapped, "data", None)
+    mujoco, simulator = sys.modules.get("mujoco"), cast(Any, env.unwrapped)
+    data = getattr(simulator, "data", None)
     if mujoco is None or not isinstance(data, mujoco.MjData):
         return None
-    return lambda: np.concatenate([env.unwrapped.data.qpos, env.unwrapped.data.qvel])
+    return lambda: np.concatenate([simulator.data.qpos, simulator.data.qvel])
 
 
-def state_size(env):
+def state_size(env: gymnasium.Env) -> int:
     """S, the number of values of a state of random play."""
     read = simulator_state(env)
     if read is None:
+        assert env.observation_space.shape is not None
         return env.observation_space.shape[0]
     return len(read())
 
 
-def is_open_loop(env):
+def is_open_loop(env: gymnasium.Env) -> bool:
     """Whether `env` declares that `mujoco.rollout` may step its actions, and has a time limit."""
     return bool(getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env))
 
 
-def physics_state(env):
+def physics_state(env: gymnasium.Env) -> np.ndarray:
     """Where the simulator of an open-loop `env` stands, (n,) float64, for `roll_out`."""
     import mujoco
 
-    simulator, spec = env.unwrapped, mujoco.mjtState.mjSTATE_FULLPHYSICS
+    simulator, spec = cast(Any, env.unwrapped), mujoco.mjtState.mjSTATE_FULLPHYSICS
     state = np.empty(mujoco.mj_stateSize(simulator.model, spec))
     mujoco.mj_getState(simulator.model, simulator.data, state, spec)
     return state
 
 
-def roll_out(env, initial, actions):
+def roll_out(env: gymnasium.Env, initial: np.ndarray, actions: np.ndarray) -> np.ndarray:
     """Steps an open-loop `env` from many states at once, without resets.
 
     Args:
@@ -123,14 +130,15 @@ def roll_out(env, initial, actions):
     """
     from mujoco import rollout
 
-    simulator = env.unwrapped
+    simulator: Any = env.unwrapped
     model, skip = simulator.model, simulator.frame_skip
     trajectory, _ = rollout.rollout(model, simulator.data, initial, np.repeat(actions, skip, axis=1))
     return trajectory[:, skip - 1 :: skip, 1 : 1 + model.nq + model.nv]  # column 0 is the time
 
 
-def random_play(env, steps, seed, progress=True):
+def random_play(env: gymnasium.Env, steps: int, seed: int, progress: bool = True) -> RandomPlay:
     """Plays `steps` steps of `env` with actions drawn uniformly between its bounds; `progress` draws a bar."""
+    assert isinstance(env.action_space, Box)
     actions = stream(seed, "random play: actions").uniform(
         env.action_space.low, env.action_space.high, size=(steps, *env.action_space.shape)
     )
@@ -139,17 +147,20 @@ def random_play(env, steps, seed, progress=True):
     return play(env, actions, seed, progress)
 
 
-def episode_seed(seed, episode):
+def episode_seed(seed: int, episode: int) -> int:
     """What `random_play` of `seed` resets its environment with before its episode number `episode`."""
     return reset_seed(seed, "random play: resets", episode)
 
 
-def _play_open_loop(env, actions, seed, progress):
+def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:
     limit, action_dim = time_limit(env), actions.shape[1]
+    assert limit is not None
     lengths = np.full(-(-len(actions) // limit), limit)
     lengths[-1] = len(actions) - limit * (len(lengths) - 1)
     read = simulator_state(env)
-    states, first, chunk = [], 0, 50
+    assert read is not None
+    states: list[np.ndarray] = []
+    first, chunk = 0, 50
     with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True, disable=not progress) as bar:
         while first < len(lengths):
             batch = lengths[first : first + chunk]
@@ -169,9 +180,10 @@ def _play_open_loop(env, actions, seed, progress):
     return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
 
 
-def _play_stepwise(env, actions, seed, progress):
+def _play_stepwise(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:
     read = simulator_state(env)
-    states, lengths = [], []
+    states: list[np.ndarray] = []
+    lengths: list[int] = []
     over = True
     for action in tqdm(actions, desc="random play", unit="step", unit_scale=True, disable=not progress):
         if over:
@@ -188,12 +200,13 @@ def _play_stepwise(env, actions, seed, progress):
 # ---- the cache ----
 
 
-def load_random_play(env, steps, seed, results_dir, k=1):
+def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str | Path, k: int = 1) -> RandomPlay:
     """`random_play`, kept under `results_dir/<env>/data/`; the file's key holds everything that determines its content.
 
     Raises:
         UsageError: states are not finite, or no episode has k steps (nothing is written then), or the file cannot be.
     """
+    assert env.spec is not None
     key = json.dumps(play_key(env, steps, seed), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = play_folder(results_dir, env.spec.id) / f"random_play-{digest}.npz"
@@ -216,7 +229,7 @@ def load_random_play(env, steps, seed, results_dir, k=1):
     return play
 
 
-def check_traj_len(args, env):
+def check_traj_len(args: argparse.Namespace, env: gymnasium.Env) -> None:
     """Raises `UsageError` if `--traj_len` actions do not fit into an episode, or into all of random play."""
     limit = time_limit(env)
     if args.traj_len > min(limit or args.steps, args.steps):
@@ -226,8 +239,9 @@ def check_traj_len(args, env):
         )
 
 
-def check_finite(env, states):
+def check_finite(env: gymnasium.Env, states: np.ndarray) -> None:
     """Raises `UsageError` if one of states (n, S) is not finite."""
     if not np.isfinite(states).all():
+        assert env.spec is not None
         row = int(np.argmin(np.isfinite(states).all(axis=1)))
         raise UsageError(f"--env {env.spec.id}: state {row} of its random play is not finite")

@@ -1,6 +1,10 @@
 """Pictures of what an image model predicts, as it trains: PNG files in the run's folder `render/`."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+import torch
 from PIL import Image
 
 from common.checkpoint import write_atomically
@@ -11,7 +15,7 @@ ZOOM = 2  # of the contact sheet
 WHITE = 255
 
 
-def grid(rows):
+def grid(rows: Sequence[np.ndarray]) -> np.ndarray:
     """One image of many.
 
     Args:
@@ -28,7 +32,7 @@ def grid(rows):
     return sheet
 
 
-def to_bytes(unit):
+def to_bytes(unit: torch.Tensor) -> np.ndarray:
     """A tensor of values in [0, 1] as a uint8 array."""
     return (unit.clamp(0, 1) * 255).round().byte().cpu().numpy()
 
@@ -44,19 +48,19 @@ class Renders:
         folder: the run's folder.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder / "render"
 
-    def write(self, name, sheet):
+    def write(self, name: str, sheet: np.ndarray) -> None:
         """Writes (H, W, 3) uint8 as a PNG."""
         self.folder.mkdir(exist_ok=True)
         write_atomically(self.folder / name, lambda file: Image.fromarray(sheet).save(file, "PNG"))
 
-    def observations(self, rows):
+    def observations(self, rows: Sequence[np.ndarray]) -> None:
         """Writes observations, a list of (frames, 3, 64, 64) uint8 arrays."""
         self.write("observations.png", grid(rows))
 
-    def epoch(self, number, rows, samples, keep_samples):
+    def epoch(self, number: int, rows: Sequence[np.ndarray], samples: Sequence[np.ndarray], keep_samples: bool) -> None:
         """Writes the pictures of an epoch and the contact sheet of both.
 
         Args:

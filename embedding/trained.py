@@ -1,23 +1,24 @@
 """Finding what was trained: by the name it was given, its folder or its file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.paths import embedding_run
 from embedding.decoder import ActionDecoder
-from embedding.models import load_encoder
-from embedding.pixel_models import load_pixel_embedding, load_vae
+from embedding.models import ActionEncoder, Predictor, load_encoder
+from embedding.pixel_models import VAE, ImageEncoder, PixelEmbedding, load_pixel_embedding, load_vae
 from envs.pixels import FRAMES
 
 # Encoders of images: the script that trains them, how they are read, the frames that they see at once.
-IMAGE_ENCODERS = {
+IMAGE_ENCODERS: dict[str, tuple[str, Callable[[Path], tuple[PixelEmbedding | VAE, ImageEncoder]], int]] = {
     "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder), FRAMES),
     "vae": ("main_vae.py", lambda path: (found := load_vae(path), found.encoder), 1),
 }
 
 
-def trained_file(file, flag, name, run, command):
+def trained_file(file: str, flag: str, name: str, run: Path, command: str) -> Path:
     """The file that a flag names.
 
     Args:
@@ -39,14 +40,18 @@ def trained_file(file, flag, name, run, command):
     return path
 
 
-def image_encoder_path(kind, name, env_name, env_id, results_dir, flag="--encoder"):
+def image_encoder_path(
+    kind: str, name: str, env_name: str, env_id: str, results_dir: str | Path, flag: str = "--encoder"
+) -> Path:
     """The encoder.pt that a flag names; arguments and errors as for `load_image_encoder`."""
     run = embedding_run(results_dir, env_id, name, kind)
     command = f"python embedding/{IMAGE_ENCODERS[kind][0]} --env {env_name}"
     return trained_file("encoder.pt", flag, name, run, command)
 
 
-def load_image_encoder(kind, name, env_name, env_id, results_dir, flag="--encoder"):
+def load_image_encoder(
+    kind: str, name: str, env_name: str, env_id: str, results_dir: str | Path, flag: str = "--encoder"
+) -> tuple[ImageEncoder, int]:
     """Loads a frozen encoder of images.
 
     Args:
@@ -80,7 +85,7 @@ def load_image_encoder(kind, name, env_name, env_id, results_dir, flag="--encode
     return encoder, found.source_img_width
 
 
-def load_embedding(folder):
+def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Predictor, str]:
     """Reads an embedding.
 
     Returns:

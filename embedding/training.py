@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -58,12 +59,12 @@ class Training:
         columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
     """
 
-    def __init__(self, folder, parts, flags, columns):
+    def __init__(self, folder: RunFolder, parts: Sequence[Part], flags: dict[str, Any], columns: list[str]) -> None:
         self.folder, self.parts, self.flags = folder, parts, flags
         self.log = CsvLog(folder.path / "log.csv", ["stage", "epoch", *columns])
         self.part, self.epoch = 0, 0
 
-    def start(self):
+    def start(self) -> bool:
         """Starts afresh, or with `--resume` from the newest checkpoint, if there is one; returns whether it is done."""
         saved = self.folder.checkpoints() if self.flags["resume"] else []
         if not saved:
@@ -85,7 +86,7 @@ class Training:
             ) from error
         return self.part == len(self.parts)
 
-    def run(self, checkpoint_freq):
+    def run(self, checkpoint_freq: int) -> None:
         """Runs all parts to their ends, with a checkpoint every `checkpoint_freq` epochs."""
         with Interruption() as interruption:
             while self.part < len(self.parts):
@@ -109,17 +110,17 @@ class Training:
                     self.parts[self.part].begin()
                 self._save()
 
-    def _check(self, part, losses):
+    def _check(self, part: Part, losses: list[float]) -> None:
         """Raises `Diverged` unless the losses of an epoch, and all tensors that it leaves, are finite."""
         named = zip(self.log.columns[2:], losses, strict=False)
-        shown = ", ".join(f"{name} {loss}" for name, loss in named if not math.isfinite(loss))
+        shown: str | None = ", ".join(f"{name} {loss}" for name, loss in named if not math.isfinite(loss))
         shown = shown or first_not_finite(part.snapshot())
         if shown:
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
             raise Diverged(f"{reason}; the last good checkpoint is kept")
 
-    def _save(self):
+    def _save(self) -> None:
         content = {
             "flags": self.flags,
             "parts": [[part.name, part.epochs] for part in self.parts],
@@ -131,7 +132,7 @@ class Training:
         self.folder.save(content)
 
 
-def first_not_finite(state, name=""):
+def first_not_finite(state: Any, name: str = "") -> str | None:
     """The name of the first tensor of nested dicts and lists that is not finite, or None."""
     if isinstance(state, torch.Tensor):
         return None if torch.isfinite(state).all() else name
@@ -142,7 +143,7 @@ def first_not_finite(state, name=""):
     return next((name for name in found if name), None)
 
 
-def open_run(args, env_id, result, images=None):
+def open_run(args: argparse.Namespace, env_id: str, result: str, images: str | None = None) -> RunFolder:
     """The folder that a script of stage one writes to, checked before anything is written.
 
     Args:
@@ -160,7 +161,7 @@ def open_run(args, env_id, result, images=None):
     return folder
 
 
-def embedding_name(text):
+def embedding_name(text: str) -> str:
     """A folder's name that means nothing else beside embeddings."""
     if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
         raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from embedding.decoder import ActionDecoder
+from rl.protocols import ActionSpace, Content
 
 
 class RawActions:
@@ -17,8 +18,10 @@ class RawActions:
 
     k = 1
     description = "raw actions"
+    center: np.ndarray
+    scale: np.ndarray
 
-    def __init__(self, low, high):
+    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
         self.dim = len(self.low)
         if np.array_equal(self.low, -self.high):
@@ -30,15 +33,15 @@ class RawActions:
         self.noise_unit = 1.0  # exploration noise is in raw units, and so is the target policy's
         self.target_noise_unit = 1.0
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random action (A,) float32."""
         return rng.uniform(self.low, self.high).astype(np.float32)
 
-    def decode(self, action):
+    def decode(self, action: np.ndarray) -> np.ndarray:
         """The plan of an action (A,): itself, within the bounds; (1, A)."""
         return np.clip(action, self.low, self.high)[None]
 
-    def content(self):
+    def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         return {"kind": "raw", "low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
 
@@ -52,7 +55,7 @@ class DynEActions:
         low, high: (A,) float32, the bounds of the environment that is acted in.
     """
 
-    def __init__(self, decoder, low, high):
+    def __init__(self, decoder: ActionDecoder, low: np.ndarray, high: np.ndarray) -> None:
         self.decoder, self.k, self.dim = decoder.cpu(), decoder.k, decoder.action_dim
         self.description = f"the decoder of {decoder.env_id}, k = {decoder.k}"
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
@@ -61,22 +64,22 @@ class DynEActions:
         self.policy_low, self.policy_high = -self.scale, self.scale
         self.noise_unit, self.target_noise_unit = bound, bound / self.k
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random embedding (A,) float32 within max_embedding."""
         return rng.uniform(self.policy_low, self.policy_high).astype(np.float32)
 
     @torch.no_grad()
-    def decode(self, z):
+    def decode(self, z: np.ndarray) -> np.ndarray:
         """The plan d_a(z) of an embedding (A,): raw actions (k, A)."""
         return np.clip(self.decoder(torch.from_numpy(z).unsqueeze(0))[0].numpy(), self.low, self.high)
 
-    def content(self):
+    def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         bounds = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
         return {"kind": "dyne", "decoder": self.decoder.content(), **bounds}
 
 
-def from_content(content):
+def from_content(content: Content) -> ActionSpace:
     """The action space that `content()` described."""
     low, high = content["low"].numpy(), content["high"].numpy()
     if content["kind"] == "raw":

@@ -1,13 +1,17 @@
 """The agents of a run's N seeds, as one."""
 
 import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+from rl.protocols import Act, ActionSpace, Agent, Content, ReplayBuffer
+
 
 @contextlib.contextmanager
-def _flushed_denormals():
+def _flushed_denormals() -> Iterator[None]:
     """Within `with`, numbers below 1e-38 are zeros on a CPU: Adam's moments of weights without gradients end there, where
     processors are a hundred times slower."""
     torch.set_flush_denormal(True)
@@ -29,21 +33,29 @@ class Agents:
         seeds: the N seeds.
     """
 
-    def __init__(self, agent_class, state_shape, actions, seeds, device, **flags):
+    def __init__(
+        self,
+        agent_class: type[Agent],
+        state_shape: tuple[int, ...],
+        actions: ActionSpace,
+        seeds: Sequence[int],
+        device: torch.device,
+        **flags: Any,
+    ) -> None:
         width = 1 if device.type == "cpu" else len(seeds)
         self.parts = [slice(begin, begin + width) for begin in range(0, len(seeds), width)]  # indices of seeds
         self.agents = [agent_class(state_shape, actions, seeds[p], device, **flags) for p in self.parts]
         self.learns, self._width = agent_class.learns, width
 
-    def _of_seed(self, n):
+    def _of_seed(self, n: int) -> tuple[Agent, int]:
         """The agent of seed index `n`, and the seed's index there."""
         return self.agents[n // self._width], n % self._width
 
-    def act(self, states):
+    def act(self, states: np.ndarray) -> np.ndarray:
         """The policies without noise: states (N, *S) to actions (N, D), numpy."""
         return np.concatenate([a.act(states[p]) for a, p in zip(self.agents, self.parts, strict=True)])
 
-    def evaluation_policy(self, numbers):
+    def evaluation_policy(self, numbers: Sequence[int]) -> Act:
         """A function of states (N, *S) and due (N,) bool to actions (N, D), of which the due ones are used.
 
         Args:
@@ -51,23 +63,23 @@ class Agents:
         """
         policies = [a.evaluation_policy(numbers[p]) for a, p in zip(self.agents, self.parts, strict=True)]
 
-        def act(states, due):
+        def act(states: np.ndarray, due: np.ndarray) -> np.ndarray:
             parts = zip(policies, self.parts, strict=True)
             return np.concatenate([policy(states[part], due[part]) for policy, part in parts])
 
         return act
 
-    def video_policy(self, n, steps):
+    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
         """A function of states (1, *S) to an action (D,), for the video of seed index `n` after so many steps."""
         agent, own = self._of_seed(n)
         return agent.video_policy(own, steps)
 
-    def sync_acting(self):
+    def sync_acting(self) -> None:
         """Makes `act` follow what was trained."""
         for agent in self.agents:
             agent.sync_acting()
 
-    def update(self, replay, indices, noise):
+    def update(self, replay: ReplayBuffer, indices: np.ndarray, noise: torch.Tensor) -> None:
         """A block of U updates of every seed.
 
         Args:
@@ -78,30 +90,30 @@ class Agents:
             for agent, part in zip(self.agents, self.parts, strict=True):
                 agent.update(replay.sample(indices[:, part], part), noise[:, part])
 
-    def clear_diagnostics(self):
+    def clear_diagnostics(self) -> None:
         """Forgets the sums that `diagnostics` reports."""
         for agent in self.agents:
             agent.clear_diagnostics()
 
-    def diagnostics(self):
+    def diagnostics(self) -> list[dict[str, float]]:
         """What the agents report since `clear_diagnostics`, one dict a seed."""
         return [row for agent in self.agents for row in agent.diagnostics()]
 
-    def first_not_finite(self):
+    def first_not_finite(self) -> list[str | None]:
         """For each seed, the name of what is not finite of it, or None."""
         return [name for agent in self.agents for name in agent.first_not_finite()]
 
-    def policy_content(self, n):
+    def policy_content(self, n: int) -> Content | None:
         """What `rl.policies.load_policy` needs of seed index `n`."""
         agent, own = self._of_seed(n)
         return agent.policy_content(own)
 
-    def snapshot(self, n):
+    def snapshot(self, n: int) -> Content | None:
         """Everything of seed index `n` that updates read or write, as tensors and plain values on the CPU."""
         agent, own = self._of_seed(n)
         return agent.snapshot(own)
 
-    def rewind(self, n, state):
+    def rewind(self, n: int, state: Any) -> None:
         """Goes back, for seed index `n`, to a `snapshot`."""
         agent, own = self._of_seed(n)
         agent.rewind(own, state)

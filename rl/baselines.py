@@ -1,9 +1,14 @@
 """What the scripts of baselines share: flags, evaluations, and training one seed after the other."""
 
+import argparse
 import contextlib
+from collections.abc import Callable
+from typing import cast
 
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
@@ -13,11 +18,15 @@ from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
 from rl.evaluation import evaluate
+from rl.policies import Policies
 
 REPLAY_SIZE = 1_000_000
 
+# Flags, environments to train and to evaluate in, seed, its locked folder, device.
+Train = Callable[[argparse.Namespace, gymnasium.Env, gymnasium.Env, int, RunFolder, torch.device], None]
 
-def baseline_parser(description):
+
+def baseline_parser(description: str) -> Parser:
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
     add_env_flag(parser)
@@ -34,7 +43,7 @@ def baseline_parser(description):
     return parser
 
 
-def mean_return(policies, env, seed, number, episodes):
+def mean_return(policies: Policies, env: gymnasium.Env, seed: int, number: int, episodes: int) -> float:
     """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
     mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
     if not np.isfinite(mean):
@@ -42,12 +51,12 @@ def mean_return(policies, env, seed, number, episodes):
     return mean
 
 
-def replay_rows(args):
+def replay_rows(args: argparse.Namespace) -> int:
     """How many steps a replay can come to hold."""
     return min(args.max_timesteps, REPLAY_SIZE)
 
 
-def train_all(args, method, train):
+def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
     """Trains the seeds of a baseline one after the other.
 
     Args:
@@ -58,11 +67,13 @@ def train_all(args, method, train):
         UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
     """
     device = choose_device(args.device, args.threads)
-    env, eval_env = make_env(args.env_name), make_env(args.env_name)
+    env: gymnasium.Env = make_env(args.env_name)
+    eval_env: gymnasium.Env = make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
-    rows, space = 0 if method == "PPO" else replay_rows(args), env.observation_space
-    bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (env.action_space.shape[0] + 3)
+    assert env.spec is not None
+    rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
+    bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
     parts = {
         f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": rows * bytes_a_row,
         f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders

@@ -1,11 +1,25 @@
 """What a training run takes of memory and of the disk, counted before it is taken."""
 
+import argparse
+from pathlib import Path
+
+import torch
+
 from common.memory import require_disk, require_memory
+from rl.protocols import ReplayBuffer, StateSpace
 
 A_SEED = 40e6  # bytes: environments, networks, optimisers (30 MB measured on ReacherVertical)
 
 
-def check_memory(args, folder, replay_class, bytes_a_row, state_space, action_dim, device):
+def check_memory(
+    args: argparse.Namespace,
+    folder: Path,
+    replay_class: type[ReplayBuffer],
+    bytes_a_row: int,
+    state_space: StateSpace,
+    action_dim: int,
+    device: torch.device,
+) -> None:
     """Prints what the replay will take once it is full; raises `UsageError` if that or the rest of the run has no room.
 
     Args:

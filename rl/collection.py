@@ -1,13 +1,17 @@
 """Collecting experience: N environments, one a seed, stepped in turn with a fixed policy."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import cast
 
+import gymnasium
 import numpy as np
 import torch
 
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from rl.plans import Plans, Window, plan_returns
+from rl.protocols import ActionSpace, Content, ReplayBuffer, StateSpace
 
 
 class Collector:
@@ -28,30 +32,42 @@ class Collector:
         random_steps: for so many first steps actions are drawn uniformly instead; None: for all.
     """
 
-    def __init__(self, envs, state_space, actions, seeds, replay, *, discount, noise, random_steps):
+    def __init__(
+        self,
+        envs: Sequence[gymnasium.Env],
+        state_space: StateSpace,
+        actions: ActionSpace,
+        seeds: Sequence[int],
+        replay: ReplayBuffer,
+        *,
+        discount: float,
+        noise: float,
+        random_steps: float | None,
+    ) -> None:
         self.envs, self.state_space, self.actions = envs, state_space, actions
         self.seeds, self.replay = seeds, replay
         self.discount, self.noise = discount, noise
         self.random_steps = math.inf if random_steps is None else random_steps
         self.exploration = [stream(seed, "exploration") for seed in seeds]
         self.plans = Plans(actions, len(envs))
-        self.pending = [[] for _ in envs]  # (state, reward) of the steps of the plan under way
+        # (state, reward) of the steps of the plan under way
+        self.pending: list[list[tuple[np.ndarray, float]]] = [[] for _ in envs]
         self.steps = 0  # environment steps, the same for every seed
         self.episodes = np.zeros(len(envs), dtype=np.int64)  # ended ones
         self.returns = np.zeros(len(envs))
-        self.taken = [[] for _ in envs]  # raw actions of the episode under way
-        self.faults = {}  # seed index -> what was not finite; such a seed is not stepped any more
-        self.observations = [None] * len(envs)  # the newest
+        self.taken: list[list[np.ndarray]] = [[] for _ in envs]  # raw actions of the episode under way
+        self.faults: dict[int, str] = {}  # seed index -> what was not finite; such a seed is not stepped any more
+        self.observations = cast(list[np.ndarray], [None] * len(envs))  # the newest
         self.states = self._reset(range(len(envs)))
 
-    def _reset(self, indices):
+    def _reset(self, indices: Sequence[int]) -> np.ndarray:
         """Begins the next episode of seeds; returns their states (M, *S)."""
         for n in indices:
             seed = reset_seed(self.seeds[n], "resets", int(self.episodes[n]))
             self.observations[n] = self.envs[n].reset(seed=seed)[0]
         return self.state_space.encode([self.observations[n] for n in indices])
 
-    def collect(self, act, steps):
+    def collect(self, act: Callable[[np.ndarray], np.ndarray], steps: int) -> list[list[tuple[int, float, int]]]:
         """Takes `steps` steps in every environment.
 
         Args:
@@ -59,7 +75,8 @@ class Collector:
         Returns:
             a list for each seed of its episodes that ended: (steps so far, return, length).
         """
-        ended, rows = [[] for _ in self.envs], [[] for _ in self.envs]
+        ended: list[list[tuple[int, float, int]]] = [[] for _ in self.envs]
+        rows: list[list[np.ndarray]] = [[] for _ in self.envs]
         for _ in range(steps):
             self._begin_plans(act)
             self.steps += 1
@@ -78,7 +95,7 @@ class Collector:
                 self.replay.append(n, np.concatenate(parts))
         return ended
 
-    def _step(self):
+    def _step(self) -> dict[int, tuple[bool, bool, np.ndarray]]:
         """One step in every environment; {seed index: (terminated, truncated, next state)}."""
         ends = {}
         for n in self.active():
@@ -96,18 +113,18 @@ class Collector:
         next_states = self.state_space.encode([self.observations[n] for n in ends], self.states[list(ends)])
         return {n: (*end, state) for (n, end), state in zip(ends.items(), next_states, strict=True)}
 
-    def active(self):
+    def active(self) -> list[int]:
         """The indices of the seeds that are still stepped."""
         return [n for n in range(len(self.envs)) if n not in self.faults]
 
-    def _begin_plans(self, act):
+    def _begin_plans(self, act: Callable[[np.ndarray], np.ndarray]) -> None:
         due = self.plans.due()
         due[list(self.faults)] = False
         if not due.any():
             return
         if self.steps >= self.random_steps:
             chosen = act(self.states)
-        for n in np.flatnonzero(due):
+        for n in np.flatnonzero(due).tolist():
             if self.steps < self.random_steps:
                 action = self.actions.sample(self.exploration[n])
             else:
@@ -117,7 +134,7 @@ class Collector:
             if not np.isfinite(self.plans.raw[n]).all():
                 self.faults[n] = f"step {self.steps + 1}: action {action}"
 
-    def _window(self, n, terminated, truncated, next_state):
+    def _window(self, n: int, terminated: bool, truncated: bool, next_state: np.ndarray) -> np.ndarray:
         """The replay rows of the plan that has just ended in environment `n`."""
         states, rewards = zip(*self.pending[n], strict=True)
         self.pending[n] = []
@@ -125,14 +142,14 @@ class Collector:
         begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
         return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
 
-    def _next_episodes(self, indices):
+    def _next_episodes(self, indices: Sequence[int]) -> None:
         for n in indices:
             self.plans.drop(n)
             self.episodes[n] += 1
             self.returns[n], self.taken[n] = 0.0, []
         self.states[indices] = self._reset(indices)
 
-    def snapshot(self, n):
+    def snapshot(self, n: int) -> Content:
         """Everything of seed index `n` that the next steps depend on, as plain values and tensors.
 
         The simulator follows from the episode's number, which gives its reset seed, and the actions taken since.
@@ -153,7 +170,7 @@ class Collector:
             "exploration": self.exploration[n].bit_generator.state,
         }
 
-    def rewind(self, n, state):
+    def rewind(self, n: int, state: Content) -> None:
         """Goes back, for seed index `n`, to a `snapshot`.
 
         Raises:

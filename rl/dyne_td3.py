@@ -1,5 +1,7 @@
 """DynE-TD3: TD3 whose actions are embeddings of k raw actions (paper, section 3.2)."""
 
+from typing import ClassVar
+
 import torch
 
 from rl.td3 import TD3
@@ -12,8 +14,8 @@ class DynETD3(TD3):
     (`rl.plans.plan_returns`), and `next_state` is where the next plan begins, so i = 0 there.
     """
 
-    sees_plan_step = True
+    sees_plan_step: ClassVar[bool] = True
 
-    def critic_input(self, state, action, plan_step):
+    def critic_input(self, state: torch.Tensor, action: torch.Tensor, plan_step: torch.Tensor) -> torch.Tensor:
         """What Q is a function of: (s, z, i), with (z, i) repeated. All (N, B, ·)."""
         return torch.cat([state, *[action, plan_step] * self.repeats], dim=-1)

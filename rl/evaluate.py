@@ -8,9 +8,12 @@ returns; the video shows the episodes of the first seed.
 
 import math
 from pathlib import Path
+from typing import cast
 
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
@@ -19,9 +22,10 @@ from common.errors import UsageError
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
 from rl.policies import load_policy, seed_folders
+from rl.protocols import ActionSpace, StateSpace
 
 
-def main():
+def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     parser.add_argument("run", help="folder of a run or of one of its seeds")
     add_env_flag(parser, None, "environment to play; none: the run's own")
@@ -45,7 +49,7 @@ def main():
 
     states, actions = policies[0].state_space, policies[0].actions
     env_id = args.env_name or policies[0].env_id
-    env = states.make_env(env_id) if states else make_env(env_id)
+    env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
     check_fits(env, env_id, states, actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
@@ -54,14 +58,16 @@ def main():
         returns = [play(policy, env, seed) for seed in seeds]
         print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
     if args.video:
+        assert video_env is not None
         returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
         video_env.close()
         print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
 
 
-def check_fits(env, env_id, states, actions):
+def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actions: ActionSpace) -> None:
     """Raises `UsageError` if a policy of these spaces (`states` may be None: any) cannot act in `env`."""
-    seen, taken = math.prod(env.observation_space.shape), env.action_space.shape[0]
+    seen = math.prod(cast(Box, env.observation_space).shape)
+    taken = cast(Box, env.action_space).shape[0]
     wanted, own = states and states.observed, len(actions.low)
     if taken != own or wanted not in (None, seen):
         raise UsageError(

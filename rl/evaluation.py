@@ -1,7 +1,11 @@
 """Evaluating a policy: returns of whole episodes without exploration noise, and videos of them."""
 
 import errno
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
 
+import gymnasium
 import numpy as np
 
 from common.checkpoint import put_in_place
@@ -10,9 +14,18 @@ from common.errors import UsageError
 from common.streams import reset_seed
 from envs.rendering import select_gl_backend
 from rl.plans import Plans
+from rl.policies import Policies, Policy
+from rl.protocols import StateSpace
 
 
-def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
+def evaluate(
+    policies: Policies,
+    envs: Sequence[gymnasium.Env],
+    seeds: Sequence[int],
+    evaluations: Sequence[int],
+    episodes: int,
+    active: Iterable[int] | None = None,
+) -> np.ndarray:
     """Plays `episodes` episodes a seed, each seed in its own environment, all seeds side by side.
 
     Start states depend on the seed, the number of the evaluation and the number of the episode only.
@@ -33,7 +46,7 @@ def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
         returns[n], episode[n] = np.nan, episodes
     plans, encode = Plans(policies.actions, count), policies.state_space.encode
 
-    def reset(indices):
+    def reset(indices: Sequence[int]) -> np.ndarray:
         seeds_of = [reset_seed(seeds[n], "evaluation", evaluations[n], int(episode[n])) for n in indices]
         return encode([envs[n].reset(seed=seed)[0] for n, seed in zip(indices, seeds_of, strict=True)])
 
@@ -42,10 +55,10 @@ def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
         due = plans.due() & running
         if due.any():
             chosen = policies.act(states, due)
-            for n in np.flatnonzero(due):
+            for n in np.flatnonzero(due).tolist():
                 plans.start(n, chosen[n])
         indices, observations, begin = np.flatnonzero(running), [], []
-        for n in indices:
+        for n in indices.tolist():
             observation, reward, terminated, truncated, _ = envs[n].step(plans.next(n))
             observations.append(observation)
             returns[n, episode[n]] += float(reward)
@@ -60,7 +73,7 @@ def evaluate(policies, envs, seeds, evaluations, episodes, active=None):
     return returns
 
 
-def make_video_env(state_space, env_id, flag):
+def make_video_env(state_space: StateSpace | None, env_id: str, flag: str) -> gymnasium.Env:
     """Makes an environment that can be drawn; draws a first image, so that what is missing is missed at once.
 
     Args:
@@ -82,7 +95,7 @@ def make_video_env(state_space, env_id, flag):
     return env
 
 
-def play(policy, env, seed, frames=None):
+def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray] | None = None) -> float:
     """Plays one episode of `env`, reset with `seed`, and returns its return.
 
     Args:
@@ -94,14 +107,14 @@ def play(policy, env, seed, frames=None):
     total, over = 0.0, False
     while not over:
         if frames is not None:
-            frames.append(env.render())
+            frames.append(cast(np.ndarray, env.render()))
         observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
         total += float(reward)
         over = terminated or truncated
     return total
 
 
-def record_video(policy, env, path, seeds):
+def record_video(policy: Policy, env: gymnasium.Env, path: str | Path, seeds: Iterable[int]) -> list[float]:
     """Plays one episode for every reset seed in `seeds` and writes them as one mp4; returns their returns.
 
     Args:
@@ -109,14 +122,15 @@ def record_video(policy, env, path, seeds):
         env: an environment made with `render_mode="rgb_array"`.
         path: the file.
     """
-    frames, returns = [], []
+    frames: list[np.ndarray] = []
+    returns: list[float] = []
     for seed in seeds:
         returns.append(play(policy, env, seed, frames))
     write_video(frames, path, env.metadata.get("render_fps", 30))
     return returns
 
 
-def write_video(frames, path, fps):
+def write_video(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> None:
     """Writes images (H, W, 3) uint8 as an mp4 of `fps` frames a second; the file appears whole or not at all.
 
     Raises:

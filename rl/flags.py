@@ -1,6 +1,11 @@
 """The flags that all scripts of rl/ have, and the checks that go with them."""
 
+import argparse
 import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium
 
 from common.checkpoint import CheckpointError
 from common.cli import (
@@ -17,6 +22,7 @@ from common.cli import (
 from common.errors import UsageError
 from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
+from embedding.pixel_models import ImageEncoder
 from embedding.trained import image_encoder_path, load_image_encoder, trained_file
 
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
@@ -27,7 +33,9 @@ TRANSFER = {
 }
 
 
-def training_parser(description, policy_names, eval_freq=EVAL_FREQ, start_timesteps=0):
+def training_parser(
+    description: str, policy_names: Sequence[str], eval_freq: int | None = EVAL_FREQ, start_timesteps: int = 0
+) -> Parser:
     """A parser with the flags of every training script; the first of `policy_names` is the default."""
     parser = Parser(description)
     add_env_flag(parser)
@@ -66,7 +74,9 @@ def training_parser(description, policy_names, eval_freq=EVAL_FREQ, start_timest
     return parser
 
 
-def add_encoder_flag(parser, script, default="default", more=""):
+def add_encoder_flag(
+    parser: argparse.ArgumentParser, script: str, default: str | None = "default", more: str = ""
+) -> None:
     """Adds the flag that names what embedding/`script` has trained; `more` ends its line of help."""
     parser.add_argument(
         "--encoder",
@@ -75,17 +85,18 @@ def add_encoder_flag(parser, script, default="default", more=""):
     )
 
 
-def load_encoder(args, env_id, kind):
+def load_encoder(args: argparse.Namespace, env_id: str, kind: str) -> tuple[ImageEncoder, int]:
     """The frozen encoder that `--encoder` names, and the width of its images; see `load_image_encoder`."""
     return load_image_encoder(kind, args.encoder, args.env_name, env_id, args.results_dir)
 
 
-def load_decoder(args, env):
+def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
     """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment.
 
     Raises:
         UsageError: there is none, with the command that trains it, or it does not fit.
     """
+    assert env.spec is not None
     path, named, script = decoder_path(args, env.spec.id), f"--decoder {args.decoder}", "main.py"
     if args.decoder is None:
         named, script = f"--encoder {args.encoder}", "main_pixels.py"
@@ -99,7 +110,7 @@ def load_decoder(args, env):
     return decoder
 
 
-def decoder_path(args, env_id):
+def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
     """The file that `--decoder` and `--source_env` name for an environment; `UsageError` if it is not there."""
     if args.decoder is None:  # from pixels: the actions that were embedded with the images
         path = image_encoder_path("pixels", args.encoder, args.env_name, env_id, args.results_dir)
@@ -115,7 +126,7 @@ def decoder_path(args, env_id):
     return trained_file("decoder.pt", "--decoder", args.decoder, run, f"python embedding/main.py --env {source}")
 
 
-def _published_decoder(args, source_id, source, k):
+def _published_decoder(args: argparse.Namespace, source_id: str, source: str, k: int) -> Path:
     """The committed decoder of k steps of `source_id`; of the task that the paper transfers from, if it has none."""
     for env_id in (source_id, *(() if args.source_env else (TRANSFER.get(source_id, source_id),))):
         path = PUBLISHED_DECODERS / folder_of(env_id) / f"k{k}" / "decoder.pt"

@@ -7,11 +7,14 @@ the last without a step. As in `rl.replay` a record is written once its step is 
 import math
 import mmap
 import sys
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from envs.pixels import FRAMES, SIZE, stack_rows
+from rl.plans import Window
 from rl.replay import Batch, Ring
 
 FRAME_SHAPE = (3, SIZE, SIZE)
@@ -20,7 +23,7 @@ MAP_NORESERVE = 0x4000  # Linux; Python 3.11's mmap does not name it
 FLAGS = 2  # floats of a record: whether its episode begins with it, whether it has a step
 
 
-def _zeros(shape, device):
+def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
     """Zeros of uint8. On a CPU the system gives pages as they are written, and promises none of them beforehand."""
     if device.type != "cpu" or not sys.platform.startswith("linux"):
         return torch.zeros(shape, dtype=torch.uint8, device=device)
@@ -37,9 +40,13 @@ class FrameReplay(Ring):
         capacity: the most frames that are kept a seed.
     """
 
-    least, lag, preallocates = FRAMES + 2, 1, True
+    least: ClassVar[int] = FRAMES + 2
+    lag: ClassVar[int] = 1
+    preallocates: ClassVar[bool] = True
 
-    def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
+    def __init__(
+        self, num_seeds: int, state_shape: tuple[int, ...], action_dim: int, capacity: int, device: torch.device
+    ) -> None:
         super().__init__(num_seeds, capacity)
         self.action_dim, self.device = action_dim, device
         self.frames = _zeros((num_seeds, capacity, *FRAME_SHAPE), device)
@@ -51,17 +58,17 @@ class FrameReplay(Ring):
         self._added, self._oldest = np.zeros((2, num_seeds), np.int64)
 
     @staticmethod
-    def row_width(state_shape, action_dim):
+    def row_width(state_shape: tuple[int, ...] | None, action_dim: int) -> int:
         """Floats a record; the frame's bytes are counted as such."""
         return FRAME_FLOATS + action_dim + 2 + FLAGS
 
     @staticmethod
-    def capacity_for(replay_size, steps):
+    def capacity_for(replay_size: int, steps: int) -> int:
         """The most frames that a seed can have after so many steps, each an episode of its own."""
         return min(replay_size, 2 * steps)
 
     @staticmethod
-    def memory(steps, capacity, width, batch, updates):
+    def memory(steps: int, capacity: int, width: int, batch: int, updates: int) -> tuple[int, int, int]:
         """Bytes that a seed takes: its frames after so many steps, likewise, and the samples of an update.
 
         An episode's last frame is counted as a twentieth of a step: episodes are mostly longer.
@@ -70,7 +77,7 @@ class FrameReplay(Ring):
         return frames, frames, batch * 2 * FRAMES * FRAME_FLOATS * 4 + updates * batch * 8
 
     @staticmethod
-    def pack(window):
+    def pack(window: Window) -> np.ndarray:
         """The records (1 or 2, width) float32 of a `Window` of one step, to be appended."""
         stacks = [window.states[0], *([window.next_state] if window.ends else [])]
         rows = np.zeros((len(stacks), FrameReplay.row_width(None, len(window.action))), np.float32)
@@ -80,18 +87,18 @@ class FrameReplay(Ring):
         return rows
 
     @property
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """(N,) int: how many steps of each seed can be sampled."""
         newest = self._numbers[np.arange(len(self.written)), (self._added - 1) % self.capacity]
         incomplete = (self._added > self._oldest) & (newest == self.written - 1)  # its next frame is not there yet
         return self._added - self._oldest - incomplete
 
-    def rewind(self, n, parts, written):
+    def rewind(self, n: int, parts: Iterable[np.ndarray], written: int) -> None:
         """Puts the last records of `written` ever written, in parts (M, width), back in their places."""
         self._episode[n] = max(0, written - self.capacity)
         super().rewind(n, parts, written)
 
-    def _write(self, n, rows):
+    def _write(self, n: int, rows: np.ndarray) -> None:
         if not len(rows):
             return
         begins, has_step = rows[:, -FLAGS:].astype(bool).T
@@ -108,7 +115,7 @@ class FrameReplay(Ring):
         self.written[n] += len(rows)
         self._add(n, numbers[kept][has_step[kept]])
 
-    def _add(self, n, numbers):
+    def _add(self, n: int, numbers: np.ndarray) -> None:
         self._numbers[n, (self._added[n] + np.arange(len(numbers))) % self.capacity] = numbers
         self._added[n] += len(numbers)
         self._oldest[n] = max(self._oldest[n], self._added[n] - self.capacity)
@@ -117,25 +124,25 @@ class FrameReplay(Ring):
             while self._oldest[n] < self._added[n] and self._numbers[n, self._oldest[n] % self.capacity] < whole:
                 self._oldest[n] += 1
 
-    def sample(self, indices, seeds=slice(None)):
+    def sample(self, indices: np.ndarray, seeds: slice = slice(None)) -> Iterator[Batch]:
         """Steps at `indices` (U, M, B) of the M seeds in the slice `seeds`, as U batches of stacks (M, B, 12, 64, 64)
         uint8, formed one after the other."""
-        seeds = np.arange(len(self.written))[seeds, None]
+        own = np.arange(len(self.written))[seeds, None]
         for index in indices:
-            numbers = self._numbers[seeds, (self._oldest[seeds] + index) % self.capacity]
-            first = self.first[seeds, numbers % self.capacity]
-            places = torch.from_numpy(seeds * self.capacity + numbers % self.capacity).to(self.device)
+            numbers = self._numbers[own, (self._oldest[own] + index) % self.capacity]
+            first = self.first[own, numbers % self.capacity]
+            places = torch.from_numpy(own * self.capacity + numbers % self.capacity).to(self.device)
             action, reward, discount = self.steps.flatten(0, 1)[places].split([self.action_dim, 1, 1], dim=-1)
             yield Batch(
-                self._stacks(seeds, first, numbers),
+                self._stacks(own, first, numbers),
                 action,
                 torch.zeros_like(reward),
                 reward,
                 discount,
-                self._stacks(seeds, first, numbers + 1),
+                self._stacks(own, first, numbers + 1),
             )
 
-    def _stacks(self, seeds, first, numbers):
+    def _stacks(self, seeds: np.ndarray, first: np.ndarray, numbers: np.ndarray) -> torch.Tensor:
         """The stacks (M, B, 12, 64, 64) whose newest frames are the records `numbers` (M, B) of `seeds` (M, 1)."""
         rows = stack_rows(first.ravel(), numbers.ravel()).reshape(*numbers.shape, FRAMES) % self.capacity
         rows += seeds[..., None] * self.capacity

@@ -8,6 +8,7 @@ can still choose.
 
 import copy
 import math
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,14 +19,14 @@ COUPLINGS = 2  # of a policy (the paper's)
 LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
 
 
-def mlp(inputs, outputs):
+def mlp(inputs: int, outputs: int) -> nn.Sequential:
     """inputs -> 256 -> 256 -> outputs with ReLU."""
     return nn.Sequential(
         *(nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
     )
 
 
-def normal_log_density(x):
+def normal_log_density(x: torch.Tensor) -> torch.Tensor:
     """log N(x; 0, I) (B,) of x (B, A)."""
     return -(x.square() + math.log(2 * math.pi)).sum(-1) / 2
 
@@ -40,15 +41,18 @@ class Coupling(nn.Module):
         parity: which half passes, 0 or 1. Of a single dimension none does: the state alone decides.
     """
 
-    def __init__(self, state_dim, action_dim, parity):
+    passes: torch.Tensor
+
+    def __init__(self, state_dim: int, action_dim: int, parity: int) -> None:
         super().__init__()
         passes = (torch.arange(action_dim) + parity) % 2 == 0
         self.register_buffer("passes", passes.float() if action_dim > 1 else torch.zeros(1))
         self.layers = mlp(state_dim + action_dim, 2 * action_dim)
-        nn.init.zeros_(self.layers[-1].weight)
-        nn.init.zeros_(self.layers[-1].bias)
+        last = cast(nn.Linear, self.layers[-1])
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
-    def forward(self, h, state):
+    def forward(self, h: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """h (B, A) to its image (B, A) and log |det| of the map (B,)."""
         scale, shift = self.layers(torch.cat([h * self.passes, state], dim=-1)).chunk(2, dim=-1)
         scale = LARGEST_SCALE * torch.tanh(scale / LARGEST_SCALE) * (1 - self.passes)
@@ -64,12 +68,12 @@ class LatentPolicy(nn.Module):
         squash: whether actions end in (-1, 1), by tanh: those of the environment do, those of an upper policy do not.
     """
 
-    def __init__(self, state_dim, action_dim, squash):
+    def __init__(self, state_dim: int, action_dim: int, squash: bool) -> None:
         super().__init__()
         self.squash, self.action_dim = squash, action_dim
         self.couplings = nn.ModuleList(Coupling(state_dim, action_dim, i % 2) for i in range(COUPLINGS))
 
-    def forward(self, h, state):
+    def forward(self, h: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The action, and the log density (B,) that the policy has there."""
         log_density = normal_log_density(h)
         for coupling in self.couplings:
@@ -84,11 +88,11 @@ class LatentPolicy(nn.Module):
 class Critic(nn.Module):
     """Q_1 and Q_2 (B,) of states (B, S) and actions (B, A)."""
 
-    def __init__(self, state_dim, action_dim):
+    def __init__(self, state_dim: int, action_dim: int) -> None:
         super().__init__()
         self.twins = nn.ModuleList(mlp(state_dim + action_dim, 1) for _ in range(2))
 
-    def forward(self, state, action):
+    def forward(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Both, (2, B)."""
         x = torch.cat([state, action], dim=-1)
         return torch.stack([twin(x).squeeze(-1) for twin in self.twins])
@@ -109,7 +113,18 @@ class SoftActorCritic:
             policy starts with that of the policy below, or it would be held at its prior for so long.
     """
 
-    def __init__(self, policy, state_dim, device, generator, *, alpha=1.0, lr=3e-4, discount=0.99, tau=0.005):
+    def __init__(
+        self,
+        policy: LatentPolicy,
+        state_dim: int,
+        device: torch.device,
+        generator: torch.Generator,
+        *,
+        alpha: float = 1.0,
+        lr: float = 3e-4,
+        discount: float = 0.99,
+        tau: float = 0.005,
+    ) -> None:
         self.policy, self.device, self.generator = policy, device, generator
         self.discount, self.tau = discount, tau
         self.critic = Critic(state_dim, policy.action_dim).to(device)
@@ -120,13 +135,20 @@ class SoftActorCritic:
             for parameters in (self.critic.parameters(), policy.parameters(), [self.log_alpha])
         ]
 
-    def choose(self, state):
+    def choose(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Actions (B, A) for states (B, S), drawn from the policy, and their log densities (B,), relative to the prior."""
         noise = torch.randn(len(state), self.policy.action_dim, generator=self.generator).to(self.device)
         action, log_density = self.policy(noise, state)
         return action, log_density if self.policy.squash else log_density - normal_log_density(action)
 
-    def update(self, state, action, reward, next_state, terminated):
+    def update(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        reward: torch.Tensor,
+        next_state: torch.Tensor,
+        terminated: torch.Tensor,
+    ) -> None:
         """One update of critics, policy and temperature on a batch; all (B, ·), `reward` and `terminated` (B,)."""
         alpha = self.log_alpha.exp().detach()
         with torch.no_grad():
@@ -142,7 +164,7 @@ class SoftActorCritic:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_critic.parameters()), list(self.critic.parameters()), self.tau)
 
-    def _step(self, index, loss):
+    def _step(self, index: int, loss: torch.Tensor) -> None:
         self.optimizers[index].zero_grad()
         loss.backward()
         self.optimizers[index].step()
@@ -156,12 +178,12 @@ class Stack:
         device: torch device.
     """
 
-    def __init__(self, state_dim, low, high, device):
+    def __init__(self, state_dim: int, low: np.ndarray, high: np.ndarray, device: torch.device) -> None:
         self.state_dim, self.device = state_dim, device
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        self.policies = []
+        self.policies: list[LatentPolicy] = []
 
-    def add(self):
+    def add(self) -> LatentPolicy:
         """Freezes what is there, and puts a new policy on top; returns it."""
         for policy in self.policies:
             policy.requires_grad_(False)
@@ -169,7 +191,7 @@ class Stack:
         return self.policies[-1]
 
     @torch.no_grad()
-    def act(self, states, latents):
+    def act(self, states: np.ndarray, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the top policy chooses (B, A), and the raw actions (B, A) that it comes to; numpy float32.
 
         Args:
@@ -182,4 +204,5 @@ class Stack:
             h, _ = policy(h, state)
             chosen = h if chosen is None else chosen
         raw = self.low + (h.cpu().numpy() + 1) / 2 * (self.high - self.low)
+        assert chosen is not None
         return chosen.cpu().numpy(), np.clip(raw, self.low, self.high)

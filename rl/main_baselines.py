@@ -20,22 +20,34 @@ the value, the larger of which it takes, there is only the clipped one here, and
 value of the last state is bootstrapped. The step size reaches 0 at --max_timesteps: a longer run begins otherwise.
 """
 
+import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import gymnasium
 import numpy as np
+import torch
+from gymnasium.spaces import Box
 from tqdm import tqdm
 
 from common.cli import run
 from common.environments import make_env
 from common.errors import Diverged, UsageError
+from common.run_folder import RunFolder
 from common.streams import stream
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
 from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
 from rl.flags import load_decoder
 from rl.policies import Policies
+from rl.protocols import ActionSpace
 from rl.results import NOT_MEASURED, SeedResults
 from rl.state_spaces import ObservedStates
 
-SAC = {
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+SAC: dict[str, Any] = {
     "learning_rate": 3e-4,
     "gamma": 0.99,
     "batch_size": 256,
@@ -46,7 +58,7 @@ SAC = {
     "target_entropy": "auto",  # minus the number of actions
     "policy_kwargs": {"net_arch": [256, 256]},
 }
-PPO = {
+PPO: dict[str, Any] = {
     "n_steps": 2048,
     "batch_size": 64,  # 32 minibatches
     "n_epochs": 10,
@@ -62,7 +74,7 @@ PPO = {
 }
 # Those of rl/main_td3.py and rl/main_dyne.py; noises are shares of the largest embedding, that of the target a k-th, but
 # its clip is in units of embeddings.
-TD3 = {
+TD3: dict[str, Any] = {
     "learning_rate": 1e-3,
     "gamma": 0.99,
     "batch_size": 100,
@@ -75,7 +87,7 @@ TD3 = {
 EXPLORATION_NOISE, TARGET_NOISE, NOISE_CLIP = 0.1, 0.2, 0.5
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = baseline_parser(__doc__.splitlines()[0])
     parser.add_argument("--algo", choices=["SAC", "PPO", "TD3"], default="SAC", help="the method; TD3: with --decoder")
@@ -85,7 +97,7 @@ def parse(args=None):
         help="act in its embeddings, k steps at once: name of an embedding, published-k4, published-k8, or a decoder.pt",
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
-    args = parser.parse_args(args)
+    args = parser.parse_args(argv)
     if args.algo == "TD3" and args.decoder is None:
         raise UsageError("--algo TD3: on raw actions it is rl/main_td3.py: use that, or name a --decoder")
     if args.algo == "PPO" and args.decoder is not None:
@@ -95,7 +107,9 @@ def parse(args=None):
     return args
 
 
-def greedy(model, env, actions, normalise):
+def greedy(
+    model: "BaseAlgorithm", env: gymnasium.Env, actions: ActionSpace, normalise: Callable[[np.ndarray], np.ndarray]
+) -> Policies:
     """The `Policies` of one seed: a model without noise.
 
     Args:
@@ -105,16 +119,22 @@ def greedy(model, env, actions, normalise):
         normalise: observations (N, S) to what the model sees.
     """
 
-    def act(states, due):
+    def act(states: np.ndarray, due: np.ndarray) -> np.ndarray:
         """States (N, S) to actions (N, D); raises `Diverged` if they are not finite."""
         if not np.isfinite(states).all():
             raise Diverged("an observation of an evaluation is not finite")
         return model.predict(normalise(states), deterministic=True)[0]
 
-    return Policies(ObservedStates(env.observation_space.shape[0]), actions, act)
+    return Policies(ObservedStates(cast(Box, env.observation_space).shape[0]), actions, act)
 
 
-def make_model(args, env, actions, seed, device):
+def make_model(
+    args: argparse.Namespace,
+    env: gymnasium.Env,
+    actions: ActionSpace,
+    seed: int,
+    device: torch.device,
+) -> tuple["BaseAlgorithm", Callable[[np.ndarray], np.ndarray]]:
     """A model of stable-baselines3, and the function that normalises its observations.
 
     Args:
@@ -125,13 +145,15 @@ def make_model(args, env, actions, seed, device):
     from stable_baselines3.common.noise import NormalActionNoise
     from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-    common = {"seed": int(stream(seed, "stable-baselines3").integers(2**31)), "device": device}
+    common: dict[str, Any] = {"seed": int(stream(seed, "stable-baselines3").integers(2**31)), "device": device}
     if args.algo == "PPO":
         vectors = VecNormalize(DummyVecEnv([lambda: env]), gamma=PPO["gamma"])
-        return stable_baselines3.PPO("MlpPolicy", vectors, **PPO, **common), vectors.normalize_obs
+        normalise = cast(Callable[[np.ndarray], np.ndarray], vectors.normalize_obs)
+        return stable_baselines3.PPO("MlpPolicy", vectors, **PPO, **common), normalise
     settings = {"SAC": SAC, "TD3": TD3}[args.algo]
     discount, starts = settings["gamma"], settings["learning_starts"]
     if args.decoder:
+        assert isinstance(actions, DynEActions)
         env = DynEActionSpace(env, actions.decoder, discount)
     more = {
         "buffer_size": replay_rows(args),
@@ -147,11 +169,19 @@ def make_model(args, env, actions, seed, device):
     return algorithm("MlpPolicy", env, **settings | more, **common), lambda states: states
 
 
-def train_seed(args, env, eval_env, seed, folder, device):
+def train_seed(
+    args: argparse.Namespace,
+    env: gymnasium.Env,
+    eval_env: gymnasium.Env,
+    seed: int,
+    folder: RunFolder,
+    device: torch.device,
+) -> None:
     """Trains one seed into its locked folder."""
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.monitor import Monitor
 
+    assert env.spec is not None
     results = SeedResults(folder.path)
     results.begin()
     monitored, actions = Monitor(env), choose_actions(args, env)
@@ -161,10 +191,10 @@ def train_seed(args, env, eval_env, seed, folder, device):
     class Evaluations(BaseCallback):
         """Counts the environment's steps, evaluates every `--eval_freq` of them, and notes episodes as they end."""
 
-        def _on_training_start(self):
+        def _on_training_start(self) -> None:
             self.look()
 
-        def _on_step(self):
+        def _on_step(self) -> bool:
             nonlocal steps
             before, (info,) = steps, self.locals["infos"]
             if not (np.isfinite(self.locals["new_obs"]).all() and np.isfinite(self.locals["rewards"]).all()):
@@ -178,7 +208,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
                 self.look()
             return steps < args.max_timesteps
 
-        def look(self):
+        def look(self) -> None:
             nonlocal number
             mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
             results.add_evaluation(len(monitored.get_episode_rewards()), steps, mean)
@@ -189,23 +219,24 @@ def train_seed(args, env, eval_env, seed, folder, device):
     with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
         model.learn(args.max_timesteps, callback=Evaluations())
     model.save(folder.path / "model.zip")
-    if model.get_vec_normalize_env():
-        model.get_vec_normalize_env().save(folder.path / "vecnormalize.pkl")
+    if vectors := model.get_vec_normalize_env():
+        vectors.save(str(folder.path / "vecnormalize.pkl"))
     results.close()
 
 
-def choose_actions(args, env):
+def choose_actions(args: argparse.Namespace, env: gymnasium.Env) -> ActionSpace:
     """The space that `--decoder` names; raises `UsageError` as `rl.flags.load_decoder` does."""
-    low, high = env.action_space.low, env.action_space.high
+    space = cast(Box, env.action_space)
+    low, high = space.low, space.high
     return DynEActions(load_decoder(args, env), low, high) if args.decoder else RawActions(low, high)
 
 
-def method_of(args):
+def method_of(args: argparse.Namespace) -> str:
     """What the results of these flags are called."""
     return args.algo + ("-plans" if args.decoder else "")
 
 
-def main():
+def main() -> None:
     args = parse()
     if args.decoder:
         choose_actions(args, make_env(args.env_name))  # before anything is written

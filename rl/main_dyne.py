@@ -12,6 +12,9 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 A decoder may come from another environment with the same actions: --source_env.
 """
 
+import argparse
+from collections.abc import Sequence
+
 from common.cli import run
 from common.errors import UsageError
 from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
@@ -22,7 +25,7 @@ POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the firs
 FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(__doc__.splitlines()[0], POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
@@ -33,7 +36,7 @@ def parse(args=None):
         help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
-    args = parser.parse_args(args)
+    args = parser.parse_args(argv)
     acts_in_z = METHODS[args.policy_name].acts_in == "decoder"
     for flag in () if acts_in_z else ("decoder", "source_env"):
         if getattr(args, flag) is not None:
@@ -49,7 +52,7 @@ def parse(args=None):
     return args
 
 
-def main():
+def main() -> None:
     args = parse()
     train(args, METHODS[FROM_PIXELS[args.policy_name] if args.pixels else args.policy_name])
 

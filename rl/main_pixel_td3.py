@@ -6,6 +6,9 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much on the disk for --resume.
 """
 
+import argparse
+from collections.abc import Sequence
+
 from common.cli import run
 from common.devices import add_precision_flag, choose_device, choose_precision
 from common.pixel_environments import add_pixel_flags
@@ -14,17 +17,17 @@ from rl.methods import METHODS, methods_of
 from rl.training import train
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(
         __doc__.splitlines()[0], methods_of("main_pixel_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
     )
     add_pixel_flags(parser)
     add_precision_flag(parser)
-    return parser.parse_args(args)
+    return parser.parse_args(argv)
 
 
-def main():
+def main() -> None:
     args = parse()
     args.precision = choose_precision(args.precision, choose_device(args.device, args.threads))
     train(args, METHODS[args.policy_name])

@@ -9,12 +9,19 @@ authors' own scripts have a fixed scale of rewards. Writes results/rl/<env>/SAC-
 rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
 """
 
+import argparse
+from collections.abc import Sequence
+from typing import cast
+
+import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from tqdm import tqdm
 
 from common.cli import positive_int, run
 from common.errors import Diverged, UsageError
+from common.run_folder import RunFolder
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
 from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
@@ -27,29 +34,38 @@ BATCH = 256
 LEARNING_STARTS = 1000  # steps of a level before its updates begin
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = baseline_parser(__doc__.splitlines()[0])
     parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
-    args = parser.parse_args(args)
+    args = parser.parse_args(argv)
     if args.levels > args.max_timesteps:
         raise UsageError(f"--levels {args.levels}: there are {args.max_timesteps} steps to train them: use fewer")
     return args
 
 
-def greedy(stack):
+def greedy(stack: Stack) -> Policies:
     """The `Policies` of one seed: the stack without noise."""
 
-    def act(states, due):
+    def act(states: np.ndarray, due: np.ndarray) -> np.ndarray:
         """States (N, S) to actions (N, A)."""
         return stack.act(states, np.zeros((len(states), len(stack.low)), np.float32))[1]
 
     return Policies(ObservedStates(stack.state_dim), RawActions(stack.low, stack.high), act)
 
 
-def train_seed(args, env, eval_env, seed, folder, device):
+def train_seed(
+    args: argparse.Namespace,
+    env: gymnasium.Env,
+    eval_env: gymnasium.Env,
+    seed: int,
+    folder: RunFolder,
+    device: torch.device,
+) -> None:
     """Trains one seed into its locked folder."""
-    low, high, state_dim = env.action_space.low, env.action_space.high, env.observation_space.shape[0]
+    space = cast(Box, env.action_space)
+    low, high, state_dim = space.low, space.high, cast(Box, env.observation_space).shape[0]
+    assert env.spec is not None
     results, stack = SeedResults(folder.path), Stack(state_dim, low, high, device)
     results.begin()
     rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
@@ -58,7 +74,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
     level_steps = args.max_timesteps // args.levels  # the last has what is left over
     rows = np.zeros((replay_rows(args), 2 * state_dim + len(low) + 2), np.float32)
 
-    def look(steps):
+    def look(steps: int) -> None:
         nonlocal number
         mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
         results.add_evaluation(episodes, steps, mean)
@@ -81,7 +97,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
             chosen, raw = stack.act(state[None], h)
             following, reward, terminated, truncated, _ = env.step(raw[0])
             following = following.astype(np.float32)
-            if not (np.isfinite(following).all() and np.isfinite(reward)):
+            if not (np.isfinite(following).all() and np.isfinite(float(reward))):
                 raise Diverged(f"seed {seed}, step {step}: observation or reward not finite")
             rows[place % len(rows)] = [*state, *chosen[0], reward, *following, terminated]
             state, total, length = following, total + float(reward), length + 1
@@ -93,6 +109,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
             if place + 1 >= min(LEARNING_STARTS, level_steps):
                 batch = torch.from_numpy(rows[rng.integers(0, min(place + 1, len(rows)), BATCH)]).to(device)
                 s, a, r, following, done = batch.split([state_dim, len(low), 1, state_dim, 1], dim=1)
+                assert agent is not None
                 agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
             bar.update()
             if (step + 1) % args.eval_freq == 0:
@@ -101,7 +118,7 @@ def train_seed(args, env, eval_env, seed, folder, device):
     results.close()
 
 
-def main():
+def main() -> None:
     train_all(parse(), "SAC-LSP", train_seed)
 
 

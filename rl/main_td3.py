@@ -5,18 +5,21 @@
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
+import argparse
+from collections.abc import Sequence
+
 from common.cli import run
 from rl.flags import training_parser
 from rl.methods import METHODS, methods_of
 from rl.training import train
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    return training_parser(__doc__.splitlines()[0], methods_of("main_td3.py")).parse_args(args)
+    return training_parser(__doc__.splitlines()[0], methods_of("main_td3.py")).parse_args(argv)
 
 
-def main():
+def main() -> None:
     args = parse()
     train(args, METHODS[args.policy_name])
 

@@ -6,22 +6,25 @@
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
+import argparse
+from collections.abc import Sequence
+
 from common.cli import run
 from rl.flags import PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
 from rl.methods import METHODS, methods_of
 from rl.training import train
 
 
-def parse(args=None):
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(
         __doc__.splitlines()[0], methods_of("main_vae_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
     )
     add_encoder_flag(parser, "main_vae.py")
-    return parser.parse_args(args)
+    return parser.parse_args(argv)
 
 
-def main():
+def main() -> None:
     args = parse()
     train(args, METHODS[args.policy_name])
 

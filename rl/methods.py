@@ -31,12 +31,12 @@ class Method:
     color: str
 
     @property
-    def from_pixels(self):
+    def from_pixels(self) -> bool:
         """Whether it sees images."""
         return self.sees in ("pixels", "vae", "frames")
 
     @property
-    def pretrained(self):
+    def pretrained(self) -> bool:
         """Whether what it sees by was trained beforehand, on `PRETRAINING` steps."""
         return self.sees in PRETRAINED_SCRIPTS
 
@@ -60,6 +60,6 @@ _ROWS = [
 METHODS = {method.name: method for method in _ROWS}
 
 
-def methods_of(script, *, from_pixels=False):
+def methods_of(script: str, *, from_pixels: bool = False) -> list[str]:
     """The names of the methods that a script trains, in the order of `METHODS`."""
     return [m.name for m in METHODS.values() if m.script == script and m.from_pixels == from_pixels]

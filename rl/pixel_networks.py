@@ -6,7 +6,10 @@ channels at once.
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import cast
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -20,17 +23,17 @@ EPSILON, MOMENTUM = 1e-5, 0.1  # of batch norm
 CHUNK = 8  # images that a CPU converts at once: they stay in its caches
 
 
-def _side_by_side(x):
+def _side_by_side(x: torch.Tensor) -> torch.Tensor:
     """(N, B, C, ...) to (B, N C, ...)."""
     return x.transpose(0, 1).flatten(1, 2)
 
 
-def _by_seed(x, num_seeds):
+def _by_seed(x: torch.Tensor, num_seeds: int) -> torch.Tensor:
     """(B, N C) to (N, B, C)."""
     return x.unflatten(1, (num_seeds, -1)).transpose(0, 1)
 
 
-def _uniform(shape, fan_in, generators):
+def _uniform(shape: tuple[int, ...], fan_in: int, generators: Sequence[torch.Generator]) -> nn.Parameter:
     """A parameter (N, *shape) as the layers of `torch.nn` initialise theirs, from a generator for each seed."""
     bound = 1 / math.sqrt(fan_in)
     return nn.Parameter(torch.stack([torch.empty(shape).uniform_(-bound, bound, generator=g) for g in generators]))
@@ -39,22 +42,25 @@ def _uniform(shape, fan_in, generators):
 class StackedBatchNorm(nn.Module):
     """N batch norms of C channels: normalises by the batch in training, by running statistics in eval mode."""
 
-    def __init__(self, count, channels):
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+    def __init__(self, count: int, channels: int) -> None:
         super().__init__()
         self.weight, self.bias = nn.Parameter(torch.ones(count, channels)), nn.Parameter(torch.zeros(count, channels))
         self.register_buffer("mean", torch.zeros(count, channels))
         self.register_buffer("variance", torch.ones(count, channels))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, B, C) to the same shape."""
         return _by_seed(self.of_channels(_side_by_side(x)), len(x))
 
-    def of_channels(self, x):
+    def of_channels(self, x: torch.Tensor) -> torch.Tensor:
         """Normalises x (B, N C, ...)."""
-        tensors = (t.flatten() for t in (self.mean, self.variance, self.weight, self.bias))
-        return F.batch_norm(x, *tensors, self.training, MOMENTUM, EPSILON)
+        mean, variance, weight, bias = (t.flatten() for t in (self.mean, self.variance, self.weight, self.bias))
+        return F.batch_norm(x, mean, variance, weight, bias, self.training, MOMENTUM, EPSILON)
 
-    def of_images(self, images, dtype):
+    def of_images(self, images: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The batch norm of images in [0, 1], as far as it can be told before a convolution; no gradient reaches images.
 
         Args:
@@ -97,7 +103,7 @@ class Trunk(nn.Module):
         width: of the features.
     """
 
-    def __init__(self, seeds):
+    def __init__(self, seeds: Sequence[int]) -> None:
         super().__init__()
         generators = [torch_stream(seed, "trunk: initial weights") for seed in seeds]
         self.norms, self.weights, self.biases = nn.ModuleList(), nn.ParameterList(), nn.ParameterList()
@@ -110,7 +116,7 @@ class Trunk(nn.Module):
             inputs, size = outputs, (size - kernel) // stride + 1
         self.width = inputs * size**2
 
-    def forward(self, images, dtype=torch.float32):
+    def forward(self, images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """(N, B, 12, 64, 64) uint8 to (N, B, 512).
 
         Args:
@@ -118,13 +124,14 @@ class Trunk(nn.Module):
         """
         num_seeds = len(images)
         # The first batch norm goes into the weights of its convolution: there is no padding, so that is the same.
-        x, scale, shift = self.norms[0].of_images(_side_by_side(images), dtype)
+        norms = cast(Sequence[StackedBatchNorm], self.norms)
+        x, scale, shift = norms[0].of_images(_side_by_side(images), dtype)
         scale, shift = (t.view(num_seeds, 1, -1, 1, 1) for t in (scale, shift))
         weight, bias = self.weights[0], self.biases[0]
         weight, bias = weight * scale, bias + (weight * shift).sum((2, 3, 4))
         for layer, (_, _, stride) in enumerate(CONVOLUTIONS):
             if layer:
-                x, weight, bias = self.norms[layer].of_channels(x), self.weights[layer], self.biases[layer]
+                x, weight, bias = norms[layer].of_channels(x), self.weights[layer], self.biases[layer]
             weight, bias = weight.flatten(0, 1).to(dtype), bias.flatten().to(dtype)
             x = F.relu(F.conv2d(x, weight, bias, stride, groups=num_seeds))
         return _by_seed(x.flatten(1), num_seeds).to(self.weights[0].dtype)
@@ -140,7 +147,12 @@ class PixelActor(nn.Module):
         seeds: the N seeds.
     """
 
-    def __init__(self, width, action_dim, center, scale, seeds):
+    center: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(
+        self, width: int, action_dim: int, center: np.ndarray, scale: np.ndarray, seeds: Sequence[int]
+    ) -> None:
         super().__init__()
         self.register_buffer("center", torch.as_tensor(center), persistent=False)
         self.register_buffer("scale", torch.as_tensor(scale), persistent=False)
@@ -151,7 +163,7 @@ class PixelActor(nn.Module):
             self.weights.append(_uniform((inputs, outputs), inputs, generators))
             self.biases.append(_uniform((1, outputs), inputs, generators))
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(N, B, 512) to (N, B, D)."""
         x, last = features, len(self.weights) - 1
         for layer, (norm, weight, bias) in enumerate(zip(self.norms, self.weights, self.biases, strict=True)):

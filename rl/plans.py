@@ -1,8 +1,12 @@
 """Plans: the k raw actions that an action of the policy stands for, executed one by one, and what they return."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from rl.protocols import ActionSpace
 
 
 class Plans:
@@ -14,25 +18,25 @@ class Plans:
         step: (N,) int, how many of them have been executed; k where a new plan is due.
     """
 
-    def __init__(self, actions, n):
+    def __init__(self, actions: "ActionSpace", n: int) -> None:
         self.actions = actions
         self.z = np.zeros((n, actions.dim), np.float32)
         self.raw = np.zeros((n, actions.k, len(actions.low)), np.float32)
         self.step = np.full(n, actions.k)
 
-    def due(self):
+    def due(self) -> np.ndarray:
         """(N,) bool: which environments need a new plan."""
         return self.step == self.actions.k
 
-    def start(self, n, z):
+    def start(self, n: int, z: np.ndarray) -> None:
         """Begins the plan of `z` (D,) in environment `n`."""
         self.z[n], self.raw[n], self.step[n] = z, self.actions.decode(z), 0
 
-    def drop(self, n):
+    def drop(self, n: int) -> None:
         """Forgets the rest of the plan of environment `n`: its episode has ended."""
         self.step[n] = self.actions.k
 
-    def next(self, n):
+    def next(self, n: int) -> np.ndarray:
         """The next raw action (A,) of environment `n`."""
         self.step[n] += 1
         return self.raw[n, self.step[n] - 1]
@@ -58,7 +62,7 @@ class Window(NamedTuple):
     ends: bool
 
 
-def plan_returns(rewards, terminated, discount):
+def plan_returns(rewards: Sequence[float], terminated: bool, discount: float) -> tuple[np.ndarray, np.ndarray]:
     """The sum and the factor in the equation for Q(s_t, z_t, i) of section 3.2, for every row of one plan.
 
     Args:

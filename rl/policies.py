@@ -9,13 +9,16 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import torch
 
 from common import checkpoint
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
+from rl.protocols import Act, ActionSpace, Agent, Content, StateSpace
 
 
 @dataclass
@@ -27,9 +30,9 @@ class Policies:
         act: a function of states (N, *S) and due (N,) bool to actions (N, D), of which the due ones are used.
     """
 
-    state_space: object
-    actions: object
-    act: Callable
+    state_space: StateSpace
+    actions: ActionSpace
+    act: Act
 
 
 class Policy:
@@ -44,26 +47,35 @@ class Policy:
         actions: its action space (`rl.action_spaces`).
     """
 
-    def __init__(self, env_id, method, seed, state_space, actions, act):
+    def __init__(
+        self,
+        env_id: str,
+        method: str,
+        seed: int,
+        state_space: StateSpace | None,
+        actions: ActionSpace,
+        act: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
         self.env_id, self.method, self.seed = env_id, method, seed
         self.state_space, self.actions = state_space, actions
         self._act = act
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Forgets what was seen and the plan under way: call it at the start of every episode."""
-        self._plans, self._state = Plans(self.actions, 1), None
+        self._plans = Plans(self.actions, 1)
+        self._state: np.ndarray | None = None
 
-    def select_action(self, observation):
+    def select_action(self, observation: np.ndarray) -> np.ndarray:
         """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""
         if self.state_space:
             self._state = self.state_space.encode([observation], self._state)
         if self._plans.due()[0]:
-            self._plans.start(0, self._act(self._state))
+            self._plans.start(0, self._act(cast(np.ndarray, self._state)))  # None only where it is not looked at
         return self._plans.next(0).copy()
 
 
-def seed_folders(run):
+def seed_folders(run: str | Path) -> list[Path]:
     """The folders of a run's seeds, or the folder itself if it is a seed's.
 
     Raises:
@@ -79,7 +91,7 @@ def seed_folders(run):
     return folders
 
 
-def load_policy(run):
+def load_policy(run: str | Path) -> Policy:
     """Loads the policy of a run's folder (of its first seed, if it holds several).
 
     Raises:
@@ -93,12 +105,13 @@ def load_policy(run):
         raise checkpoint.CheckpointError(f"{path} was written by another version ({error!r})") from error
 
 
-def _policy_of(content):
+def _policy_of(content: Content) -> Policy:
     row = METHODS.get(content["method"])
     if row is None or not row.agent:
         raise ValueError(f"rl/methods.py has no method {content['method']} with an agent")
     actions = action_spaces.from_content(content["actions"])
-    act = pkgutil.resolve_name(row.agent).policy_of(content["policy"], actions, content["seed"])
+    agent_class: type[Agent] = pkgutil.resolve_name(row.agent)
+    act = agent_class.policy_of(content["policy"], actions, content["seed"])
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
     return Policy(content["env_id"], row.name, content["seed"], states, actions, act)

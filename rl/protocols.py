@@ -103,6 +103,25 @@ class ReplayBuffer(Protocol):
         """(N,) int: how many rows of each seed can be sampled."""
         ...
 
+    def __init__(
+        self, num_seeds: int, state_shape: tuple[int, ...], action_dim: int, capacity: int, device: torch.device
+    ) -> None: ...
+
+    @staticmethod
+    def row_width(state_shape: tuple[int, ...], action_dim: int) -> int:
+        """Floats a row."""
+        ...
+
+    @staticmethod
+    def capacity_for(replay_size: int, steps: int) -> int:
+        """The most rows that a seed can have after so many steps."""
+        ...
+
+    @staticmethod
+    def memory(steps: int, capacity: int, width: int, batch: int, updates: int) -> tuple[int, int, int]:
+        """Bytes that a seed takes: its rows after so many steps, at most while they grow, the samples of a block."""
+        ...
+
     def pack(self, window: Window) -> np.ndarray:
         """The rows (M, width) float32 of a window, to be appended."""
         ...
@@ -119,7 +138,7 @@ class ReplayBuffer(Protocol):
         """Puts the last rows of `written` ever written back in their places."""
         ...
 
-    def sample(self, indices: np.ndarray, seeds: slice = ...) -> Sequence[Batch]:
+    def sample(self, indices: np.ndarray, seeds: slice = ...) -> Iterable[Batch]:
         """The U batches of rows at indices (U, N, B)."""
         ...
 
@@ -139,6 +158,15 @@ class Agent(Protocol):
     least_batch: ClassVar[int]
     bytes_a_row: ClassVar[int]
     num_seeds: int
+
+    def __init__(
+        self,
+        state_shape: tuple[int, ...],
+        actions: ActionSpace,
+        seeds: Sequence[int],
+        device: torch.device,
+        **flags: Any,
+    ) -> None: ...
 
     def act(self, states: np.ndarray) -> np.ndarray:
         """The policies without noise: states (N, *S) to actions (N, D)."""

@@ -5,10 +5,13 @@ A row is (s, z, i, R, factor, s'): the window from step i of a plan to its end, 
 episode or past the ring's head, and a raw action is a plan of one step.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+
+from rl.plans import Window
 
 FIRST_CAPACITY = 16_384
 
@@ -42,25 +45,25 @@ class Ring:
         unsaved: for each seed a list of the rows since `take_unsaved`.
     """
 
-    def __init__(self, num_seeds, capacity):
+    def __init__(self, num_seeds: int, capacity: int) -> None:
         self.capacity, self.written = capacity, np.zeros(num_seeds, dtype=np.int64)
-        self.unsaved = [[] for _ in range(num_seeds)]
+        self.unsaved: list[list[np.ndarray]] = [[] for _ in range(num_seeds)]
 
-    def _write(self, n, rows):
+    def _write(self, n: int, rows: np.ndarray) -> None:
         """Stores rows (M, width) of seed `n` behind its last, and counts them."""
         raise NotImplementedError
 
-    def append(self, n, rows):
+    def append(self, n: int, rows: np.ndarray) -> None:
         """Writes rows (M, width), float32 numpy, of seed `n` behind its last, over its oldest when full."""
         self.unsaved[n].append(rows)
         self._write(n, rows)
 
-    def take_unsaved(self, n):
+    def take_unsaved(self, n: int) -> list[np.ndarray]:
         """The rows of seed `n` since this was last called, a list of (M, width)."""
         parts, self.unsaved[n] = self.unsaved[n], []
         return parts
 
-    def rewind(self, n, parts, written):
+    def rewind(self, n: int, parts: Iterable[np.ndarray], written: int) -> None:
         """Puts the last rows of `written` ever written, in parts (M, width), back in their places."""
         self.written[n] = max(0, written - self.capacity)
         for rows in parts:
@@ -80,9 +83,13 @@ class Replay(Ring):
         device: torch device.
     """
 
-    least, lag, preallocates = 1, 0, False
+    least: ClassVar[int] = 1
+    lag: ClassVar[int] = 0
+    preallocates: ClassVar[bool] = False
 
-    def __init__(self, num_seeds, state_shape, action_dim, capacity, device):
+    def __init__(
+        self, num_seeds: int, state_shape: tuple[int, ...], action_dim: int, capacity: int, device: torch.device
+    ) -> None:
         (state_dim,) = state_shape
         self.widths = [state_dim, action_dim, 1, 1, 1, state_dim]
         super().__init__(num_seeds, capacity)
@@ -90,17 +97,17 @@ class Replay(Ring):
         self.rows = torch.zeros(num_seeds, min(capacity, FIRST_CAPACITY), sum(self.widths), device=device)
 
     @staticmethod
-    def row_width(state_shape, action_dim):
+    def row_width(state_shape: tuple[int, ...], action_dim: int) -> int:
         """Floats a row."""
         return 2 * state_shape[0] + action_dim + 3
 
     @staticmethod
-    def capacity_for(replay_size, steps):
+    def capacity_for(replay_size: int, steps: int) -> int:
         """The most rows that a seed can have after so many steps: more need not be provided for."""
         return min(replay_size, steps)
 
     @staticmethod
-    def memory(steps, capacity, width, batch, updates):
+    def memory(steps: int, capacity: int, width: int, batch: int, updates: int) -> tuple[int, int, int]:
         """Bytes that a seed takes: its rows after so many steps, at most while they grow, the samples of a block."""
         rows, size, before = min(steps, capacity), min(capacity, FIRST_CAPACITY), 0
         while size < rows:
@@ -108,7 +115,7 @@ class Replay(Ring):
         return 4 * rows * width, 4 * (size + before) * width, updates * batch * 4 * width
 
     @staticmethod
-    def pack(window):
+    def pack(window: Window) -> np.ndarray:
         """The rows (h, width) float32 of a `Window`, to be appended."""
         h = len(window.sums)
         columns = [
@@ -122,26 +129,26 @@ class Replay(Ring):
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
     @property
-    def sizes(self):
+    def sizes(self) -> np.ndarray:
         """(N,) int: how many rows of each seed can be sampled."""
         return np.minimum(self.written, self.capacity)
 
-    def _write(self, n, rows):
+    def _write(self, n: int, rows: np.ndarray) -> None:
         skipped = max(0, len(rows) - self.capacity)
-        rows = torch.tensor(rows[skipped:], device=self.device)
-        while self.written[n] + len(rows) > self.rows.shape[1] and self.rows.shape[1] < self.capacity:
+        new = torch.tensor(rows[skipped:], device=self.device)
+        while self.written[n] + len(new) > self.rows.shape[1] and self.rows.shape[1] < self.capacity:
             self._grow()
-        places = (self.written[n] + skipped + torch.arange(len(rows), device=self.device)) % self.capacity
-        self.rows[n, places] = rows
-        self.written[n] += skipped + len(rows)
+        places = (self.written[n] + skipped + torch.arange(len(new), device=self.device)) % self.capacity
+        self.rows[n, places] = new
+        self.written[n] += skipped + len(new)
 
-    def _grow(self):
+    def _grow(self) -> None:
         seeds, old, width = self.rows.shape
         rows = torch.zeros(seeds, min(self.capacity, 2 * old), width, device=self.device)
         rows[:, :old] = self.rows
         self.rows = rows
 
-    def sample(self, indices, seeds=slice(None)):
+    def sample(self, indices: np.ndarray, seeds: slice = slice(None)) -> list[Batch]:
         """Rows at `indices` (U, M, B) of the M seeds in the slice `seeds`, as U batches."""
         own = self.rows[seeds]
         places = indices + np.arange(len(own))[:, None] * own.shape[1]

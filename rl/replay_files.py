@@ -3,12 +3,14 @@
 import contextlib
 import os
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from common.checkpoint import sync_folder
 from common.errors import UsageError
+from rl.protocols import Content
 
 CHUNK = 100_000  # rows a file
 PART = 2**26  # bytes that are read at once
@@ -26,16 +28,17 @@ class ReplayFiles:
         capacity: how many of the newest rows the replay keeps.
     """
 
-    def __init__(self, folder, width, capacity):
+    def __init__(self, folder: str | Path, width: int, capacity: int) -> None:
         self.folder, self.width, self.capacity = Path(folder) / "replay", width, capacity
-        self.rows, self.checksums = 0, {}
-        self._unsynced = set()  # chunks that were written to since `snapshot`
+        self.rows = 0
+        self.checksums: dict[int, int] = {}
+        self._unsynced: set[int] = set()  # chunks that were written to since `snapshot`
         self._still_needed = 0  # first row that the older checkpoint needs
 
-    def _path(self, chunk):
+    def _path(self, chunk: int) -> Path:
         return self.folder / f"{chunk}.f32"
 
-    def append(self, rows):
+    def append(self, rows: np.ndarray) -> None:
         """Writes rows (M, width) float32."""
         self.folder.mkdir(exist_ok=True)
         while len(rows):
@@ -48,7 +51,7 @@ class ReplayFiles:
             self.checksums[chunk] = zlib.crc32(data, self.checksums.get(chunk, 0))
             self.rows += len(part)
 
-    def snapshot(self):
+    def snapshot(self) -> Content:
         """Makes sure that all rows are on the disk and returns what `verify` and `rewind` take, plain values."""
         first = max(0, self.rows - self.capacity)
         for chunk in [chunk for chunk in self.checksums if (chunk + 1) * CHUNK <= min(first, self._still_needed)]:
@@ -63,7 +66,7 @@ class ReplayFiles:
         self._unsynced = set()
         return {"rows": self.rows, "checksums": dict(self.checksums)}
 
-    def verify(self, state):
+    def verify(self, state: Content) -> Iterator[np.ndarray]:
         """Yields the rows that the replay held at a state that `snapshot` returned, in parts (M, width); changes nothing.
 
         Raises:
@@ -83,7 +86,7 @@ class ReplayFiles:
             if left or found != checksum:
                 raise UsageError(f"--resume: {self._path(chunk)} is damaged: start over with --overwrite")
 
-    def rewind(self, state):
+    def rewind(self, state: Content) -> None:
         """Cuts the files back to a state that `snapshot` returned and `verify` found whole."""
         self.rows, self.checksums = state["rows"], dict(state["checksums"])
         self._still_needed = max(0, self.rows - self.capacity)
@@ -93,6 +96,6 @@ class ReplayFiles:
             if int(path.stem) not in self.checksums:
                 path.unlink()
 
-    def _size(self, chunk, rows):
+    def _size(self, chunk: int, rows: int) -> int:
         """Bytes of a chunk's file when there are so many rows."""
         return (min(rows, (chunk + 1) * CHUNK) - chunk * CHUNK) * self.width * 4

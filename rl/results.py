@@ -1,9 +1,17 @@
 """The result files of one seed: eval.csv, eval.npy, train.csv, and tensorboard events if asked for."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from common.checkpoint import write_atomically
 from common.csv_log import CsvLog
+from rl.protocols import Content
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
@@ -18,56 +26,57 @@ class SeedResults:
         tensorboard: whether to write events as well.
     """
 
-    def __init__(self, folder, tensorboard=False):
-        self.folder, self.tensorboard, self.writer = folder, tensorboard, None
+    def __init__(self, folder: Path, tensorboard: bool = False) -> None:
+        self.folder, self.tensorboard = folder, tensorboard
+        self.writer: SummaryWriter | None = None
         self.eval = CsvLog(folder / "eval.csv", EVAL_COLUMNS)
         self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
 
-    def begin(self):
+    def begin(self) -> None:
         """Starts empty files."""
         self.eval.begin()
         self.train.begin()
-        self.evaluations = []
+        self.evaluations: list[tuple[float, ...]] = []
 
-    def snapshot(self):
+    def snapshot(self) -> Content:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def verify(self, state):
+    def verify(self, state: Content) -> None:
         """Raises `UsageError` if the files have been cut short since `snapshot` was called."""
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state):
+    def rewind(self, state: Content) -> None:
         """Cuts the files back to where `snapshot` was called."""
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
         self._write_npy()
 
-    def add_evaluation(self, episodes, steps, mean_return):
+    def add_evaluation(self, episodes: int, steps: int, mean_return: float) -> None:
         """One evaluation, after so many episodes and steps of training."""
         self.evaluations.append((episodes, steps, mean_return))
         self.eval.append([self.evaluations[-1]])
         self._write_npy()
         self._scalars("evaluation", steps, {"mean_return": mean_return})
 
-    def _write_npy(self):
+    def _write_npy(self) -> None:
         table = np.array(self.evaluations, dtype=np.float64).reshape(-1, 3)
         write_atomically(self.folder / "eval.npy", lambda file: np.save(file, table))
 
-    def add_episodes(self, first, ended, diagnostics):
+    def add_episodes(self, first: int, ended: Iterable[tuple[int, float, int]], diagnostics: dict[str, float]) -> None:
         """Training episodes that ended: `ended` is (steps, return, length) of each, numbered from `first` on."""
         rows = [
-            [first + i, *episode, diagnostics["critic_loss"], diagnostics["value"]] for i, episode in enumerate(ended)
+            (first + i, *episode, diagnostics["critic_loss"], diagnostics["value"]) for i, episode in enumerate(ended)
         ]
         self.train.append(rows)
         for _, steps, episode_return, *_ in rows:
             self._scalars("training", steps, {"episode_return": episode_return, **diagnostics})
 
-    def _scalars(self, group, steps, values):
+    def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:
         if self.tensorboard and self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -76,7 +85,7 @@ class SeedResults:
             for name, value in values.items():
                 self.writer.add_scalar(f"{group}/{name}", value, steps)
 
-    def close(self):
+    def close(self) -> None:
         """Flushes what is open."""
         if self.writer is not None:
             self.writer.close()

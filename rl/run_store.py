@@ -1,10 +1,14 @@
 """What a run of several seeds keeps on the disk: a `SeedStore` each, and the checkpoint that they have in common."""
 
+import argparse
 import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from common.checkpoint import digest
 from common.errors import UsageError
 from common.run_folder import first_difference
+from rl.protocols import ActionSpace, Content, StateSpace
 from rl.seed_store import SeedStore
 
 
@@ -18,21 +22,21 @@ class RunStore:
         args: the script's flags.
     """
 
-    def __init__(self, folder, seeds, row_width, args):
+    def __init__(self, folder: Path, seeds: Sequence[int], row_width: int, args: argparse.Namespace) -> None:
         self.folder, self.seeds, self.args = folder, seeds, args
         self.stores = [SeedStore(folder, seed, row_width, args) for seed in seeds]
 
-    def __getitem__(self, n):
+    def __getitem__(self, n: int) -> SeedStore:
         """The `SeedStore` of seed index `n`."""
         return self.stores[n]
 
-    def check(self):
+    def check(self) -> None:
         """Raises `UsageError` if a folder cannot be used as the flags ask."""
         for store in self.stores:
             store.check()
         self._check_siblings()
 
-    def _check_siblings(self):
+    def _check_siblings(self) -> None:
         """Raises `UsageError` if other seeds in the run's folder were trained with other flags."""
         ours = {store.folder.path for store in self.stores}
         for path in sorted(self.folder.glob("seed_*/opt.json")):
@@ -48,22 +52,22 @@ class RunStore:
                     "choose another --name"
                 )
 
-    def lock(self):
+    def lock(self) -> None:
         """Takes all folders; errors as in `common.run_folder.RunFolder.lock`."""
         for store in self.stores:
             store.lock()
 
-    def release(self):
+    def release(self) -> None:
         """Gives all folders back."""
         for store in self.stores:
             store.folder.release()
 
-    def failures(self):
+    def failures(self) -> dict[int, str]:
         """{seed index: why it was given up} of the seeds that were."""
         reasons = {n: store.folder.failure for n, store in enumerate(self.stores)}
         return {n: reason for n, reason in reasons.items() if reason}
 
-    def newest(self, indices, states, actions):
+    def newest(self, indices: Iterable[int], states: StateSpace, actions: ActionSpace) -> list[Content] | None:
         """The contents of the newest checkpoint that the seeds of these indices have in common; None if there is none.
 
         Args:
@@ -86,18 +90,18 @@ class RunStore:
                 f"--resume: {lacking.folder.path} has no checkpoint of the same step as the other seeds: resume the seeds "
                 "one by one with --seed and --num_seeds 1, or start over with --overwrite"
             )
-        contents = [checkpoints[max(common)] for checkpoints in found]
-        for content in contents:
+        newest = [checkpoints[max(common)] for checkpoints in found]
+        for content in newest:
             _check_spaces(content, states, actions, stores[0].folder.path)
-        return contents
+        return newest
 
-    def close(self):
+    def close(self) -> None:
         """Flushes all results and gives the folders back."""
         for store in self.stores:
             store.close()
 
 
-def _check_spaces(content, states, actions, path):
+def _check_spaces(content: Content, states: StateSpace, actions: ActionSpace, path: Path) -> None:
     """Raises `UsageError` unless these are the spaces of a checkpoint's content."""
     for name, space, use in (("states", states, "see"), ("actions", actions, "act in")):
         if name not in content:

@@ -1,7 +1,14 @@
 """What one seed of a run keeps on the disk."""
 
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
 from common.paths import seed_folder
 from common.run_folder import RunFolder, check_flags
+from rl.protocols import Content
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
 
@@ -16,38 +23,38 @@ class SeedStore:
         args: the script's flags.
     """
 
-    def __init__(self, run, seed, row_width, args):
+    def __init__(self, run: Path, seed: int, row_width: int, args: argparse.Namespace) -> None:
         self.seed, self.args = seed, args
         self.flags = {**vars(args), "seed": seed, "num_seeds": 1}
         self.folder = RunFolder(seed_folder(run, seed), "run")
         self.results = SeedResults(self.folder.path, args.tensorboard)
         self.replay = ReplayFiles(self.folder.path, row_width, args.replay_size)
 
-    def check(self):
+    def check(self) -> None:
         """Raises `UsageError` if the folder cannot be used as the flags ask."""
         self.folder.check(self.args.resume, self.args.overwrite)
 
-    def lock(self):
+    def lock(self) -> None:
         """Takes the folder; errors as in `common.run_folder.RunFolder.lock`."""
         self.folder.lock(empty=not (self.args.resume or self.args.overwrite))
 
-    def has_results(self):
+    def has_results(self) -> bool:
         """Whether there are more evaluations than that before the first checkpoint."""
         return self.results.eval.path.is_file() and len(self.results.eval.rows()) > 1
 
-    def begin(self):
+    def begin(self) -> None:
         """Starts the locked folder afresh."""
         self.folder.begin(self.flags)
         self.results.begin()
 
-    def save(self, content, parts):
+    def save(self, content: Content, parts: Iterable[np.ndarray]) -> None:
         """Writes a checkpoint of `content` (plain values and tensors), and the replay's new rows, parts (M, width)."""
         for part in parts:
             self.replay.append(part)
         files = {"replay": self.replay.snapshot(), "results": self.results.snapshot(), "flags": self.flags}
         self.folder.save(content | files)
 
-    def verify(self, content):
+    def verify(self, content: Content) -> Iterator[np.ndarray]:
         """Checks flags and files against a checkpoint's content; returns the rows of its replay, in parts (M, width).
 
         Nothing is changed.
@@ -59,14 +66,14 @@ class SeedStore:
         self.results.verify(content["results"])
         return self.replay.verify(content["replay"])
 
-    def rewind(self, content):
+    def rewind(self, content: Content) -> None:
         """Brings all files back to a checkpoint's content, which `verify` found whole."""
         self.folder.rewind(content["steps"])
         self.folder.write_flags(self.flags)
         self.results.rewind(content["results"])
         self.replay.rewind(content["replay"])
 
-    def close(self):
+    def close(self) -> None:
         """Flushes the results and gives the folder back."""
         self.results.close()
         self.folder.release()

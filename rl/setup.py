@@ -1,9 +1,16 @@
 """From the flags of a training script to the checked parts of a run; nothing is written here."""
 
+import argparse
 import math
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+import gymnasium
+import torch
+from gymnasium.spaces import Box
 
 from common.devices import choose_device
 from common.environments import make_env, time_limit
@@ -17,6 +24,8 @@ from rl.collection import Collector
 from rl.evaluation import make_video_env
 from rl.flags import load_decoder, load_encoder
 from rl.frame_replay import FrameReplay
+from rl.methods import Method
+from rl.protocols import ActionSpace, Agent, ReplayBuffer, StateSpace
 from rl.replay import Replay
 from rl.run_store import RunStore
 from rl.state_spaces import DynEStates, FrameStates, ObservedStates, VAEStates
@@ -42,24 +51,29 @@ class Setup:
         collector: what steps `envs`.
     """
 
-    args: object
-    method: object
+    args: argparse.Namespace
+    method: Method
     env_id: str
-    device: object
+    device: torch.device
     folder: Path
-    seeds: list
-    states: object
-    actions: object
-    envs: list
-    eval_envs: list
-    video_env: object
+    seeds: list[int]
+    states: StateSpace
+    actions: ActionSpace
+    envs: list[gymnasium.Env]
+    eval_envs: list[gymnasium.Env]
+    video_env: gymnasium.Env | None
     store: RunStore
-    replay: object
-    agent: object
+    replay: ReplayBuffer
+    agent: Agents
     collector: Collector
 
 
-def set_up(args, method, make_states=None, make_actions=None):
+def set_up(
+    args: argparse.Namespace,
+    method: Method,
+    make_states: Callable[[gymnasium.Env, torch.device], StateSpace] | None = None,
+    make_actions: Callable[[gymnasium.Env], ActionSpace] | None = None,
+) -> Setup:
     """Builds the `Setup` of a run.
 
     Args:
@@ -77,15 +91,16 @@ def set_up(args, method, make_states=None, make_actions=None):
             f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
             "at most as many"
         )
-    env = make_env(args.env_name)
+    env: gymnasium.Env = make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    assert env.spec is not None
     states = make_states(env, device) if make_states else state_space(args, method, env, device)
     actions = make_actions(env) if make_actions else action_space(args, method, env)
     video_env = make_video_env(states, args.env_name, "--render_freq") if args.render_freq else None
     folder = policy_run(args.results_dir, env.spec.id, method.name, args.name)
-    agent_class = pkgutil.resolve_name(method.agent)
-    replay_class = FrameReplay if method.sees == "frames" else Replay
+    agent_class: type[Agent] = pkgutil.resolve_name(method.agent)
+    replay_class: type[ReplayBuffer] = FrameReplay if method.sees == "frames" else Replay
     _check_least(args, agent_class, replay_class)
     check_memory(args, folder, replay_class, agent_class.bytes_a_row, states, actions.dim, device)
     seeds = list(range(args.seed, args.seed + args.num_seeds))
@@ -137,23 +152,25 @@ def set_up(args, method, make_states=None, make_actions=None):
     )
 
 
-def state_space(args, method, env, device):
+def state_space(args: argparse.Namespace, method: Method, env: gymnasium.Env, device: torch.device) -> StateSpace:
     """What the policy of a method sees of an environment; raises `UsageError` if the encoder that it names will not do."""
     if method.sees == "frames":
         return FrameStates(args.source_img_width)
     if not method.pretrained:
-        return ObservedStates(env.observation_space.shape[0])
+        return ObservedStates(cast(Box, env.observation_space).shape[0])
+    assert env.spec is not None
     space = {"pixels": DynEStates, "vae": VAEStates}[method.sees]
     return space(*load_encoder(args, env.spec.id, method.sees), device)
 
 
-def action_space(args, method, env):
+def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -> ActionSpace:
     """What the policy of a method acts in; raises `UsageError` if the decoder that it names will not do."""
-    low, high = env.action_space.low, env.action_space.high
+    space = cast(Box, env.action_space)
+    low, high = space.low, space.high
     return DynEActions(load_decoder(args, env), low, high) if method.acts_in == "decoder" else RawActions(low, high)
 
 
-def _check_least(args, agent_class, replay_class):
+def _check_least(args: argparse.Namespace, agent_class: type[Agent], replay_class: type[ReplayBuffer]) -> None:
     """Raises `UsageError` if agent or replay cannot work with so little."""
     if args.replay_size < replay_class.least:
         raise UsageError(

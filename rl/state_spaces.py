@@ -5,7 +5,10 @@ states, arrays of `shape`, are a function of the observations since the episode'
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 import torch
 
@@ -14,6 +17,7 @@ from common.pixel_environments import make_pixel_env
 from embedding.frozen_encoder import frozen
 from embedding.pixel_models import ImageEncoder
 from envs.pixels import FRAMES, SIZE
+from rl.protocols import Content, StateSpace
 
 
 class ObservedStates:
@@ -23,21 +27,24 @@ class ObservedStates:
         dim: O, how many numbers they have.
     """
 
+    shape: tuple[int, ...]
+    bytes_once: float
+    bytes_a_seed: float
     bytes_once = bytes_a_seed = 0  # that environments take beyond those without images: in all, and the two of a seed
 
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         self.shape, self.observed = (dim,), dim
         self.description = f"observations of {dim} numbers"
 
-    def make_env(self, env_id, flag="--env_name", **kwargs):
+    def make_env(self, env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
         """Makes an environment whose observations `encode` takes; errors as in `common.environments.make_env`."""
         return make_env(env_id, flag, **kwargs)
 
-    def encode(self, observations, previous=None):
+    def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """States of M environments: observations (M, O) to float32 (M, O)."""
         return np.stack(observations).astype(np.float32)
 
-    def content(self):
+    def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         return {"kind": "observations", "dim": self.shape[0]}
 
@@ -49,23 +56,23 @@ class FrameStates:
         source_img_width: the width that is drawn, pixels.
     """
 
-    shape = (3 * FRAMES, SIZE, SIZE)
+    shape: tuple[int, ...] = (3 * FRAMES, SIZE, SIZE)
     observed = math.prod(shape)
     bytes_once, bytes_a_seed = 110e6, 96e6
 
-    def __init__(self, source_img_width):
+    def __init__(self, source_img_width: int) -> None:
         self.source_img_width = source_img_width
         self.description = f"images, drawn {source_img_width} wide"
 
-    def make_env(self, env_id, flag="--env_name", **_):
+    def make_env(self, env_id: str, flag: str = "--env_name", **_: Any) -> gymnasium.Env:
         """Makes an environment that observes its newest frames; errors as in `make_pixel_env`."""
         return make_pixel_env(env_id, self.source_img_width, flag=flag)
 
-    def encode(self, observations, previous=None):
+    def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """Stacks of M environments, uint8 (M, 12, 64, 64)."""
         return np.stack(observations)
 
-    def content(self):
+    def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         return {"kind": "frames", "source_img_width": self.source_img_width}
 
@@ -79,24 +86,26 @@ class EncodedFrames(FrameStates):
         device: torch device that it runs on.
     """
 
-    def __init__(self, encoder, source_img_width, device):
+    kind: ClassVar[str]
+
+    def __init__(self, encoder: ImageEncoder, source_img_width: int, device: torch.device) -> None:
         super().__init__(source_img_width)
         self.encoder, self.device = encoder.to(device), device
         self._of_one = frozen(encoder) if device.type == "cpu" else None
 
     @torch.no_grad()
-    def _mu(self, images):
+    def _mu(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """mu of images (M, C, 64, 64) uint8, as float32 (M, D).
 
         On the CPU one by one: their sums then are those of an image alone, whatever is beside it, and a batch of a few
         is hardly faster.
         """
-        images = torch.from_numpy(np.stack(images))
+        batch = torch.from_numpy(np.stack(images))
         if self._of_one is not None:
-            return torch.cat([self._of_one(image) for image in images.split(1)]).numpy()
-        return self.encoder(images.to(self.device))[0].cpu().numpy()
+            return torch.cat([self._of_one(image) for image in batch.split(1)]).numpy()
+        return self.encoder(batch.to(self.device))[0].cpu().numpy()
 
-    def content(self):
+    def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         sizes = {"kind": self.kind, "channels": self.encoder.channels, "width": self.encoder.width}
         weights = {name: tensor.cpu() for name, tensor in self.encoder.state_dict().items()}
@@ -106,14 +115,14 @@ class EncodedFrames(FrameStates):
 class DynEStates(EncodedFrames):
     """mu_s of the four newest frames, the encoder being DynE's e_s of stacks (paper, section 3.3)."""
 
-    kind = "dyne"
+    kind: ClassVar[str] = "dyne"
 
-    def __init__(self, encoder, source_img_width, device):
+    def __init__(self, encoder: ImageEncoder, source_img_width: int, device: torch.device) -> None:
         super().__init__(encoder, source_img_width, device)
         self.shape = (encoder.width,)
         self.description = f"embeddings of images, {encoder.width} wide"
 
-    def encode(self, observations, previous=None):
+    def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """States of M environments: stacks (M, 12, 64, 64) uint8 to mu_s (M, D) float32."""
         return self._mu(observations)
 
@@ -121,14 +130,14 @@ class DynEStates(EncodedFrames):
 class VAEStates(EncodedFrames):
     """The encodings of the four newest frames, side by side, oldest first; the encoder is a VAE's, of one frame."""
 
-    kind = "vae"
+    kind: ClassVar[str] = "vae"
 
-    def __init__(self, encoder, source_img_width, device):
+    def __init__(self, encoder: ImageEncoder, source_img_width: int, device: torch.device) -> None:
         super().__init__(encoder, source_img_width, device)
         self.shape = (FRAMES * encoder.width,)
         self.description = f"encodings of {FRAMES} images, {encoder.width} wide each"
 
-    def encode(self, observations, previous=None):
+    def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """States of M environments, (M, 4 D) float32.
 
         Args:
@@ -142,7 +151,7 @@ class VAEStates(EncodedFrames):
         return np.concatenate([previous[:, self.encoder.width :], newest], axis=1)
 
 
-def from_content(content, device):
+def from_content(content: Content, device: torch.device) -> StateSpace:
     """The state space that `content()` described."""
     if content["kind"] == "observations":
         return ObservedStates(content["dim"])

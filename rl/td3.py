@@ -1,12 +1,18 @@
 """TD3 (Fujimoto et al., 2018) for N independent seeds at once."""
 
 import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from common.mlp import MLP, Adam
 from rl.networks import Actor, initial_critics
+from rl.protocols import Act, ActionSpace, Content
+from rl.replay import Batch
+
+WithoutAutograd = type[torch.inference_mode] | type[torch.no_grad]
 
 
 class TD3:
@@ -26,14 +32,33 @@ class TD3:
         policy_freq: actor and targets are updated at every `policy_freq`-th update.
     """
 
-    learns = True
-    own_flags = ()  # of its script, that it takes beside those of every agent
-    sees_plan_step = False
-    least_batch = 1
-    bytes_a_row = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
-    without_autograd = torch.inference_mode  # in which operators cost less than in `torch.no_grad`
+    learns: ClassVar[bool] = True
+    own_flags: ClassVar[tuple[str, ...]] = ()  # of its script, that it takes beside those of every agent
+    sees_plan_step: ClassVar[bool] = False
+    least_batch: ClassVar[int] = 1
+    bytes_a_row: ClassVar[int] = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
+    # Operators cost less in it than in `torch.no_grad`.
+    without_autograd: ClassVar[WithoutAutograd] = torch.inference_mode
 
-    def __init__(self, state_shape, actions, seeds, device, *, lr, tau, policy_noise, noise_clip, policy_freq):
+    # `Actor`s and `Adam`; a subclass may have others.
+    actor: Any
+    target_actor: Any
+    acting_actor: Any
+    actor_adam: Any
+
+    def __init__(
+        self,
+        state_shape: tuple[int, ...],
+        actions: ActionSpace,
+        seeds: Sequence[int],
+        device: torch.device,
+        *,
+        lr: float,
+        tau: float,
+        policy_noise: float,
+        noise_clip: float,
+        policy_freq: int,
+    ) -> None:
         self.state_shape, self.actions, self.num_seeds, self.device = state_shape, actions, len(seeds), device
         self.tau, self.policy_noise, self.noise_clip, self.policy_freq = tau, policy_noise, noise_clip, policy_freq
         self.low = torch.as_tensor(actions.policy_low, device=device)
@@ -47,18 +72,19 @@ class TD3:
 
     # ---- networks ----
 
-    def _make_critics(self, seeds):
+    def _make_critics(self, seeds: Sequence[int]) -> list[MLP]:
         return initial_critics(self._critic_inputs(*self.state_shape), seeds, self.device)
 
-    def _make_actors(self, seeds, lr):
+    def _make_actors(self, seeds: Sequence[int], lr: float) -> None:
         """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
         space = self.actions
-        self.actor = Actor.initial(*self.state_shape, space.dim, space.center, space.scale, seeds, self.device)
+        (state_dim,) = self.state_shape
+        self.actor = Actor.initial(state_dim, space.dim, space.center, space.scale, seeds, self.device)
         self.target_actor = self.actor.like(self.actor.mlp.rows.clone())
         self.actor_adam = Adam(self.actor.mlp, lr)
         self.acting_actor = self.actor if self.device.type == "cpu" else self.actor.like(self.actor.mlp.rows.cpu())
 
-    def _critic_inputs(self, state_dim, share=0.5):
+    def _critic_inputs(self, state_dim: int, share: float = 0.5) -> int:
         """The width of a critic's input: S, and the action, repeated until it is about `share` of S wide.
 
         By itself it would be drowned by a wide state.
@@ -67,30 +93,30 @@ class TD3:
         self.repeats = max(1, int(share * state_dim / action_inputs))
         return state_dim + self.repeats * action_inputs
 
-    def act(self, states):
+    def act(self, states: np.ndarray) -> np.ndarray:
         """The policy without noise: states (N, S) to actions (N, D), numpy float32 both."""
         return self.acting_actor(torch.from_numpy(states).unsqueeze(1)).squeeze(1).numpy()
 
-    def evaluation_policy(self, numbers):
+    def evaluation_policy(self, numbers: Sequence[int]) -> Act:
         """A function of states (N, *S) and due (N,) bool to actions (N, D): `act`, whatever the evaluations' numbers."""
         return lambda states, due: self.act(states)
 
-    def video_policy(self, n, steps):
+    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
         """A function of states (1, *S) to an action (D,): that of seed index `n`, whenever it is filmed."""
         return lambda states: self.act(np.repeat(states, self.num_seeds, axis=0))[n]
 
-    def sync_acting(self):
+    def sync_acting(self) -> None:
         """Makes `act` follow the trained actor; on the CPU it always does."""
         if self.acting_actor is not self.actor:
             self.acting_actor.mlp.rows.copy_(self.actor.mlp.rows)
 
-    def critic_input(self, state, action, plan_step):
+    def critic_input(self, state: torch.Tensor, action: torch.Tensor, plan_step: torch.Tensor) -> torch.Tensor:
         """What Q is a function of: (s, a), the action repeated. All (N, B, ·)."""
         return torch.cat([state, *[action] * self.repeats], dim=-1)
 
     # ---- updates ----
 
-    def update(self, batches, noise):
+    def update(self, batches: Iterable[Batch], noise: torch.Tensor) -> None:
         """Updates of every seed, one after the other: a function of the networks and the arguments alone.
 
         Args:
@@ -99,22 +125,24 @@ class TD3:
         """
         if noise.shape[2] != self._critic_losses.shape[1]:
             self._make_sums(noise.shape[2])
-        batches, noise = iter(batches), list(noise)
-        while noise:
+        coming, left = iter(batches), list(noise)
+        while left:
             # The targets move at every policy_freq-th update: until then their values are computed for all batches at once.
             still = self.policy_freq - self.updates % self.policy_freq
-            epsilon, noise = noise[:still], noise[still:]
+            epsilon, left = left[:still], left[still:]
             with self.without_autograd():
-                self._update_group(list(itertools.islice(batches, len(epsilon))), epsilon)
+                self._update_group(list(itertools.islice(coming, len(epsilon))), epsilon)
 
-    def _update_group(self, batches, noise):
+    def _update_group(self, batches: Sequence[Batch], noise: Sequence[torch.Tensor]) -> None:
         """Updates on batches whose targets are those of the same networks."""
         seen = [(b.reward, b.discount, b.next_state, e) for b, e in zip(batches, noise, strict=True)]
         targets = self.target_value(*(torch.cat(column, dim=1) for column in zip(*seen, strict=True)))
         for batch, target in zip(batches, targets.chunk(len(batches), dim=1), strict=True):
             self._update(batch, target)
 
-    def target_value(self, reward, discount, next_state, noise):
+    def target_value(
+        self, reward: torch.Tensor, discount: torch.Tensor, next_state: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
         """y = reward + discount * min_j Q'_j(s', clip(mu'(s') + clipped noise), 0): (N, B, 1).
 
         Args:
@@ -127,14 +155,16 @@ class TD3:
         values = [critic.forward(inputs)[0] for critic in self.target_critics]
         return reward + discount * torch.minimum(*values)
 
-    def _update(self, batch, target):
+    def _update(self, batch: Batch, target: torch.Tensor) -> None:
         self.updates += 1
         self._update_critics(batch, target)
         if self.updates % self.policy_freq == 0:
             self._update_actor(batch)
             self._follow()
 
-    def _update_critics(self, batch, target, wanted=None):
+    def _update_critics(
+        self, batch: Batch, target: torch.Tensor, wanted: slice | None = None
+    ) -> list[torch.Tensor | None]:
         """Descends the mean over the batch of (Q_j - y)^2, whose gradient is 2 (Q_j - y) / B, for both j.
 
         Args:
@@ -152,11 +182,11 @@ class TD3:
             of_inputs.append(of_these)
         return of_inputs
 
-    def _update_actor(self, batch):
+    def _update_actor(self, batch: Batch) -> None:
         action, trace = self.actor.forward(batch.state)
         self.actor_adam.step(self.actor.backward(trace, self._actor_slope(batch, action)))
 
-    def _actor_slope(self, batch, action):
+    def _actor_slope(self, batch: Batch, action: torch.Tensor) -> torch.Tensor:
         """The deterministic policy gradient: that of -Q_1(s, a, 0), a mean over the batch, at a = mu(s) (N, B, D).
 
         A DynE action begins at i = 0 (paper, section 3.2).
@@ -169,25 +199,25 @@ class TD3:
         self._value_updates += 1
         return of_actions.unflatten(-1, (self.repeats, -1)).sum(-2)[..., : self.actions.dim]  # over the repeats
 
-    def _follow(self):
+    def _follow(self) -> None:
         """Moves the targets towards the networks."""
         for networks, targets, _ in self._parts().values():
             targets.rows.lerp_(networks.rows, self.tau)
 
     # ---- diagnostics ----
 
-    def _make_sums(self, batch):
+    def _make_sums(self, batch: int) -> None:
         """Begins the sums of `diagnostics`, (N, `batch`, 1). They keep their place, as a CUDA graph of updates needs it."""
         self._critic_losses, self._values = torch.zeros(2, self.num_seeds, batch, 1, device=self.device)
         self.clear_diagnostics()
 
-    def clear_diagnostics(self):
+    def clear_diagnostics(self) -> None:
         """Forgets the sums that `diagnostics` reports."""
         for sums in (self._critic_losses, self._values):
             sums.zero_()
         self._from, self._value_updates = self.updates, 0
 
-    def diagnostics(self):
+    def diagnostics(self) -> list[dict[str, float]]:
         """Means since `clear_diagnostics`: for each seed its critic loss (both critics) and its value Q_1(s, mu(s))."""
         updates = self.updates - self._from
         nothing = [float("nan")] * self.num_seeds
@@ -198,15 +228,15 @@ class TD3:
             values = (self._values.mean((1, 2)) / self._value_updates).tolist()
         return [{"critic_loss": loss, "value": value} for loss, value in zip(losses, values, strict=True)]
 
-    def first_not_finite(self):
+    def first_not_finite(self) -> list[str | None]:
         """For each seed, the name of the first of its losses, critics and actor that is not finite, or None."""
-        found = [None] * self.num_seeds
+        found: list[str | None] = [None] * self.num_seeds
         for name, tensor in self._watched():
             finite = torch.isfinite(tensor).flatten(1).all(1).tolist()
             found = [old or (None if fine else name) for old, fine in zip(found, finite, strict=True)]
         return found
 
-    def _watched(self):
+    def _watched(self) -> Iterator[tuple[str, torch.Tensor]]:
         """(name, tensor with a leading axis of seeds) of everything that must stay finite."""
         yield "critic loss", self._critic_losses
         yield "value", self._values
@@ -215,12 +245,12 @@ class TD3:
 
     # ---- checkpoints ----
 
-    def policy_content(self, n):
+    def policy_content(self, n: int) -> Content:
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
 
     @staticmethod
-    def policy_of(content, actions, seed):
+    def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of states (1, *S), numpy, to actions (D,).
 
         Args:
@@ -230,23 +260,23 @@ class TD3:
         actor = Actor(MLP(content["actor"], content["widths"]), actions.center, actions.scale)
         return lambda states: actor(torch.from_numpy(states)[None])[0, 0].numpy()
 
-    def _parts(self):
+    def _parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:
         """{name: (networks of a row a seed, their targets, what trains them)}."""
         return self._critic_parts() | {"actor": (self.actor.mlp, self.target_actor.mlp, self.actor_adam)}
 
-    def _critic_parts(self):
+    def _critic_parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:
         critics = zip(self.critics, self.target_critics, self.critic_adams, strict=True)
         return {f"critic {j}": part for j, part in enumerate(critics, start=1)}
 
-    def snapshot(self, n):
+    def snapshot(self, n: int) -> Content:
         """Everything of seed index `n` that `update` reads or writes, as tensors and plain values on the CPU."""
-        state = {"updates": self.updates}
+        state: Content = {"updates": self.updates}
         for name, (networks, targets, adam) in self._parts().items():
             rows = (mlp.rows[n].cpu().clone() for mlp in (networks, targets))
             state[name] = dict(zip(("weights", "target"), rows, strict=True)) | {"adam": adam.snapshot(n)}
         return state
 
-    def rewind(self, n, state):
+    def rewind(self, n: int, state: Content) -> None:
         """Goes back, for seed index `n`, to a `snapshot`."""
         self.updates = state["updates"]
         for name, (networks, targets, adam) in self._parts().items():

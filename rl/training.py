@@ -4,6 +4,9 @@ One clock for all seeds: collect `--update_every` steps in every seed's environm
 wherever the seeds' episodes stand. Evaluations, videos and checkpoints fall between blocks.
 """
 
+import argparse
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -12,11 +15,13 @@ from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.streams import reset_seed, stream
 from rl.evaluation import evaluate, record_video
+from rl.methods import Method
 from rl.policies import Policies, Policy
-from rl.setup import set_up
+from rl.protocols import Content
+from rl.setup import Setup, set_up
 
 
-def train(args, method):
+def train(args: argparse.Namespace, method: Method) -> None:
     """Trains a method as the flags of its script say.
 
     Args:
@@ -36,7 +41,7 @@ class Experiment:
         setup: its parts, a `rl.setup.Setup`.
     """
 
-    def __init__(self, setup):
+    def __init__(self, setup: Setup) -> None:
         self.setup, self.args, self.seeds = setup, setup.args, setup.seeds
         self.store, self.agent, self.collector, self.replay = setup.store, setup.agent, setup.collector, setup.replay
         self.index_streams = [stream(seed, "replay indices") for seed in self.seeds]
@@ -46,7 +51,7 @@ class Experiment:
 
     # ---- starting ----
 
-    def start(self):
+    def start(self) -> bool:
         """Takes the folders; with `--resume` goes back to the newest checkpoint that all seeds have.
 
         Returns:
@@ -77,7 +82,7 @@ class Experiment:
                 self.store[n].rewind(content)
         return True
 
-    def _load(self, n, content):
+    def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
         try:
             rows = self.store[n].verify(content)
@@ -95,7 +100,7 @@ class Experiment:
 
     # ---- the loop ----
 
-    def run(self):
+    def run(self) -> None:
         """Trains to `--max_timesteps`, rounded up to whole blocks.
 
         Raises:
@@ -127,13 +132,13 @@ class Experiment:
             interruption.leave()
         self._raise_faults()
 
-    def _raise_faults(self):
+    def _raise_faults(self) -> None:
         faults = self.collector.faults
         if faults:
             lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(faults.items()))
             raise Diverged(f"{lost}: not finite; the last good checkpoint is kept")
 
-    def block(self):
+    def block(self) -> None:
         """Collects `--update_every` steps in every seed's environment, then does as many updates."""
         episodes, faults = self.collector.episodes.copy(), set(self.collector.faults)
         self.agent.sync_acting()
@@ -147,14 +152,14 @@ class Experiment:
         for n in self.collector.active():
             self.store[n].results.add_episodes(int(episodes[n]) + 1, ended[n], diagnostics[n])
 
-    def _give_up(self, lost):
+    def _give_up(self, lost: Iterable[int]) -> None:
         """Notes that the seeds of these indices, new in the collector's faults, are given up."""
         for n in sorted(lost):
             reason = one_line(self.collector.faults[n])
             self.store[n].folder.fail(reason)
             tqdm.write(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
 
-    def update(self, updates):
+    def update(self, updates: int) -> None:
         """Does so many updates of every seed, once there is something to learn from."""
         self.agent.clear_diagnostics()
         if not self.agent.learns or self.collector.steps < self.setup.actions.k + self.replay.lag:
@@ -164,11 +169,11 @@ class Experiment:
         sizes = np.maximum(self.replay.sizes, 1)  # a seed that was given up may have none: it samples zeros
         indices = [rng.integers(0, sizes[n], (updates, batch)) for n, rng in enumerate(self.index_streams)]
         shape = (updates, batch, self.setup.actions.dim)
-        noise = [rng.standard_normal(shape, dtype=np.float32) for rng in self.noise_streams]
-        noise = torch.from_numpy(np.stack(noise, axis=1)).to(self.setup.device)
+        drawn = np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.noise_streams], axis=1)
+        noise = torch.from_numpy(drawn).to(self.setup.device)
         self.agent.update(self.replay, np.stack(indices, axis=1), noise)
 
-    def _between_blocks(self, bar):
+    def _between_blocks(self, bar: tqdm) -> None:
         args, steps = self.args, self.collector.steps
         if evaluated := self._crossed(args.eval_freq):
             bar.set_postfix_str(f"return {self.evaluate():.1f}")
@@ -177,14 +182,14 @@ class Experiment:
         if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:
             self.save()
 
-    def _crossed(self, freq):
+    def _crossed(self, freq: int) -> bool:
         """Whether a multiple of `freq` lies in the last block; 0 does, before the first."""
         steps = self.collector.steps
         return steps // freq > (steps - self.args.update_every) // freq
 
     # ---- between blocks ----
 
-    def evaluate(self):
+    def evaluate(self) -> float:
         """Evaluates every seed's policy, notes what it returns, and gives the mean over seeds."""
         active, collector, setup = self.collector.active(), self.collector, self.setup
         self.agent.sync_acting()
@@ -200,9 +205,10 @@ class Experiment:
         self._give_up(set(active) & set(collector.faults))
         return np.nanmean(means[active]) if np.isfinite(means[active]).any() else float("nan")
 
-    def _record_videos(self):
+    def _record_videos(self) -> None:
         self.agent.sync_acting()
         setup, steps = self.setup, self.collector.steps
+        assert setup.video_env is not None
         for n in self.collector.active():
             folder = self.store[n].folder.path / "videos"
             folder.mkdir(exist_ok=True)
@@ -210,7 +216,7 @@ class Experiment:
             policy = Policy(*names, setup.states, setup.actions, self.agent.video_policy(n, steps))
             record_video(policy, setup.video_env, folder / f"{steps}.mp4", [reset_seed(self.seeds[n], "video", steps)])
 
-    def save(self):
+    def save(self) -> None:
         """Writes a checkpoint of every seed, unless the newest is of this step."""
         setup, steps = self.setup, self.collector.steps
         if self.saved_steps == steps:
@@ -237,7 +243,7 @@ class Experiment:
             )
         self.saved_steps = steps
 
-    def close(self):
+    def close(self) -> None:
         """Gives folders and environments back."""
         self.store.close()
         for env in (*self.setup.envs, *self.setup.eval_envs, self.setup.video_env):

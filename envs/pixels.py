@@ -110,7 +110,7 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
         return _draw_without_depth(viewer, unwrapped.mujoco_renderer.camera_id)
 
 
-def stack_rows(first: int, row: Sequence[int] | np.ndarray, frames: int = FRAMES) -> np.ndarray:
+def stack_rows(first: int | np.ndarray, row: Sequence[int] | np.ndarray, frames: int = FRAMES) -> np.ndarray:
     """The rows of the frames that an observation stacks, where every frame is kept once.
 
     Args:

@@ -26,9 +26,9 @@ import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
-from common.checkpoint import write_atomically
 from common.cli import Parser, check_out, folder_name, run
 from common.errors import UsageError
+from common.files import write_atomically
 from common.machine import processor
 from common.paths import REPOSITORY
 from embedding.trained import image_encoder_path

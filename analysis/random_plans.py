@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from gymnasium.spaces import Box
 
-from common.checkpoint import write_atomically
 from common.cli import non_negative_int
 from common.errors import UsageError
+from common.files import write_atomically
 from common.paths import RESULTS
 from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans

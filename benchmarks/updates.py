@@ -100,7 +100,7 @@ def measure_updates(td3, dyne, model, floors, args, device):
 
 
 def measure_steps(td3, dyne, model, args, device):
-    """Whole training steps a second, likewise."""
+    """Whole training steps of one seed a second, by round: {contestant: (rounds,)}."""
     contestants = {
         OURS: (args.updates, td3.block),
         DYNE: (args.updates, dyne.block),

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
+from common.files import write_atomically
 
 LOCK = ".lock"
 FAILURE = "failed.json"
@@ -129,7 +130,7 @@ class RunFolder:
     def write_flags(self, flags: dict[str, Any]) -> None:
         """Writes `opt.json`: the resolved flags, for people."""
         text = json.dumps(flags, indent=2, sort_keys=True) + "\n"
-        checkpoint.write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
+        write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
     def release(self) -> None:
         """Gives the lock back; of a folder that holds nothing else nothing is left."""
@@ -221,7 +222,7 @@ class RunFolder:
     def fail(self, reason: object) -> None:
         """Notes that the run was given up, and why; its checkpoints stay."""
         text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
-        checkpoint.write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
+        write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
 
 
 def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:

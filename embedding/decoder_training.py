@@ -128,7 +128,7 @@ class DecoderTraining:
         outputs, encoder_trace = self.encoder_mlp.forward(actions.flatten(1)[None])
         mu, log_variance = outputs[0].chunk(2, dim=1)
         errors = decoder.whitening(mu) - z
-        # The first term is the mean over the batch of the sum of errors^2, the second likewise.
+        # Both terms are means over the batch of sums over dimensions.
         of_mu = errors * (2 / len(z)) / decoder.whitening.std
         of_outputs = torch.cat([of_mu, torch.zeros_like(log_variance)], dim=1)[None]
         _, of_actions = self.encoder_mlp.backward(encoder_trace, of_outputs, weights=False, inputs=slice(None))

@@ -2,8 +2,8 @@
 
 Coverage is the left plot of the paper's figure 3 as a number. From one state s_t, a reference mixture of action
 sequences (`reference_plans`) reaches a set of states s_{t+k}. Some of them are landmarks, spread over the set by
-farthest-point traversal; the radius is the distance within which every state of the set has a landmark. A way to draw
-plans covers the landmarks within a radius of which one of its plans ends; it has two plans for each landmark.
+farthest-point traversal; the radius is the distance within which every state of the set has a landmark. A sampler
+draws two plans for each landmark; the landmark is covered if one of them ends within the radius.
 Distances are between changes s_{t+k} - s_t, whitened by random play and clipped as the targets of f are (appendix B).
 
 So landmarks stand for equal parts of what can be reached, however seldom random play goes there, and the radius has no

@@ -26,8 +26,8 @@ E 2.25, A 1.15, C 1/3, P 0.4 (0.85 with --no_state). Least-energy plans of an A-
 cost 1/k, hence the unit of A. From lambda = 1e-4 at once, without annealing, 10 epochs leave D 0.9. Pusher's decoder (k = 4)
 has E 2.5 after 30 epochs and 1.8 after 90.
 
-"Off" is said of the decoder as an inverse of least energy that reaches what can be reached. How much learning suffers
-differs: the decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a task may not need more.
+"off" marks a decoder that is not the minimum-norm inverse of section 3.1. Such a decoder may still learn as well: the
+decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a task may not need more.
 """
 
 from dataclasses import dataclass

@@ -120,8 +120,8 @@ class ImageTraining:
         raise NotImplementedError
 
     def _reconstructions(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of samples (B,): the images that go in, (B, I, 3, 64, 64) uint8, that should come out, (B, O, 3, 64, 64)
-        uint8, and that do, likewise, float in [0, 1]; without noise."""
+        """Returns of samples (B,) the inputs (B, I, 3, 64, 64) and targets (B, O, 3, 64, 64), uint8, and the noise-free
+        reconstructions (B, O, 3, 64, 64), float in [0, 1]."""
         raise NotImplementedError
 
     def _samples(self, noise: torch.Tensor) -> torch.Tensor:

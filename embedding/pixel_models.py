@@ -110,7 +110,7 @@ def image_loss(logits: torch.Tensor, images: torch.Tensor, likelihood: str) -> t
     """Term (1) for images: -log p(image | z), averaged over the images' dimensions (appendix B) and the batch.
 
     Args:
-        logits: (B, ..., 64, 64); images: likewise, uint8.
+        logits: (B, ..., 64, 64); images: (B, ..., 64, 64) uint8.
         likelihood: `mse`, an isotropic Normal, ||sigmoid(logits) - image||^2 (paper); `bce`, the cross-entropy of each
             value in [0, 1] as a probability (release).
     """

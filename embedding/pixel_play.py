@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.checkpoint import write_atomically
 from common.environments import make_env
 from common.errors import DISK_FULL, UsageError
+from common.files import write_atomically
 from common.memory import require_disk
 from common.paths import play_folder
 from common.pixel_environments import make_pixel_env
@@ -164,7 +164,7 @@ def open_pixel_play(folder: str | Path, key: str | None = None, verify: bool = T
     """Reads the finished random play in `folder`; draws and writes nothing.
 
     Args:
-        key: what it must be of, as text, or None: anything.
+        key: the key (text) that it must have, or None: any.
         verify: whether to verify all checksums, which takes a second for a gigabyte.
     Raises:
         UsageError: it is not whole, or of something else.

@@ -21,10 +21,10 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from common.checkpoint import write_atomically
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
+from common.files import write_atomically
 from common.paths import RESULTS
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
@@ -80,7 +80,7 @@ def true_state(env: gymnasium.Env) -> tuple[list[str], Callable[[], list[float]]
     return names, read
 
 
-def replay(env: gymnasium.Env, play: RandomPlay, seed: int) -> tuple[list[str], np.ndarray]:
+def play_again(env: gymnasium.Env, play: RandomPlay, seed: int) -> tuple[list[str], np.ndarray]:
     """The true states of random play: names of Q quantities, and (T + E, Q), rows of episodes as in `play`."""
     names, read = true_state(env)
     rows, actions = [], iter(play.actions)
@@ -189,7 +189,7 @@ def main() -> None:
             f"--steps {args.steps}: that is {whole} episodes of {FRAMES} steps or more: use at least {LEAST}"
         )
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, source_img_width=width)
-    quantities, truth = replay(env, play, args.seed)
+    quantities, truth = play_again(env, play, args.seed)
     length = play.lengths + 1
     first, episode = np.repeat(np.cumsum(length) - length, length), np.repeat(np.arange(len(length)), length)
     whole = np.flatnonzero(np.arange(len(first)) - first >= FRAMES - 1)  # stacks of four frames

@@ -21,9 +21,9 @@ import torch
 from gymnasium.spaces import Box
 from tqdm import tqdm
 
-from common.checkpoint import write_atomically
 from common.environments import time_limit
 from common.errors import UsageError
+from common.files import write_atomically
 from common.paths import play_folder
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key

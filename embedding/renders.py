@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common.checkpoint import write_atomically
+from common.files import write_atomically
 from envs.pixels import SIZE
 
 GAP = 2  # white pixels between images

@@ -162,7 +162,7 @@ def open_run(args: argparse.Namespace, env_id: str, result: str, images: str | N
 
 
 def embedding_name(text: str) -> str:
-    """A folder's name that means nothing else beside embeddings."""
+    """A folder's name that is not reserved beside embeddings."""
     if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} has another meaning: choose a name that has none")
+        raise argparse.ArgumentTypeError(f"{text!r} is reserved (data, seed_*, published-k*): choose another name")
     return text

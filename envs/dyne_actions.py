@@ -1,6 +1,6 @@
 """DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import gymnasium
 import numpy as np
@@ -8,22 +8,34 @@ import torch
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 
-if TYPE_CHECKING:  # environments do without the other packages
-    from embedding.decoder import ActionDecoder
+
+class Decoder(Protocol):
+    """What is needed of an `embedding.decoder.ActionDecoder`."""
+
+    action_dim: int
+    max_embedding: float
+
+    def misfit(self, env: gymnasium.Env) -> str | None:
+        """Why it cannot act in an environment, or None."""
+        ...
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        """Embeddings `(B, A)` to raw actions `(B, k, A)`."""
+        ...
 
 
 class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
     """Act in the embedding space of a decoder: a step of it is k steps of the environment.
 
-    This is the straw man of the paper's section 3.2: k steps become one, so an algorithm sees and updates only every
-    k-th of them, and cannot interrupt a sequence. DynE-TD3 updates at every step.
+    This is the simple way to act in embeddings that the paper's section 3.2 argues against: k steps become one, so an
+    algorithm sees only every k-th state, and updates from those alone. DynE-TD3 learns from every step.
 
     The action is z `(A,)` float32 within `max_embedding` of zero, decoded as `rl.action_spaces.DynEActions` does. The
     reward of a step is the sum of those of its raw steps, discounted by `discount` a raw step; an episode's end drops
     the rest of a sequence. `info["steps"]` counts the raw steps.
     """
 
-    def __init__(self, env: gymnasium.Env, decoder: "ActionDecoder", discount: float = 1.0):
+    def __init__(self, env: gymnasium.Env, decoder: Decoder, discount: float = 1.0):
         """Wrap an environment.
 
         Args:

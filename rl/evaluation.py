@@ -8,9 +8,9 @@ from typing import cast
 import gymnasium
 import numpy as np
 
-from common.checkpoint import put_in_place
 from common.environments import make_env
 from common.errors import UsageError
+from common.files import put_in_place
 from common.streams import reset_seed
 from envs.rendering import select_gl_backend
 from rl.plans import Plans

@@ -170,7 +170,7 @@ class SoftActorCritic:
         self.optimizers[index].step()
 
 
-class Stack:
+class PolicyStack:
     """Policies on top of each other: the last one's latents go down to raw actions.
 
     Args:

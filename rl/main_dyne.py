@@ -22,7 +22,7 @@ from rl.methods import METHODS, methods_of
 from rl.training import train
 
 POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
-FROM_PIXELS = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
+WITH_IMAGES = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,14 +47,14 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args.eval_freq = args.eval_freq or (PIXELS_EVAL_FREQ if args.pixels else EVAL_FREQ)
     if args.decoder is None and acts_in_z and (not args.pixels or args.source_env):
         args.decoder = "default"
-    if args.pixels and args.policy_name not in FROM_PIXELS:
+    if args.pixels and args.policy_name not in WITH_IMAGES:
         raise UsageError(f"--policy_name {args.policy_name}: a random policy sees nothing: call it without --pixels")
     return args
 
 
 def main() -> None:
     args = parse()
-    train(args, METHODS[FROM_PIXELS[args.policy_name] if args.pixels else args.policy_name])
+    train(args, METHODS[WITH_IMAGES[args.policy_name] if args.pixels else args.policy_name])
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python rl/main_sac_lsp.py --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
 
 The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one
-is trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905), to an entropy
-of minus the number of actions, of upper levels relative to their normal prior, and is handed on to the next level; the
-authors' own scripts have a fixed scale of rewards. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as
+is trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905) to an entropy
+of minus the number of actions; the entropy of an upper level is taken relative to its normal prior. Each level starts with the
+temperature of the level below. The authors' scripts have a fixed scale of rewards instead. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as
 rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
 """
 
@@ -25,7 +25,7 @@ from common.run_folder import RunFolder
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
 from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
-from rl.latent_space_policies import SoftActorCritic, Stack
+from rl.latent_space_policies import PolicyStack, SoftActorCritic
 from rl.policies import Policies
 from rl.results import NOT_MEASURED, SeedResults
 from rl.state_spaces import ObservedStates
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def greedy(stack: Stack) -> Policies:
+def greedy(stack: PolicyStack) -> Policies:
     """The `Policies` of one seed: the stack without noise."""
 
     def act(states: np.ndarray, due: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def train_seed(
     space = cast(Box, env.action_space)
     low, high, state_dim = space.low, space.high, cast(Box, env.observation_space).shape[0]
     assert env.spec is not None
-    results, stack = SeedResults(folder.path), Stack(state_dim, low, high, device)
+    results, stack = SeedResults(folder.path), PolicyStack(state_dim, low, high, device)
     results.begin()
     rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
     torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())

@@ -37,7 +37,7 @@ class Method:
 
     @property
     def pretrained(self) -> bool:
-        """Whether what it sees by was trained beforehand, on `PRETRAINING` steps."""
+        """Whether its encoder of images was trained beforehand, on `PRETRAINING` steps."""
         return self.sees in PRETRAINED_SCRIPTS
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.checkpoint import sync_folder
 from common.errors import UsageError
+from common.files import sync_folder
 from rl.protocols import Content
 
 CHUNK = 100_000  # rows a file

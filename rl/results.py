@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from common.checkpoint import write_atomically
 from common.csv_log import CsvLog
-from rl.protocols import Content
+from common.files import write_atomically
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -38,18 +37,18 @@ class SeedResults:
         self.train.begin()
         self.evaluations: list[tuple[float, ...]] = []
 
-    def snapshot(self) -> Content:
+    def snapshot(self) -> dict[str, int]:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def verify(self, state: Content) -> None:
+    def verify(self, state: dict[str, int]) -> None:
         """Raises `UsageError` if the files have been cut short since `snapshot` was called."""
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state: Content) -> None:
+    def rewind(self, state: dict[str, int]) -> None:
         """Cuts the files back to where `snapshot` was called."""
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])

@@ -28,7 +28,7 @@ class TD3:
         lr: Adam's step size, actor and critics.
         tau: share of the networks that moves into the targets at each actor update.
         policy_noise: standard deviation of the target policy's noise, in units of the action.
-        noise_clip: bound of that noise, likewise.
+        noise_clip: bound of that noise, in units of the action.
         policy_freq: actor and targets are updated at every `policy_freq`-th update.
     """
 

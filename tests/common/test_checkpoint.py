@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from common import checkpoint
-from common.checkpoint import CheckpointError, write_atomically
+from common.checkpoint import CheckpointError
+from common.files import write_atomically
 from common.run_folder import RunFolder
 from embedding.decoder import ActionDecoder
 from rl.replay import Batch

@@ -90,7 +90,7 @@ def test_dashes_and_underscores_are_the_same(call, tmp_path):
 
 @pytest.mark.parametrize("name", ["data", "seed_1", "published-k4"])
 def test_names_of_embeddings_that_mean_something_else(refuse, name):
-    refuse(EMBED, [f"--name: '{name}' has another meaning"], name=name)
+    refuse(EMBED, [f"--name: '{name}' is reserved"], name=name)
 
 
 def test_an_environment_that_cannot_be_filmed(refuse):

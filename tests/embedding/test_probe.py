@@ -13,7 +13,7 @@ from scripts import listing
 import embedding.probe
 from common.environments import make_env
 from common.errors import UsageError
-from embedding.probe import chart, probe, replay, shrink, true_state
+from embedding.probe import chart, play_again, probe, shrink, true_state
 from embedding.random_play import random_play, simulator_state
 from embedding.regression import r_squared, ridge
 
@@ -57,7 +57,7 @@ def test_a_probe_is_judged_on_episodes_that_it_has_not_seen():
 def test_true_states_are_those_of_the_random_play(env_id):
     env = make_env(env_id)
     play = random_play(env, 230, 5)
-    names, truth = replay(make_env(env_id), play, 5)
+    names, truth = play_again(make_env(env_id), play, 5)
     assert len(truth) == len(play.states) and truth.shape[1] == len(names)
     count = len(env.unwrapped.data.qvel)
     velocities = truth[:, [name.startswith("velocity") for name in names]]

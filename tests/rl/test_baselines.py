@@ -16,7 +16,7 @@ import rl.main_sac_lsp
 from analysis import list_runs
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import RawActions
-from rl.latent_space_policies import LatentPolicy, SoftActorCritic, Stack
+from rl.latent_space_policies import LatentPolicy, PolicyStack, SoftActorCritic
 from rl.main_baselines import make_model
 
 S, A, B = 5, 3, 7
@@ -55,7 +55,7 @@ def test_the_density_of_an_action_is_that_of_its_latent_over_the_volume(squash, 
 def test_a_new_policy_passes_its_latents_on():
     h, state = inputs()
     assert torch.equal(LatentPolicy(S, A, False).double()(h, state)[0], h)
-    stack = Stack(S, [-1, -2, -3], [1, 2, 3], CPU)
+    stack = PolicyStack(S, [-1, -2, -3], [1, 2, 3], CPU)
     stack.add()
     states, latents = np.float32(state.numpy()), np.float32(h.numpy())
     chosen, raw = stack.act(states, latents)
@@ -208,7 +208,7 @@ def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeyp
         for number in range(2)
     )
     chosen, batches, temperatures = {}, [], []
-    act, begin = Stack.act, SoftActorCritic.__init__
+    act, begin = PolicyStack.act, SoftActorCritic.__init__
 
     def noted_act(stack, states, latents):
         found = act(stack, states, latents)
@@ -226,7 +226,7 @@ def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeyp
         with torch.no_grad():
             agent.log_alpha -= 0.125
 
-    monkeypatch.setattr(Stack, "act", noted_act)
+    monkeypatch.setattr(PolicyStack, "act", noted_act)
     monkeypatch.setattr(SoftActorCritic, "__init__", noted_begin)
     monkeypatch.setattr(SoftActorCritic, "update", noted_update)
     monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 10)

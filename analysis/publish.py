@@ -31,8 +31,7 @@ from common.errors import UsageError
 from common.files import write_atomically
 from common.machine import processor
 from common.paths import REPOSITORY
-from embedding.trained import image_encoder_path
-from rl.flags import decoder_path
+from embedding.trained import decoder_path, image_encoder_path
 from rl.methods import METHODS
 
 

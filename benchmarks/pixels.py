@@ -25,10 +25,10 @@ from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
-from embedding.image_training import PixelTraining, VAETraining, frames_near
 from embedding.models import ActionEncoder
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows, load_pixel_play
+from embedding.pixel_training import PixelTraining, VAETraining, frames_near
 from embedding.play_drawing import draw_episode
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, to_frame
 from envs.rendering import RenderingUnavailable, select_gl_backend

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from common.errors import DISK_FULL, NOT_A_PATH, NOT_WRITTEN, Diverged, UsageError, one_line
+from common.errors import (
+    DISK_FULL,
+    NOT_A_PATH,
+    NOT_WRITTEN,
+    NOT_WRITTEN_CODE,
+    STOPPED_CODE,
+    Diverged,
+    UsageError,
+    one_line,
+)
 from common.paths import RESULTS
 
 Number = TypeVar("Number", int, float)
@@ -45,35 +54,31 @@ def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
     2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
-    before the run began. A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
+    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
     """
     script = Path(sys.argv[0]).name
     try:
         main()
-    except UsageError as error:
-        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
-        sys.exit(2)
-    except Diverged as error:
-        print(f"{script}: error: {one_line(error)}", file=sys.stderr)
-        sys.exit(3)
+    except (UsageError, Diverged) as error:
+        _leave(script, f"error: {one_line(error)}", error.exit_code)
     except KeyboardInterrupt:
-        print(f"{script}: stopped", file=sys.stderr)
-        sys.exit(130)
+        _leave(script, "stopped", STOPPED_CODE)
     except OSError as error:
-        if error.errno in NOT_A_PATH and error.filename:
-            print(f"{script}: error: {one_line(error.filename)}: {error.strerror}: name another", file=sys.stderr)
-            sys.exit(2)
-        if error.errno not in DISK_FULL + NOT_WRITTEN:
-            raise
-        what = f"{error.filename}: " if error.filename else ""
+        where = one_line(error.filename) if error.filename else ""
+        if error.errno in NOT_A_PATH and where:
+            _leave(script, f"error: {where}: {error.strerror}: name another", UsageError.exit_code)
+        what = f"{where}: {error.strerror}" if where else error.strerror
         if error.errno in NOT_WRITTEN:
-            print(f"{script}: error: {what}{error.strerror}: it cannot be written any more", file=sys.stderr)
-            sys.exit(1)
-        print(
-            f"{script}: error: {what}{error.strerror}: make room, then call it again (training goes on with --resume)",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+            _leave(script, f"error: {what}: it cannot be written any more", NOT_WRITTEN_CODE)
+        if error.errno not in DISK_FULL:
+            raise
+        way_out = "make room, then call it again (training goes on with --resume)"
+        _leave(script, f"error: {what}: {way_out}", NOT_WRITTEN_CODE)
+
+
+def _leave(script: str, message: str, code: int) -> NoReturn:
+    print(f"{script}: {message}", file=sys.stderr)
+    sys.exit(code)
 
 
 # ---- types of flags ----

@@ -7,12 +7,19 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
 
 
+NOT_WRITTEN_CODE, STOPPED_CODE = 1, 130  # exit codes: something could not be written; Ctrl-C before the run began
+
+
 class UsageError(Exception):
     """Bad input, said in one line that names the flag, the value and the way out."""
+
+    exit_code = 2
 
 
 class Diverged(Exception):
     """A loss, gradient, action or observation is not finite; says which, of which seed, and when, and what is kept."""
+
+    exit_code = 3
 
 
 def one_line(text: object) -> str:

@@ -25,7 +25,6 @@ from common.memory import require_memory
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
-from embedding.image_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
 from embedding.models import ActionEncoder
 from embedding.pixel_models import (
     PREDICTED,
@@ -35,6 +34,7 @@ from embedding.pixel_models import (
     PixelPredictor,
 )
 from embedding.pixel_play import PixelWindows, load_pixel_play
+from embedding.pixel_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
 from embedding.random_play import check_traj_len
 from embedding.training import Part, Training, open_run
 from envs.pixels import FRAMES

@@ -17,9 +17,9 @@ from common.devices import choose_device, choose_precision
 from common.environments import make_env
 from common.memory import require_memory
 from common.streams import torch_stream
-from embedding.image_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
+from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
 from embedding.training import Training, open_run
 
 

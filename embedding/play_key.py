@@ -1,7 +1,7 @@
 """The key of stored random play: everything that determines its content, as plain values.
 
 The code of an environment is part of its key: every class of the environment in its order of inheritance, and whatever
-modules these import from the same project. Comments, docstrings and layout do not count. The code that plays and draws
+modules these import from the same project. Comments, docstrings, annotations and layout do not count. The code that plays and draws
 is represented by `RECIPE` alone, which whoever changes what is stored raises by hand.
 """
 
@@ -78,7 +78,7 @@ def _collect(module: str, found: dict[str, ast.Module]) -> None:
     if module in found or file is None or not file.endswith(".py"):
         return
     path = Path(file).resolve()
-    found[module] = tree = _without_docstrings(ast.parse(path.read_bytes()))
+    found[module] = tree = _code_alone(ast.parse(path.read_bytes()))
     for node in () if _is_installed(module) else ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -100,14 +100,15 @@ def _is_installed(module: str) -> bool:
     return path is None or any(Path(path).resolve().is_relative_to(folder) for folder in folders)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
+def _code_alone(tree: ast.Module) -> ast.Module:
+    """A module without docstrings and without the annotations of its functions."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.arg):
+            node.annotation = None
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
                 node.body = node.body[1:] or [ast.Pass()]
     return tree

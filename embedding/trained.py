@@ -1,16 +1,25 @@
 """Finding what was trained: by the name it was given, its folder or its file."""
 
+import argparse
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import gymnasium
+
 from common.checkpoint import CheckpointError
 from common.errors import UsageError
-from common.paths import embedding_run
+from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor, load_encoder
 from embedding.pixel_models import VAE, ImageEncoder, PixelEmbedding, load_pixel_embedding, load_vae
 from envs.pixels import FRAMES
 
+# Where the paper's decoders come from (section 5.2).
+TRANSFER = {
+    **dict.fromkeys(["ReacherTurn-v2", "ReacherPush-v2"], "ReacherVertical-v2"),
+    **dict.fromkeys(["Striker-v2", "Thrower-v2"], "Pusher-v2"),
+}
 # Encoders of images: the script that trains them, how they are read, the frames that they see at once.
 IMAGE_ENCODERS: dict[str, tuple[str, Callable[[Path], tuple[PixelEmbedding | VAE, ImageEncoder]], int]] = {
     "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder), FRAMES),
@@ -107,3 +116,53 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
     return decoder, encoder, predictor, env_id
+
+
+def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
+    """Loads the decoder that `--decoder` and `--source_env` name, and checks that it fits the environment.
+
+    Raises:
+        UsageError: there is none, with the command that trains it, or it does not fit.
+    """
+    assert env.spec is not None
+    path, named, script = decoder_path(args, env.spec.id), f"--decoder {args.decoder}", "main.py"
+    if args.decoder is None:
+        named, script = f"--encoder {args.encoder}", "main_pixels.py"
+    try:
+        decoder = ActionDecoder.load(path)
+    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
+        reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
+        raise UsageError(f"{named}: {reason}: train it anew with embedding/{script}") from error
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"{named}: {misfit}")
+    return decoder
+
+
+def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
+    """The file that `--decoder` and `--source_env` name for an environment; `UsageError` if it is not there."""
+    if args.decoder is None:  # from pixels: the actions that were embedded with the images
+        path = image_encoder_path("pixels", args.encoder, args.env_name, env_id, args.results_dir)
+        path = path.with_name("decoder.pt")
+        if not path.is_file():
+            raise UsageError(f"--encoder {args.encoder}: there is no {path} beside it: name one with --decoder")
+        return path
+    source = args.source_env or args.env_name
+    source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
+    if published := re.fullmatch(r"published-k(\d{1,3})", args.decoder):
+        return _published_decoder(args, source_id, source, int(published[1]))
+    run = embedding_run(args.results_dir, source_id, args.decoder)
+    return trained_file("decoder.pt", "--decoder", args.decoder, run, f"python embedding/main.py --env {source}")
+
+
+def _published_decoder(args: argparse.Namespace, source_id: str, source: str, k: int) -> Path:
+    """The committed decoder of k steps of `source_id`; of the task that the paper transfers from, if it has none."""
+    for env_id in (source_id, *(() if args.source_env else (TRANSFER.get(source_id, source_id),))):
+        path = PUBLISHED_DECODERS / folder_of(env_id) / f"k{k}" / "decoder.pt"
+        if path.is_file():
+            return path
+    found = sorted(PUBLISHED_DECODERS.glob("*/k*/decoder.pt"))
+    names = ", ".join(f"{path.parts[-3]} published-{path.parts[-2]}" for path in found)
+    raise UsageError(
+        f"--decoder {args.decoder}: none of {source_id} is published: name one of these as --source_env and --decoder "
+        f"({names or 'none'}), or train one with python embedding/main.py --env {source} --traj_len {k}"
+    )

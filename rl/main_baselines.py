@@ -35,10 +35,10 @@ from common.environments import make_env
 from common.errors import Diverged, UsageError
 from common.run_folder import RunFolder
 from common.streams import stream
+from embedding.trained import load_decoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
 from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
-from rl.flags import load_decoder
 from rl.policies import Policies
 from rl.protocols import ActionSpace
 from rl.results import NOT_MEASURED, SeedResults
@@ -225,7 +225,7 @@ def train_seed(
 
 
 def choose_actions(args: argparse.Namespace, env: gymnasium.Env) -> ActionSpace:
-    """The space that `--decoder` names; raises `UsageError` as `rl.flags.load_decoder` does."""
+    """The space that `--decoder` names; raises `UsageError` as `embedding.trained.load_decoder` does."""
     space = cast(Box, env.action_space)
     low, high = space.low, space.high
     return DynEActions(load_decoder(args, env), low, high) if args.decoder else RawActions(low, high)

@@ -17,13 +17,13 @@ from common.environments import make_env, time_limit
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
+from embedding.trained import load_decoder, load_image_encoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.agents import Agents
-from rl.budget import check_memory
 from rl.collection import Collector
 from rl.evaluation import make_video_env
-from rl.flags import load_decoder, load_encoder
 from rl.frame_replay import FrameReplay
+from rl.memory_budget import check_memory
 from rl.methods import Method
 from rl.protocols import ActionSpace, Agent, ReplayBuffer, StateSpace
 from rl.replay import Replay
@@ -160,7 +160,8 @@ def state_space(args: argparse.Namespace, method: Method, env: gymnasium.Env, de
         return ObservedStates(cast(Box, env.observation_space).shape[0])
     assert env.spec is not None
     space = {"pixels": DynEStates, "vae": VAEStates}[method.sees]
-    return space(*load_encoder(args, env.spec.id, method.sees), device)
+    named = args.encoder, args.env_name, env.spec.id, args.results_dir
+    return space(*load_image_encoder(method.sees, *named), device)
 
 
 def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -> ActionSpace:

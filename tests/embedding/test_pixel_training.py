@@ -21,9 +21,9 @@ from common.errors import UsageError
 from common.pixel_environments import make_pixel_env
 from embedding.decoder import ActionDecoder
 from embedding.decoder_training import DecoderTraining
-from embedding.image_training import ImageTraining
 from embedding.pixel_models import load_pixel_embedding, load_vae
 from embedding.pixel_play import PixelWindows, load_pixel_play
+from embedding.pixel_training import ImageTraining
 from embedding.renders import GAP, grid
 from envs.rendering import RenderingUnavailable, select_gl_backend
 

@@ -52,6 +52,7 @@ LEAF, BASE, DYNAMICS, CONSTANTS = (FILES[f"{name}.py"] for name in ("leaf", "bas
 SAME = {
     "a comment in the leaf": {"leaf": "# the leaf\n" + LEAF},
     "its docstring": {"leaf": LEAF.replace("A leaf.", "Another.")},
+    "annotations": {"base": BASE.replace("(self, action)", "(self, action: np.ndarray) -> tuple")},
     "blank lines": {"base": BASE.replace("\n\n    def", "\n\n\n\n    def")},
     "a module that is not imported": {"elsewhere": "UNUSED = 2\n"},
 }

@@ -17,10 +17,10 @@ import embedding.main_vae
 from embedding.decoder import ActionDecoder
 from embedding.decoder_training import DecoderTraining
 from embedding.encoder_training import EmbeddingTraining
-from embedding.image_training import PixelTraining, VAETraining
 from embedding.models import ActionEncoder, Predictor
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows
+from embedding.pixel_training import PixelTraining, VAETraining
 from embedding.random_play import Windows
 from envs.pixels import FRAMES, SIZE
 from rl.action_spaces import DynEActions, RawActions
@@ -212,7 +212,7 @@ def test_other_objectives_of_the_decoder_stay_on_the_device(flags):
     adam_steps(DecoderTraining(torch.zeros(50, K, 2, device=META), encoder, decoder, args, None))
 
 
-def image_training(name, near, folder):
+def pixel_training(name, near, folder):
     """A training of DynE from pixels, or of a VAE, whose frames are on the device (`near`), or on the CPU."""
     lengths = np.array([9, 9])
     frames = torch.zeros(20, 3, SIZE, SIZE, dtype=torch.uint8, device=META if near else "cpu")
@@ -230,7 +230,7 @@ def image_training(name, near, folder):
 @pytest.mark.parametrize("near", [True, False], ids=["frames-there", "frames-on-the-cpu"])
 @pytest.mark.parametrize("name", ["DynE", "VAE"])
 def test_networks_of_images_are_trained_on_the_device(name, near, tmp_path):
-    training = image_training(name, near, tmp_path)
+    training = pixel_training(name, near, tmp_path)
     adam_steps(training)
     training.args.likelihood = "mse"
     training._loss(torch.zeros(B, dtype=torch.int64), torch.zeros(B, training.width, device=META), 1.0)[0].backward()

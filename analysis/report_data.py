@@ -179,9 +179,14 @@ def entry(values: pd.Series, told: int = TOLD) -> str:
 
 
 def columns(ladder: list[int], lasts: list[int]) -> list[int]:
-    """The steps that a table tells: those of the ladder that a row reaches, and the last of every row; `COLUMNS` at most."""
+    """The steps that a table tells: those of the ladder that a row reaches, and the last of every row.
+
+    Of more than `COLUMNS` steps the earliest ones after the first are left out, those that are no row's last.
+    """
     found = sorted({step for step in ladder if step <= max(lasts)} | set(lasts))
-    return found[:1] + found[1:][1 - COLUMNS :]
+    spare = [step for step in found[1:] if step not in lasts]
+    left_out = spare[: max(len(found) - COLUMNS, 0)]
+    return [step for step in found if step not in left_out]
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -1,6 +1,7 @@
 """The table that opens the results page: what the paper shows, what reproduces here, on which data."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ from analysis.report_data import (
 )
 from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
 from analysis.report_texts import AHEAD, at_the_end, farthest, figure8_r_squared, last_tenths, standing
+from analysis.statistics import interval, mean_probability
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]
@@ -32,13 +34,13 @@ FAILED = "**does not reproduce** in the steps run"
 Said = tuple[str, str]  # what there is here, and of how many seeds and steps
 
 
-def at_a_glance(results: object) -> pd.DataFrame:
+def at_a_glance(results: str | Path) -> pd.DataFrame:
     """The table as a frame of str with the columns of `HEADER`, for a notebook; raises `UsageError` without curves.
 
     Args:
         results: the folder of results.
     """
-    data = Data(str(results))
+    data = Data(results)
     if not len(data.published):
         raise UsageError(f"{results}: there are no curves")
     rows: list[list[str]] = []
@@ -125,10 +127,9 @@ def figure4_tasks(data: Data) -> Said:
         raise UsageError("there are no curves of the other tasks")
     ahead = [task for task, (_, dyne, td3) in found.items() if dyne > td3]
     series = {task: pd.concat(data.methods(task, ["TD3", "DynE-TD3"]).values()) for task in found}
-    if 2 * len(ahead) <= len(found):
-        claim = "not settled"
-    else:
-        claim = "points the same way, not settled" if _few(*series.values()) else "points the same way"
+    pairs = [finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[:2] for task in found]
+    ours, theirs = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
+    claim = verdict(interval(mean_probability, ours, theirs), _few(*series.values()))
     said = f"{claim}: DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks over the last tenth"
     return said, f"{amount(series)}, of the paper's 1 to 5 million"
 

@@ -227,19 +227,21 @@ def untrained(data: Data) -> str:
 
 def ppo(data: Data) -> str:
     """Where PPO ends, and how much of it is within the range of the authors' plots."""
-    ends, inside = [], []
-    for task in (task for task in NAMES if data.methods(task, ["PPO"])):
-        one = data.series(task, "PPO")
-        low, high = AUTHORS_RANGE[environment(task)]
-        means = [at(one, step, COARSE).mean() for step in range(COARSE, steps_of(one) + 1, COARSE)]
-        ends.append(f"{number(final_returns(one).mean())} on {task}")
-        share_inside = np.mean([low <= mean <= high for mean in means])
-        inside.append(f"{100 * share_inside:.0f} % on {task}")
+    found = {task: data.series(task, "PPO") for task in NAMES if data.methods(task, ["PPO"])}
+    ends = [f"{number(final_returns(one).mean())} on {task}" for task, one in found.items()]
+    inside = [f"{_share_in_frame(task, found[task])} on {task}" for task in NAMES[:3] if task in found]
     return paragraphs(
         f"Over its own last tenth PPO returns {listed(ends)}.",
         "In the paper's figure PPO's curves do not enter the frames of the Reacher family.",
-        f"Of PPO's means over {count(COARSE)} steps here, {listed(inside)} lie within the range of returns of the frame.",
+        f"Of PPO's means over {count(COARSE)} steps here, {listed(inside)} lie within the range of returns of the paper's frame.",
     )
+
+
+def _share_in_frame(task: str, one: pd.DataFrame) -> str:
+    """Of how many means over `COARSE` steps the return is within the range of the authors' plot."""
+    low, high = AUTHORS_RANGE[environment(task)]
+    means = [at(one, step, COARSE).mean() for step in range(COARSE, steps_of(one) + 1, COARSE)]
+    return f"{100 * np.mean([low <= mean <= high for mean in means]):.0f} %"
 
 
 # ---- figures 5 and 9, plans and ablations ----

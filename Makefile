@@ -29,7 +29,7 @@ demo-dyne:
 figures: $(INSTALLED)
 	$(BIN)/python analysis/figures.py results
 
-# The tables of the pages, from the data of results/.
+# The tables and numbers of results/README.md and of every page that has blocks of analysis/report.py.
 results: $(INSTALLED)
 	$(BIN)/python analysis/report.py
 

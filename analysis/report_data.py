@@ -1,0 +1,195 @@
+"""What the results pages are computed from, the averages that they tell, and how numbers and tables are written."""
+
+import re
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.authors import AUTHORS
+from analysis.curves import bootstrap, load_ablations, load_published
+from analysis.statistics import final_returns, interval, mean_probability
+from common.errors import UsageError
+
+MINUS = "\N{MINUS SIGN}"
+TOLD = 3  # so many seeds at most are told one by one
+COLUMNS = 8  # so many steps at most are columns of a table
+LADDER = [2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000]
+
+
+class Data:
+    """The folder of results; its curves are read when they are first asked for."""
+
+    def __init__(self, results: str | Path) -> None:
+        self.results = Path(results)
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """The published curves, with the columns of `analysis.curves.CURVES`."""
+        return load_published(self.results)
+
+    @cached_property
+    def ablations(self) -> pd.DataFrame:
+        """The ablations' curves, with a column `group`."""
+        return load_ablations(self.results)
+
+    def series(self, task: str, method: str) -> pd.DataFrame:
+        """The published curves of a method on a task; raises `UsageError` if there are none."""
+        curves = self.published
+        found = curves[(curves.env == environment(task)) & (curves.method == method)]
+        if not len(found):
+            raise UsageError(f"{self.results}: there is no curve of {method} on {task}")
+        return found
+
+    def methods(self, task: str, methods: list[str]) -> dict[str, pd.DataFrame]:
+        """{method: its curves} of those of the methods that have some on a task."""
+        there = set(self.published[self.published.env == environment(task)].method)
+        return {method: self.series(task, method) for method in methods if method in there}
+
+    def variant(self, group: str, name: str, task: str = "ReacherVertical") -> pd.DataFrame:
+        """The curves of one variant of an ablation; raises `UsageError` if there are none."""
+        curves = self.ablations
+        found = curves[(curves.env == environment(task)) & (curves.group == group) & (curves.name == name)]
+        if not len(found):
+            raise UsageError(f"{self.results}: there is no ablation {group} {name} on {task}")
+        return found
+
+    def encoder_epochs(self, task: str, method: str) -> int | None:
+        """For how many epochs the encoder of a published curve was trained, as the text beside the curve tells."""
+        path = self.results / "published" / f"{environment(task)}_{method}.txt"
+        text = path.read_text() if path.is_file() else ""
+        found = re.search(r"embedding/main_\w+\.py.*--epochs (\d+)", text)
+        return int(found[1]) if found else None
+
+
+def environment(task: str) -> str:
+    """The id of a task's environment."""
+    return f"{task}-v2"
+
+
+def authors_returns(task: str, method: str) -> dict[int, float]:
+    """{step: return} read off the authors' plots."""
+    every: Any = AUTHORS
+    return dict(every.get(environment(task), {}).get(method, {}))
+
+
+# ---- averages ----
+
+
+def window(one: pd.DataFrame, after: float, upto: float) -> pd.Series:
+    """The mean evaluation of each seed of one series in the steps (after, upto]; of seeds that got so far, (N,)."""
+    last = one.groupby("seed").steps.transform("max")
+    return one[(last >= upto) & (after < one.steps) & (one.steps <= upto)].groupby("seed").mean_return.mean()
+
+
+def at(one: pd.DataFrame, step: int, width: int) -> pd.Series:
+    """The mean of each seed over the `width` steps up to a step, or over one evaluation where they are rarer; (N,)."""
+    spacing = int(np.diff(np.unique(one.steps)).max(initial=0))
+    return window(one, step - max(width, spacing), step)
+
+
+def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series, int]:
+    """The final returns (N,) and (M,) of two series after as many steps as both have, and these steps.
+
+    Raises:
+        UsageError: one begins where the other has ended.
+    """
+    upto = int(min(one.steps.max(), other.steps.max()))
+    pair = [final_returns(curves[curves.steps <= upto]) for curves in (one, other)]
+    if not all(map(len, pair)):
+        raise UsageError("two curves share no steps")
+    return pair[0], pair[1], upto
+
+
+def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
+    """The probability that a run of the first (N,) returns more than one of the second (M,), and its interval."""
+    return interval(mean_probability, [one.to_numpy()], [other.to_numpy()])
+
+
+def seeds_of(one: pd.DataFrame) -> int:
+    """How many seeds a series has."""
+    return int(one.seed.nunique())
+
+
+def steps_of(one: pd.DataFrame) -> int:
+    """The last step of a series."""
+    return int(one.steps.max())
+
+
+# ---- how they are written ----
+
+
+def decimals(value: float) -> int:
+    """Returns have one decimal, from a hundred on none."""
+    return 1 if abs(round(value, 1)) < 100 else 0
+
+
+def number(value: float) -> str:
+    """A return."""
+    return f"{round(value, decimals(value)) + 0.0:.{decimals(value)}f}".replace("-", MINUS)
+
+
+def read_off(value: float) -> str:
+    """A return of `analysis.authors`, with the decimals that it was read off with."""
+    return f"{value}".replace("-", MINUS)
+
+
+def count(steps: int) -> str:
+    """Steps, their thousands apart."""
+    return f"{steps:,}".replace(",", " ")
+
+
+def seeds(many: int) -> str:
+    """A number of seeds."""
+    return f"{many} seed" + "s" * (many != 1)
+
+
+def with_interval(found: tuple[float, float, float]) -> str:
+    """A probability and its interval."""
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*found).replace("-", MINUS)
+
+
+def listed(words: list[str]) -> str:
+    """Words as a list in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def mostly(told: dict[str, str], unit: str) -> str:
+    """What most names have, in brackets the others' values; name by name if all differ."""
+    ((usual, times),) = Counter(told.values()).most_common(1)
+    others = [f"{name} {value}" for name, value in told.items() if value != usual]
+    if times == 1 and others:
+        return f"{listed([f'{name} {value}' for name, value in told.items()])} {unit}"
+    return f"{usual} {unit}" + (f" ({', '.join(others)})" if others else "")
+
+
+def entry(values: pd.Series, told: int = TOLD) -> str:
+    """A mean over seeds (N,); the seeds of at most `told` in brackets, of more ± half of the 95 % interval."""
+    if not len(values):
+        return ""
+    mean, low, high = bootstrap(values)
+    if len(values) == 1:
+        return number(mean)
+    if len(values) > told:
+        return f"{number(mean)} ± {(high - low) / 2:.{decimals(mean)}f}"
+    return f"{number(mean)} ({' '.join(map(number, values))})"
+
+
+def columns(ladder: list[int], lasts: list[int]) -> list[int]:
+    """The steps that a table tells: those of the ladder that a row reaches, and the last of every row.
+
+    Of more than `COLUMNS` steps the earliest ones after the first are left out, those that are no row's last.
+    """
+    found = sorted({step for step in ladder if step <= max(lasts)} | set(lasts))
+    spare = [step for step in found[1:] if step not in lasts]
+    left_out = spare[: max(len(found) - COLUMNS, 0)]
+    return [step for step in found if step not in left_out]
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |").replace("|  |", "| |") for line in lines)

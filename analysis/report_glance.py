@@ -1,0 +1,253 @@
+"""The table that opens the results page: what the paper shows, what reproduces here, on which data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.figures import reached
+from analysis.report_data import (
+    TOLD,
+    Data,
+    at,
+    authors_returns,
+    better,
+    count,
+    finals,
+    listed,
+    markdown,
+    mostly,
+    number,
+    seeds_of,
+    steps_of,
+    window,
+    with_interval,
+)
+from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
+from analysis.report_texts import AHEAD, at_the_end, farthest, figure8_r_squared, last_tenths, standing
+from analysis.statistics import interval, mean_probability
+from common.errors import UsageError
+
+HEADER = ["figure", "what the paper shows", "here", "data"]
+NOT_RUN = "not run yet"
+FAILED = "**does not reproduce** in the steps run"
+Said = tuple[str, str]  # what there is here, and of how many seeds and steps
+
+
+def at_a_glance(results: str | Path) -> pd.DataFrame:
+    """The table as a frame of str with the columns of `HEADER`, for a notebook; raises `UsageError` without curves.
+
+    Args:
+        results: the folder of results.
+    """
+    data = Data(results)
+    if not len(data.published):
+        raise UsageError(f"{results}: there are no curves")
+    rows: list[list[str]] = []
+    for figure, paper, here in ROWS:
+        told = [paper, *_said(here, data)]
+        if rows and told == rows[-1][1:] and told[1] == NOT_RUN:
+            rows[-1][0] += f" and {figure.split(', ')[1]}"
+        else:
+            rows.append([figure, *told])
+    return pd.DataFrame(rows, columns=HEADER)
+
+
+def table(data: Data) -> str:
+    """The table in Markdown, and what its words mean."""
+    told = (
+        "P(better) is the probability that a run of the first method ends better, with its 95 % interval. "
+        "Returns of two methods in brackets are means over the last tenth of the steps that both methods have. "
+        "One method counts as ahead of another one if a run of the first ends better with a probability of at least "
+        f"{AHEAD}, as behind if the probability is at most {1 - AHEAD}, and as level otherwise."
+    )
+    return f"{markdown(HEADER, at_a_glance(data.results).to_numpy().tolist())}\n\n{told}"
+
+
+def _said(here: Callable[[Data], Said], data: Data) -> Said:
+    try:
+        return here(data)
+    except UsageError:
+        return NOT_RUN, ""
+
+
+def verdict(found: tuple[float, float, float], few: bool) -> str:
+    """What a probability of a better run and its interval say of a claim that runs are better.
+
+    Args:
+        few: whether there are too few seeds for an interval.
+    """
+    value, low, high = found
+    if few:
+        return "points the same way, not settled" if value >= AHEAD else "not settled" if value > 1 - AHEAD else FAILED
+    return "reproduces" if low > 0.5 else FAILED if high < 0.5 else "not settled"
+
+
+def amount(series: dict[str, pd.DataFrame]) -> str:
+    """The seeds and steps of series: those that most have, and in brackets the others'; one by one if all differ."""
+    many = mostly({name: f"{seeds_of(one)}" for name, one in series.items()}, "seeds")
+    return f"{many}, {mostly({name: count(steps_of(one)) for name, one in series.items()}, 'steps')}"
+
+
+def _few(*series: pd.DataFrame) -> bool:
+    return min(map(seeds_of, series)) <= TOLD
+
+
+# ---- the rows ----
+
+
+def figure3(data: Data) -> Said:
+    """Random actions' distances."""
+    told = reached(data.results)
+    far = {actions: float(told["95 % below"][f"episode, {actions} actions"]) for actions in ("DynE", "raw")}
+    claim = "reproduces" if far["DynE"] > far["raw"] else FAILED
+    said = (
+        f"{claim}: the farthest 5 % of states are more than {far['DynE']:.0f} away, with raw actions {far['raw']:.0f}"
+    )
+    return said, "1000 episodes each"
+
+
+def figure4_vertical(data: Data) -> Said:
+    """DynE-TD3 and TD3 on ReacherVertical."""
+    series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3")}
+    dyne, td3, upto = finals(*series.values())
+    found = better(dyne, td3)
+    ends = [number(at(one, upto, FINE).mean()) for one in series.values()]
+    claim = verdict(found, _few(*series.values()))
+    last = max(authors_returns("ReacherVertical", "DynE-TD3"))
+    all_shown = " (all that the paper shows)" if upto >= last else f" of the paper's {count(last)}"
+    said = f"{claim}: {ends[0]} against {ends[1]} at {count(upto)} steps; P(better) over the last tenth {with_interval(found)}"
+    return said, amount(series) + all_shown
+
+
+def figure4_tasks(data: Data) -> Said:
+    """DynE-TD3 and TD3 on the other tasks."""
+    found = last_tenths(data, "TD3", NAMES[1:])
+    if not found:
+        raise UsageError("there are no curves of the other tasks")
+    ahead = [task for task, (_, dyne, td3) in found.items() if dyne > td3]
+    series = {task: pd.concat(data.methods(task, ["TD3", "DynE-TD3"]).values()) for task in found}
+    pairs = [finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[:2] for task in found]
+    ours, theirs = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
+    claim = verdict(interval(mean_probability, ours, theirs), _few(*series.values()))
+    said = f"{claim}: DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks over the last tenth"
+    return said, f"{amount(series)}, of the paper's 1 to 5 million"
+
+
+def baselines(task: str) -> Callable[[Data], Said]:
+    """The row of the baselines of one task."""
+
+    def said(data: Data) -> Said:
+        dyne, series = data.series(task, "DynE-TD3"), data.methods(task, BASELINES)
+        if not series:
+            raise UsageError(f"there are no baselines on {task}")
+        told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+        for method, one in series.items():
+            ours, theirs, _ = finals(dyne, one)
+            first = standing(better(window(dyne, 0, COARSE), window(one, 0, COARSE))[0])
+            stands = standing(better(ours, theirs)[0])
+            begins = f"; ahead over the first {count(COARSE)} steps" if first == "ahead of" != stands else ""
+            told[stands].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())}{begins})")
+        parts = [f"{_bold(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
+        return f"DynE-TD3 is {', '.join(parts)}", amount(series)
+
+    return said
+
+
+def _bold(stands: str) -> str:
+    """What the paper does not show stands out."""
+    return stands if stands == "ahead of" else f"**{stands}**"
+
+
+def figure5(task: str) -> Callable[[Data], Said]:
+    """The row of the methods from pixels on one task."""
+
+    def said(data: Data) -> Said:
+        series = data.methods(task, [*ENCODED, "Pixel-TD3"])
+        encoded = [name for name in ENCODED if name in series]
+        found, upto = at_the_end(data, task, encoded)
+        told = listed([f"{name} {number(found[name].mean())}" for name in encoded]) + f" at {count(upto)} steps"
+        dyne = [better(found[name], found["VAE-TD3"]) for name in encoded[:-1] if "VAE-TD3" in encoded]
+        if dyne:
+            least = min(dyne, key=lambda one: one[0])
+            told = f"{verdict(least, _few(*(series[name] for name in encoded)))}: {told}"
+        if {"VAE-TD3", "Pixel-TD3"} <= series.keys():
+            told += f"; VAE-TD3 against Pixel-TD3 {_above(series['VAE-TD3'], series['Pixel-TD3'])}"
+        return told, f"{amount(series)}, with pretraining's"
+
+    return said
+
+
+def _above(vae: pd.DataFrame, pixel: pd.DataFrame) -> str:
+    try:
+        ends, others, _ = finals(vae, pixel)
+    except UsageError:
+        return "not settled"
+    return verdict(better(ends, others), _few(vae, pixel))
+
+
+def figure8(data: Data) -> Said:
+    """An affine map."""
+    found, sequences = figure8_r_squared(data)
+    return f"{'reproduces' if found > 0.99 else FAILED}: R² {found:.4f}", f"{sequences} sequences"
+
+
+def figure9(task: str) -> Callable[[Data], Said]:
+    """The row of the DynE methods from pixels and PPO from states on one task."""
+
+    def said(data: Data) -> Said:
+        names = [*ENCODED[:2], "PPO"]
+        found, upto = at_the_end(data, task, names)
+        series = {name: data.series(task, name) for name in names}
+        least = min((better(found[name], found["PPO"]) for name in names[:2]), key=lambda one: one[0])
+        told = listed([f"{name} {number(found[name].mean())}" for name in names])
+        return f"{verdict(least, _few(*series.values()))}: {told} at {count(upto)} steps", amount(series)
+
+    return said
+
+
+def figure10(data: Data) -> Said:
+    """Random episodes on PointMass."""
+    dyne, raw, episodes = farthest(data)
+    claim = "reproduces" if dyne > raw else FAILED
+    return f"{claim}: {dyne:.1f} away from the start at most, with raw actions {raw:.1f}", f"{episodes} episodes each"
+
+
+def plans(data: Data) -> Said:
+    """Whole plans as single steps."""
+    series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3-plans", "SAC-plans")}
+    upto = min(map(steps_of, series.values()))
+    ends = {method: at(one, upto, FINE) for method, one in series.items()}
+    least = min(better(ends["DynE-TD3"], ends[method])[0] for method in list(ends)[1:])
+    claim = {"ahead of": "agrees", "level with": "not settled", "behind": "disagrees"}[standing(least)]
+    told = [number(values.mean()) for values in ends.values()]
+    said = f"{claim}: DynE-TD3 {told[0]}, whole plans {told[1]} (TD3) and {told[2]} (SAC) at {count(upto)} steps"
+    return said, mostly({method: f"{seeds_of(one)}" for method, one in series.items()}, "seeds")
+
+
+SEVEN_DOF = NAMES[3:]
+
+
+def seven_dof(data: Data) -> Said:
+    """The baselines on the 7DoF family, task by task."""
+    found = [(task, _said(baselines(task), data)) for task in SEVEN_DOF]
+    told = [(task, said) for task, said in found if said[0] != NOT_RUN]
+    if not told:
+        raise UsageError("there are no baselines on the 7DoF family")
+    return "; ".join(f"{task}: {said}" for task, (said, _) in told), "; ".join(f"{task}: {n}" for task, (_, n) in told)
+
+
+SLOWER = "SAC, PPO and SAC-LSP learn more slowly than DynE-TD3"
+PIXELS = "DynE from pixels is far above VAE-TD3, and VAE-TD3 above Pixel-TD3"
+ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
+    ("3", "random DynE actions reach faraway states much more often", figure3),
+    ("4, ReacherVertical", "DynE-TD3 learns faster than TD3", figure4_vertical),
+    ("4, the other tasks", "DynE-TD3 learns faster than TD3, with transferred decoders", figure4_tasks),
+    *((f"4, baselines on {task}", SLOWER, baselines(task)) for task in NAMES[:3]),
+    ("4, baselines on the 7DoF family", SLOWER, seven_dof),
+    *((f"5, {task}", PIXELS, figure5(task)) for task in NAMES[:3]),
+    ("8", "the DynE space is an affine map of effects", figure8),
+    *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
+    ("10", "random DynE actions explore further", figure10),
+    ("section 3.2", "argues, without an experiment, that whole plans as actions waste data", plans),
+]

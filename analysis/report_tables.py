@@ -1,0 +1,231 @@
+"""The tables of the results pages, in Markdown, each with a line that tells its seeds and averages."""
+
+import pandas as pd
+
+from analysis.authors import TASKS
+from analysis.report_data import (
+    LADDER,
+    Data,
+    at,
+    authors_returns,
+    columns,
+    count,
+    entry,
+    markdown,
+    mostly,
+    read_off,
+    seeds,
+    seeds_of,
+    steps_of,
+)
+from common.errors import UsageError
+
+NAMES = [task.removesuffix("-v2") for task in TASKS]
+BASELINES = ["SAC", "SAC-LSP", "PPO"]
+FROM_STATES = ["TD3", "DynE-TD3", *BASELINES]
+ENCODED = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3"]
+PIXEL_LADDER = [125_000, 150_000, 175_000, 200_000, 225_000, 250_000, 400_000, 600_000, 1_000_000, 3_000_000]
+FINE, COARSE, PIXEL_BINS, PIXEL_FINE = 2_500, 5_000, 25_000, 5_000  # widths of averages, steps
+Rows = list[tuple[list[str], pd.DataFrame]]  # the words that a row begins with, and its curves
+
+
+def returns(rows: Rows, ladder: list[int], width: int, told: int = 3) -> tuple[list[str], list[list[str]]]:
+    """The header, without the words' columns, and the rows of a table of returns at the steps that rows reach."""
+    steps = columns(ladder, [steps_of(one) for _, one in rows])
+    return [count(step) for step in steps], [
+        [*words, *(entry(at(one, step, width), told) for step in steps)] for words, one in rows
+    ]
+
+
+def seeds_told(rows: Rows) -> tuple[str, Rows]:
+    """The seeds of a table's rows, and the rows, which tell their own at the end of their words where they differ."""
+    counts = sorted({seeds_of(one) for _, one in rows})
+    if len(counts) == 1:
+        return seeds(counts[0]), rows
+    told = [([*words[:-1], f"{words[-1]} ({seeds(seeds_of(one))})"], one) for words, one in rows]
+    return f"{counts[0]} to {seeds(counts[-1])}", told
+
+
+def once(lines: list[list[str]]) -> list[list[str]]:
+    """The rows of a table, whose first words stand only where they begin."""
+    before = [""] + [line[0] for line in lines[:-1]]
+    return [["" if line[0] == words else line[0], *line[1:]] for words, line in zip(before, lines, strict=True)]
+
+
+def averages(width: int) -> str:
+    """What the entries of a table are."""
+    return f"means over the {count(width)} steps up to each column"
+
+
+def some(rows: Rows, what: str) -> Rows:
+    """The rows; raises `UsageError` if there are none."""
+    if not rows:
+        raise UsageError(f"there are no curves for the table of {what}")
+    return rows
+
+
+def authors_return(task: str, method: str, last: int) -> tuple[int, float] | None:
+    """The authors' return nearest to a curve's last step: the last step read off up to there, or the first, and it."""
+    read = authors_returns(task, method)
+    if not read:
+        return None
+    step = max((step for step in read if step <= last), default=min(read))
+    return step, read[step]
+
+
+# ---- from states ----
+
+
+def figure4_vertical(data: Data) -> str:
+    """ReacherVertical: TD3 and DynE-TD3, and the authors' returns."""
+    task, methods = "ReacherVertical", ["TD3", "DynE-TD3"]
+    told, rows = seeds_told(some([([name], one) for name, one in data.methods(task, methods).items()], "figure 4"))
+    header, lines = returns(rows, LADDER, FINE)
+    read = [authors_return(task, name, steps_of(one)) for name, one in data.methods(task, methods).items()]
+    step = max(found[0] for found in read if found)
+    ours = [[*line, f"about {read_off(found[1])}" if found else ""] for line, found in zip(lines, read, strict=True)]
+    title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval:"
+    header = [task, *header, f"authors' plot, {count(step)} (2 seeds)"]
+    return f"{title}\n\n{markdown(header, ours)}"
+
+
+def figure4_tasks(data: Data) -> str:
+    """The other tasks: TD3 and DynE-TD3."""
+    found = [(name, data.methods(name, ["TD3", "DynE-TD3"])) for name in NAMES[1:]]
+    rows = [([name, method], one) for name, of_task in found for method, one in of_task.items()]
+    told, rows = seeds_told(some(rows, "figure 4, the other tasks"))
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
+    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+
+
+def baselines(data: Data) -> str:
+    """A table of all methods from states on every task that has baselines."""
+    tables = []
+    for task in NAMES:
+        found = data.methods(task, FROM_STATES)
+        if not set(found) & set(BASELINES):
+            continue
+        told, rows = seeds_told([([name], one) for name, one in found.items()])
+        width = FINE if task == "ReacherVertical" else COARSE
+        header, lines = returns(rows, [step for step in LADDER if step >= COARSE], width)
+        tables.append(f"{task}, {told}, {averages(width)}:\n\n{markdown([task, *header], lines)}")
+    if not tables:
+        raise UsageError("there are no curves for the tables of baselines")
+    return "\n\n".join(tables)
+
+
+# ---- from pixels ----
+
+
+def figure5(data: Data) -> str:
+    """A table of the methods with encoders, and one of Pixel-TD3, on every task that has them."""
+    tables = []
+    for task in NAMES[:3]:
+        encoded, alone = data.methods(task, ENCODED), data.methods(task, ["Pixel-TD3"])
+        if encoded:
+            pretrained = "the steps include the 100 000 of pretraining"
+            tables.append(
+                pixels(data, task, encoded, PIXEL_LADDER, PIXEL_BINS, f"{pretrained}; {averages(PIXEL_BINS)}")
+            )
+        if alone:
+            short = max(map(steps_of, alone.values())) < 5 * PIXEL_BINS
+            width = PIXEL_FINE if short else PIXEL_BINS
+            ladder = [width * factor for factor in (1, 2, 3, 4, 5, 10, 20, 40, 120)]
+            tables.append(pixels(data, task, alone, ladder, width, f"no pretraining; {averages(width)}"))
+    if not tables:
+        raise UsageError("there are no curves for the tables of figure 5")
+    return "\n\n".join(tables)
+
+
+def pixels(data: Data, task: str, found: dict[str, pd.DataFrame], ladder: list[int], width: int, told: str) -> str:
+    """A table of methods from pixels {method: curves}; `told` says what its entries are."""
+    rows = [([encoder_told(data, task, method)], one) for method, one in found.items()]
+    many, rows = seeds_told(rows)
+    header, lines = returns(rows, ladder, width)
+    read = [authors_return(task, method, steps_of(one)) for method, one in found.items()]
+    last = [f"{read_off(value[1])} at {count(value[0])}" if value else "" for value in read]
+    table = markdown(
+        [task, *header, "authors' plot (8 seeds)"], [[*line, end] for line, end in zip(lines, last, strict=True)]
+    )
+    return f"{task}, {many}; {told}:\n\n{table}"
+
+
+def encoder_told(data: Data, task: str, method: str) -> str:
+    """A method, and for how many epochs its encoder was trained."""
+    epochs = data.encoder_epochs(task, method)
+    return f"{method}, encoder of {epochs} epochs" if epochs else method
+
+
+# ---- whole plans and ablations ----
+
+
+def plans(data: Data) -> str:
+    """What algorithms return on whole plans, on raw actions, and DynE-TD3, after as many steps."""
+    task, found = "ReacherVertical", {}
+    upto = min(steps_of(data.series(task, method)) for method in ("TD3-plans", "SAC-plans"))
+    for method in ("TD3", "TD3-plans", "SAC", "SAC-plans", "DynE-TD3"):
+        found[method] = data.series(task, method)
+    said = {method: entry(at(one, upto, FINE)) for method, one in found.items()}
+    lines = [
+        ["TD3", said["TD3"], said["TD3-plans"], said["DynE-TD3"]],
+        ["SAC", said["SAC"], said["SAC-plans"], ""],
+    ]
+    many = mostly({method: f"{seeds_of(one)}" for method, one in found.items()}, "seeds")
+    title = f"{task}, means over the {count(FINE)} steps up to {count(upto)}, {many}:"
+    return f"{title}\n\n{markdown(['', 'on raw actions', 'on whole plans', 'DynE-TD3'], lines)}"
+
+
+VARIANTS = [
+    ("plan length k", {"1": "1", "2": "2", "4": "4, the default", "8": "8"}, "k"),
+    ("KL weight γ", {"0": "0, deterministic", "1e-4": "1e-4, the default", "1e-2": "1e-2"}, "kl"),
+    (
+        "decoder of",
+        {"ReacherVertical": "ReacherVertical itself", "ReacherTurn": "ReacherTurn", "none": "none: TD3"},
+        "source",
+    ),
+]
+
+
+def ablations(data: Data) -> str:
+    """Plan lengths, weights of the bottleneck, sources of the decoder."""
+    rows: Rows = []
+    for title, names, group in VARIANTS:
+        rows += [([title, words], data.variant(group, name)) for name, words in names.items()]
+    told, rows = seeds_told(rows)
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
+    return f"ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+
+
+def decoder_range(data: Data) -> str:
+    """Decoders that span the bounds of the actions, and those that span [−1, 1]."""
+    names, tasks = {"default": "bounds, ±2", "unit": "unit, ±1"}, ("Pusher", "Striker")
+    told, rows = seeds_told(
+        [([task, names[name]], data.variant("decoder", name, task)) for task in tasks for name in names]
+    )
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
+    title = f"DynE-TD3, {told} a row, {averages(COARSE)}:"
+    return f"{title}\n\n{markdown(['', 'decoder', *header], once(lines))}"
+
+
+def decoder_objective(data: Data) -> str:
+    """Decoders of the paper's objective, of a heavier norm, and of z from the prior, on the same seeds each pair."""
+    paper, heavy, prior = (data.variant("objective", name) for name in ("1e-4", "2.56e-2", "prior"))
+    rows = [
+        (["default: the paper's λ = 1e-4"], paper),
+        (["weight 2.56e-2 (the default of earlier versions)"], heavy),
+        (["default"], paper[paper.seed.isin(prior.seed)]),
+        (["`--prior`"], prior),
+    ]
+    spans = [([*words, f"{one.seed.min()} to {one.seed.max()}"], one) for words, one in rows]
+    shared = [*spans[:2], *((words, one[one.steps <= steps_of(prior)]) for words, one in spans[2:])]
+    header, lines = returns(shared, [step for step in LADDER if step >= 10_000], FINE, told=1)
+    title = f"DynE-TD3 on ReacherVertical, {averages(FINE)}, ± half of the 95 % interval:"
+    return f"{title}\n\n{markdown(['decoder', 'seeds', *header], lines)}"
+
+
+def decoder_variants(data: Data) -> str:
+    """The release's norm, and predictions without the state."""
+    names = {"default": "default of that time", "no_state": "`--no_state`", "l2": "`--norm l2`"}
+    told, rows = seeds_told([([words], data.variant("decoder", name)) for name, words in names.items()])
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
+    return f"DynE-TD3 on ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['decoder', *header], lines)}"

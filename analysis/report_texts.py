@@ -1,0 +1,332 @@
+"""The sentences of the results pages that tell numbers, each with its numbers computed."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.authors import AUTHORS_RANGE, TASKS
+from analysis.curves import select
+from analysis.figure8_effects import affine_r_squared
+from analysis.figures import load, reached
+from analysis.report_data import (
+    MINUS,
+    Data,
+    at,
+    authors_returns,
+    better,
+    count,
+    entry,
+    environment,
+    finals,
+    listed,
+    number,
+    read_off,
+    seeds,
+    seeds_of,
+    steps_of,
+    window,
+    with_interval,
+)
+from analysis.report_tables import BASELINES, COARSE, ENCODED, NAMES, PIXEL_BINS
+from analysis.statistics import across_tasks, final_returns
+from common.errors import UsageError
+
+AHEAD = 0.75  # the least probability of a better run at which a method counts as ahead; as far below 1/2, behind
+
+
+def standing(probability: float) -> str:
+    """How a method stands to another one, by the probability that a run of it returns more."""
+    if AHEAD > probability > 1 - AHEAD:
+        return "level with"
+    return "ahead of" if probability >= AHEAD else "behind"
+
+
+def share(value: float) -> str:
+    """A share in percent, two digits."""
+    return f"{100 * value:.2g} %"
+
+
+def paragraphs(*sentences: str) -> str:
+    """Sentences as one paragraph; empty ones are left out."""
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+# ---- figures without curves ----
+
+
+def figure3(data: Data) -> str:
+    """How far random actions reach."""
+    table, told = load(data.results, "figure3"), reached(data.results)
+    k = int(table.k.iloc[0])
+    first = [told.loc[f"{k} steps, {actions} actions", "median"] for actions in ("DynE", "raw")]
+    whole = [float(told["median"][f"episode, {actions} actions"]) for actions in ("DynE", "raw")]
+    beyond = "; ".join(
+        f"{share(dyne)} are more than {edge:.0f} away, with raw actions {share(raw)}"
+        for edge, dyne, raw in (_beyond(table, distance) for distance in (20, 30))
+    )
+    plan = table[(table.horizon != "episode") & (table.actions == "DynE")]
+    peak = plan.iloc[int((plan.share / (plan.high - plan.low)).argmax())]
+    return paragraphs(
+        f"After one plan of {k} actions the median distance is {first[0]} with DynE actions and {first[1]} with raw",
+        "actions (radians of the two joints).",
+        f"Over whole episodes the median distance is {whole[0]:.1f} with DynE actions and {whole[1]:.1f} with raw ones.",
+        f"Of all states of episodes with DynE actions {beyond}.",
+        f"After one plan DynE's distances are not uniform: their density is highest at {(peak.low + peak.high) / 2:.2f}.",
+        "The left panel of the paper's figure shows uniform distances.",
+    )
+
+
+def _beyond(table: pd.DataFrame, distance: float) -> tuple[float, float, float]:
+    """The first edge of bins beyond a distance, and the shares of an episode's states beyond it, DynE's and raw."""
+    whole = table[table.horizon == "episode"]
+    edge = whole.low[whole.low >= distance].min()
+    far = whole[whole.low >= edge].groupby("actions").share.sum()
+    return float(edge), float(far["DynE"]), float(far["raw"])
+
+
+def figure8_r_squared(data: Data) -> tuple[float, int]:
+    """R² of the best affine map from places in DynE space to effects, and the number of sequences."""
+    table = load(data.results, "figure8")
+    return affine_r_squared(table[["z1", "z2"]].to_numpy(), table[["dx", "dy"]].to_numpy()), len(table)
+
+
+def figure8(data: Data) -> str:
+    """Effects and places."""
+    found, sequences = figure8_r_squared(data)
+    return paragraphs(
+        f"The figure shows {sequences} sequences of actions on Point.",
+        f"An affine map explains the effects from the places with R² {found:.4f}, as the paper's appendix C says.",
+    )
+
+
+def farthest(data: Data) -> tuple[float, float, int]:
+    """The farthest distance from the start, mean over episodes, of DynE and raw actions; the number of episodes."""
+    table = load(data.results, "figure10")
+    start = table[table.step == 0].set_index(["actions", "episode"])[["x", "y"]]
+    away = table.join(start.add_suffix("0"), on=["actions", "episode"])
+    distance = pd.Series(np.hypot(away.x - away.x0, away.y - away.y0), away.index)
+    means = distance.groupby([away.actions, away.episode]).max().groupby(level=0).mean()
+    return float(means["DynE"]), float(means["raw"]), int(table.episode.nunique())
+
+
+def figure10(data: Data) -> str:
+    """Where random episodes go."""
+    dyne, raw, episodes = farthest(data)
+    return paragraphs(
+        f"The figure shows {episodes} episodes of each kind on PointMass.",
+        f"The farthest distance from the start, averaged over episodes, is {dyne:.1f} with DynE actions and {raw:.1f}",
+        "with raw actions. The paper shows the same kind of difference, without numbers.",
+    )
+
+
+def probes(data: Data) -> str:
+    """What linear regressions find in the embeddings."""
+    path = data.results / "probes" / "ReacherVertical-v2.csv"
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: there is no table of the probe ({error})") from error
+    found = table.assign(method=table.representation.str.split().str[0]).set_index(["method", "quantity"]).r2
+
+    def told(method: str, quantity: str) -> str:
+        return f"{found[method, quantity] + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
+
+    return paragraphs(
+        f"DynE's embedding holds the speed of the first joint (R² {told('DynE', 'velocity joint0')}) and the place of",
+        f"the target ({told('DynE', 'target x')} and {told('DynE', 'target z')}) linearly.",
+        f"The four encodings of the VAE hold neither ({told('VAE', 'velocity joint0')}; {told('VAE', 'target x')} and",
+        f"{told('VAE', 'target z')}).",
+        f"Small images themselves tell the place of the target best ({told('pixels', 'target x')} and",
+        f"{told('pixels', 'target z')}) and no speed ({told('pixels', 'velocity joint0')}).",
+        f"The speed of the second joint is hard for all ({told('DynE', 'velocity joint1')} from DynE's embedding).",
+    )
+
+
+# ---- figure 4 ----
+
+
+def figure4_vertical(data: Data) -> str:
+    """How sure DynE-TD3 is ahead on ReacherVertical."""
+    dyne, td3, _ = finals(*(data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3")))
+    return paragraphs(
+        f"A run of DynE-TD3 ends better than one of TD3 with probability {with_interval(better(dyne, td3))}, over the",
+        "last tenth of the steps.",
+    )
+
+
+def last_tenths(data: Data, method: str, tasks: list[str]) -> dict[str, tuple[float, float, float]]:
+    """{task: (probability that DynE-TD3 ends better, DynE-TD3's final return, the method's)} of tasks that have both."""
+    found = {}
+    for task in tasks:
+        if len(data.methods(task, ["DynE-TD3", method])) == 2:
+            dyne, other, _ = finals(data.series(task, "DynE-TD3"), data.series(task, method))
+            found[task] = better(dyne, other)[0], float(dyne.mean()), float(other.mean())
+    return found
+
+
+def figure4_tasks(data: Data) -> str:
+    """On which of the other tasks DynE-TD3 ends ahead of TD3, and how Pusher's collapse looks."""
+    told: dict[bool, list[str]] = {True: [], False: []}
+    for task, (_, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
+        told[dyne > td3].append(f"{task} ({number(dyne)} against {number(td3)})")
+    return paragraphs(
+        "The following returns are means over the last tenth of the steps that both methods have.",
+        f"DynE-TD3 returns more than TD3 on {listed(told[True])}." if told[True] else "",
+        f"DynE-TD3 returns less than TD3 on {listed(told[False])}." if told[False] else "",
+        collapse(data, "Pusher"),
+    )
+
+
+def collapse(data: Data, task: str) -> str:
+    """The lowest evaluation of DynE-TD3 after the first fifth of its steps, if it is far below those untrained."""
+    one = data.series(task, "DynE-TD3")
+    both = pd.concat(data.methods(task, ["TD3", "DynE-TD3"]).values())
+    untrained = both[both.steps == 0].mean_return
+    later = one[one.steps > one.steps.max() / 5]
+    lowest = later.loc[later.mean_return.idxmin()]
+    if lowest.mean_return > 2 * untrained.min():
+        return ""
+    of_seed = one[one.seed == lowest.seed].sort_values("steps")
+    return paragraphs(
+        f"On {task} one seed of DynE-TD3 collapses: it returns {number(lowest.mean_return)} at {count(lowest.steps)}",
+        f"steps, where untrained policies return {number(untrained.max())} to {number(untrained.min())}.",
+        f"The same seed returns {number(of_seed.mean_return.iloc[-1])} at {count(steps_of(of_seed))} steps.",
+    )
+
+
+def all_tasks(data: Data) -> str:
+    """Interquartile means over tasks and the probability of improvement."""
+    curves = select(data.published, TASKS, ["TD3", "DynE-TD3"])
+    table = across_tasks(curves, ["DynE-TD3", "TD3"])
+    scaled = table["scaled final return, interquartile mean"]
+    return paragraphs(
+        f"All {table['tasks'].iloc[0]} tasks together, after as many steps as both methods have on a task, scaled by the",
+        "range of the authors' plots, every task counting alike: the interquartile mean is",
+        f"{scaled['DynE-TD3']} for DynE-TD3 and {scaled['TD3']} for TD3.",
+        f"A run of DynE-TD3 ends better than one of TD3 with probability {table['P(DynE-TD3 better)']['TD3']}",
+        "(bootstrap stratified by task).",
+    )
+
+
+def baselines(data: Data) -> str:
+    """How SAC stands to DynE-TD3 on ReacherVertical, span by span; what untrained policies return, and PPO."""
+    pair = [data.series("ReacherVertical", method) for method in ("SAC", "DynE-TD3")]
+    spans = []
+    for after, upto in ((0, 5_000), (5_000, 15_000), (15_000, 50_000)):
+        sac, dyne = (number(window(one, after, upto).mean()) for one in pair)
+        spans.append(f"{sac} and {dyne} from {count(after)} to {count(upto)} steps")
+    compared = f"On ReacherVertical SAC and DynE-TD3 return {listed(spans)}, on average."
+    return paragraphs(compared, untrained(data), ppo(data))
+
+
+def untrained(data: Data) -> str:
+    """What untrained policies return on ReacherTurn."""
+    curves = pd.concat(data.methods("ReacherTurn", ["TD3", "DynE-TD3", *BASELINES]).values())
+    returned = curves[curves.steps == 0].mean_return
+    return f"Untrained policies return {number(returned.max())} to {number(returned.min())} on ReacherTurn."
+
+
+def ppo(data: Data) -> str:
+    """Where PPO ends, and how much of it is within the range of the authors' plots."""
+    found = {task: data.series(task, "PPO") for task in NAMES if data.methods(task, ["PPO"])}
+    ends = [f"{number(final_returns(one).mean())} on {task}" for task, one in found.items()]
+    inside = [f"{_share_in_frame(task, found[task])} on {task}" for task in NAMES[:3] if task in found]
+    return paragraphs(
+        f"Over its own last tenth PPO returns {listed(ends)}.",
+        "In the paper's figure PPO's curves do not enter the frames of the Reacher family.",
+        f"Of PPO's means over {count(COARSE)} steps here, {listed(inside)} lie within the range of returns of the paper's frame.",
+    )
+
+
+def _share_in_frame(task: str, one: pd.DataFrame) -> str:
+    """Of how many means over `COARSE` steps the return is within the range of the authors' plot."""
+    low, high = AUTHORS_RANGE[environment(task)]
+    means = [at(one, step, COARSE).mean() for step in range(COARSE, steps_of(one) + 1, COARSE)]
+    return f"{100 * np.mean([low <= mean <= high for mean in means]):.0f} %"
+
+
+# ---- figures 5 and 9, plans and ablations ----
+
+
+def at_the_end(data: Data, task: str, methods: list[str]) -> tuple[dict[str, pd.Series], int]:
+    """{method: means of its seeds over `PIXEL_BINS` steps} at the last step that all methods have, and this step."""
+    if not methods:
+        raise UsageError(f"there are no curves from pixels on {task}")
+    found = {method: data.series(task, method) for method in methods}
+    upto = min(map(steps_of, found.values()))
+    return {method: at(one, upto, PIXEL_BINS) for method, one in found.items()}, upto
+
+
+def tasks_with(data: Data, methods: list[str]) -> list[str]:
+    """The tasks that have curves of all of these methods; raises `UsageError` if there are none."""
+    found = [task for task in NAMES if len(data.methods(task, methods)) == len(methods)]
+    if not found:
+        raise UsageError(f"no task has curves of all of {listed(methods)}")
+    return found
+
+
+def figure5(data: Data) -> str:
+    """How far the DynE methods are above VAE-TD3, and where the authors' curves are."""
+    told = []
+    for task in tasks_with(data, ENCODED):
+        found, upto = at_the_end(data, task, ENCODED)
+        above = [f"{found[name].mean() - found['VAE-TD3'].mean():.0f}".replace("-", MINUS) for name in ENCODED[:2]]
+        read = {name: authors_returns(task, name) for name in ENCODED}
+        step = min(read["VAE-TD3"])
+        returned = listed([f"{name} returns {read_off(read[name][step])}" for name in ENCODED])
+        told.append(
+            f"On {task} at {count(upto)} steps SA-DynE-TD3 returns {above[0]} more than VAE-TD3, and S-DynE-TD3 "
+            f"{above[1]} more. In the authors' plot of {task} at {count(step)} steps {returned}."
+        )
+        if upto < step:
+            told.append(f"The runs of {task} here have fewer steps than these returns of the authors.")
+        told += [_few_steps(one, upto) for one in data.methods(task, ["Pixel-TD3"]).values()]
+    return paragraphs(*told)
+
+
+def _few_steps(pixel: pd.DataFrame, upto: int) -> str:
+    """That Pixel-TD3 has too few steps to be compared, where it has less than half of them."""
+    few = f"Pixel-TD3 has {count(steps_of(pixel))} steps, too few to say whether Pixel-TD3 stays below VAE-TD3."
+    return few if steps_of(pixel) < upto / 2 else ""
+
+
+def figure9(data: Data) -> str:
+    """PPO and SAC from states beside the DynE methods from pixels."""
+    told = []
+    for task in tasks_with(data, [*ENCODED[:2], "PPO"]):
+        found, upto = at_the_end(data, task, [*ENCODED[:2], "PPO"])
+        returned = {name: entry(values) for name, values in found.items()}
+        told.append(
+            f"{task}, means over the {count(PIXEL_BINS)} steps up to {count(upto)}: from pixels SA-DynE-TD3 returns "
+            f"{returned['SA-DynE-TD3']} and S-DynE-TD3 {returned['S-DynE-TD3']}; from states PPO returns "
+            f"{returned['PPO']}."
+        )
+        stands = {standing(better(found[name], found["PPO"])[0]) for name in ENCODED[:2]}
+        words = f"{stands.pop()} PPO" if len(stands) == 1 else "ahead of PPO in part"
+        told.append(f"The paper has both DynE methods much better than PPO; on {task} here they are {words}.")
+        for sac in data.methods(task, ["SAC"]).values():
+            last = steps_of(sac)
+            told.append(f"SAC from states returns {entry(at(sac, last, PIXEL_BINS))} up to {count(last)} steps.")
+    return paragraphs(*told)
+
+
+def plans(data: Data) -> str:
+    """How probably a run of DynE-TD3 ends better than one on whole plans."""
+    dyne, told = data.series("ReacherVertical", "DynE-TD3"), []
+    for method, words in (("TD3-plans", "TD3"), ("SAC-plans", "SAC")):
+        ours, theirs, upto = finals(dyne, data.series("ReacherVertical", method))
+        told.append(f"one of {words} on whole plans with probability {with_interval(better(ours, theirs))}")
+    return f"A run of DynE-TD3 ends better than {listed(told)}, over the last tenth of {count(upto)} steps."
+
+
+def ablations(data: Data) -> str:
+    """How probably runs of each plan length return more than TD3 over the last third of the ablation's steps."""
+    td3, told = data.series("ReacherVertical", "TD3"), []
+    for k in ("1", "2", "4", "8"):
+        one = data.variant("k", k)
+        upto = steps_of(one)
+        theirs = window(td3, upto - COARSE, upto)
+        told.append(f"{with_interval(better(window(one, upto - COARSE, upto), theirs))} for k = {k}")
+    return paragraphs(
+        f"Over {count(upto - COARSE)} to {count(upto)} steps a run returns more than one of TD3 ({seeds(seeds_of(td3))},",
+        f"mean {number(theirs.mean())}) with probability {listed(told)}.",
+    )

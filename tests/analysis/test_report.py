@@ -1,0 +1,261 @@
+"""The results pages tell what the data are; blocks and tables on small invented curves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from curve_runs import call
+
+from analysis import report, report_glance, report_tables, report_texts
+from analysis.report_data import Data, columns, entry, finals, markdown, number, read_off, window
+from common.errors import UsageError
+from common.paths import REPOSITORY
+
+HEADER = "env,method,seed,steps,mean_return\n"
+
+
+def write_curve(results, task, method, returns, last=10_000, every=1000):
+    """A published curve: seed n of `returns` returns its number at every step, and one hundred less at step 0."""
+    folder = results / "published"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{task}-v2,{method},{seed},{step},{value - 100 * (step == 0)}\n"
+        for seed, value in enumerate(returns)
+        for step in range(0, last + 1, every)
+    ]
+    (folder / f"{task}-v2_{method}.csv").write_text(HEADER + "".join(rows))
+
+
+def curves(*seeds, every=1000):
+    """Curves of one series; each seed is a list of returns, at every `every` steps from 0 on."""
+    rows = [(seed, every * place, value) for seed, of in enumerate(seeds) for place, value in enumerate(of)]
+    return pd.DataFrame(rows, columns=["seed", "steps", "mean_return"])
+
+
+# ---- the real pages ----
+
+
+def test_the_pages_tell_what_the_data_are(monkeypatch, capsys):
+    """Where this fails, `make results` writes the pages."""
+    call(report, monkeypatch, "--check")
+    assert capsys.readouterr().out == ""
+
+
+def test_at_a_glance_is_a_frame_of_text_with_the_rows_of_the_page():
+    frame = report.at_a_glance(REPOSITORY / "results")
+    assert list(frame.columns) == report_glance.HEADER and frame.map(type).eq(str).all(axis=None)
+    page = (REPOSITORY / "results" / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {' | '.join(row)} |".replace("|  |", "| |") in page for row in frame.to_numpy())
+
+
+# ---- pages and markers ----
+
+
+BLOCKS = {"one": lambda data: "1\n\n| 2 |", "two": lambda data: "word " * 40}
+
+
+def write_pages(root, **texts):
+    """Pages of these texts: `readme`, `results` and `docs` name them."""
+    paths = {"readme": "README.md", "results": "results/README.md", "docs": "docs/differences.md"}
+    for name, text in texts.items():
+        path = root / paths[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def block(name, text=""):
+    return f"<!-- begin: {name} -->\n{text}<!-- end -->\n"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(report, "BLOCKS", BLOCKS)
+
+
+def test_only_what_is_between_markers_is_rewritten_on_all_pages(small, tmp_path, monkeypatch, capsys):
+    write_pages(tmp_path, readme=f"a\n{block('one')}b\n", results=block("two", "old\n"), docs=f"# c\n\n{block('one')}")
+    call(report, monkeypatch, "--root", tmp_path)
+    assert (tmp_path / "README.md").read_text() == "a\n" + block("one", "\n1\n\n| 2 |\n\n") + "b\n"
+    assert (tmp_path / "docs" / "differences.md").read_text() == "# c\n\n" + block("one", "\n1\n\n| 2 |\n\n")
+    lines = (tmp_path / "results" / "README.md").read_text().splitlines()
+    assert max(map(len, lines)) <= report.WIDTH and " ".join(lines).count("word") == 40
+    assert capsys.readouterr().out.count("rewritten") == 3
+    call(report, monkeypatch, "--root", tmp_path, "--check")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_check_names_the_block_and_writes_nothing(small, tmp_path, monkeypatch, capsys):
+    write_pages(tmp_path, readme=block("one") + block("two"))
+    call(report, monkeypatch, "--root", tmp_path)
+    path = tmp_path / "README.md"
+    path.write_text(path.read_text().replace("| 2 |", "| 3 |"))
+    before = path.read_text()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        call(report, monkeypatch, "--root", tmp_path, "--check")
+    assert stopped.value.code == 1 and path.read_text() == before
+    assert capsys.readouterr().out == "README.md: one differs from the data\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (block("one") + block("two") + block("three"), "there is no block 'three'"),
+        (block("one"), "no page has the block 'two'"),
+        (block("one") + "<!-- begin: two -->\n", "the block two has no line <!-- end -->"),
+        (block("one") + block("two") + "<!-- end -->\n", "stands where it may not"),
+        (block("one") + block("two", "<!-- begin: one -->\n"), "stands where it may not"),
+    ],
+)
+def test_wrong_markers_are_an_error_in_one_line(small, tmp_path, monkeypatch, capsys, text, told):
+    write_pages(tmp_path, readme=text)
+    with pytest.raises(SystemExit) as stopped:
+        call(report, monkeypatch, "--root", tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stopped.value.code == 2 and told in line
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_lines_do_not_end_inside_of_numbers():
+    assert "\n000" not in report.wrapped("up to 100 000 steps " * 200)
+
+
+# ---- numbers ----
+
+
+def test_numbers_have_a_minus_and_as_many_decimals_as_the_page():
+    assert [number(value) for value in (-7.24, -99.94, -99.96, -151.5, 3.0, -0.04)] == (
+        ["−7.2", "−99.9", "−100", "−152", "3.0", "0.0"]
+    )
+    assert [read_off(value) for value in (-9, -9.0)] == ["−9", "−9.0"]
+
+
+def test_entries_tell_few_seeds_and_an_interval_of_many():
+    assert entry(pd.Series([-1.0, -2.0])) == "−1.5 (−1.0 −2.0)"
+    assert entry(pd.Series([-3.0])) == "−3.0" and entry(pd.Series([], dtype=float)) == ""
+    assert entry(pd.Series([-1.0] * 4)) == "−1.0 ± 0.0"
+    assert entry(pd.Series([-1.0, -1.0]), told=1) == "−1.0 ± 0.0"
+
+
+def test_windows_are_open_on_their_left_and_of_seeds_that_got_so_far():
+    found = window(curves([0, 1, 2, 3], [0, 5]), 1000, 3000)
+    assert found.to_dict() == {0: 2.5}
+    assert window(curves([0, 1, 2, 3]), 0, 1000).to_dict() == {0: 1.0}
+
+
+def test_finals_are_of_as_many_steps_as_both_have():
+    one, other, upto = finals(curves(range(21)), curves([0] * 10 + [7, 7, 7]))
+    assert (one.to_dict(), other.to_dict(), upto) == ({0: 11.5}, {0: 7.0}, 12_000)
+    with pytest.raises(UsageError, match="share no steps"):
+        finals(curves([1, 1]), curves([1, 1]).assign(steps=[100_000, 101_000]))
+
+
+def test_columns_hold_the_last_step_of_every_row_and_are_not_too_many():
+    assert columns([1000, 5000], [2000, 4000]) == [1000, 2000, 4000]
+    many = columns(list(range(1000, 50_000, 1000)), [60_000])
+    assert (len(many), many[0], many[-2:]) == (8, 1000, [49_000, 60_000])
+
+
+def test_empty_cells_of_a_table_have_one_space():
+    assert markdown(["", "a"], [["", ""]]) == "| | a |\n| --- | --- |\n| | |"
+
+
+# ---- tables and texts on invented curves ----
+
+
+def test_a_task_that_grows_gets_columns_and_tells_its_seeds(tmp_path):
+    for task in ("ReacherTurn", "Pusher"):
+        write_curve(tmp_path, task, "TD3", [-10, -20])
+        write_curve(tmp_path, task, "DynE-TD3", [-5, -6])
+    write_curve(tmp_path, "Pusher", "DynE-TD3", [-4, -5, -6, -7], last=1_000_000, every=5000)
+    lines = report_tables.figure4_tasks(Data(tmp_path)).splitlines()
+    assert lines[0].startswith("2 to 4 seeds a row")
+    steps = ["5 000", "10 000", "20 000", "50 000", "100 000", "250 000", "500 000", "1 000 000"]
+    assert lines[2] == f"| | | {' | '.join(steps)} |"
+    assert lines[4] == "| ReacherTurn | TD3 (2 seeds) | −15.0 (−10.0 −20.0) | −15.0 (−10.0 −20.0) |" + " |" * 6
+    assert lines[-1].startswith("| | DynE-TD3 (4 seeds) | −5.5 ± ") and lines[-1].count("−5.5 ± ") == 8
+
+
+def test_tables_of_baselines_are_of_the_tasks_that_have_some(tmp_path):
+    for method in ("TD3", "DynE-TD3", "SAC"):
+        write_curve(tmp_path, "Striker", method, [-100, -200])
+    write_curve(tmp_path, "Pusher", "TD3", [-1, -2])
+    found = report_tables.baselines(Data(tmp_path))
+    assert "| SAC | −150 (−100 −200) | −150 (−100 −200) |" in found and "Pusher" not in found
+
+
+def test_steps_from_pixels_count_pretraining(tmp_path):
+    for method in ("SA-DynE-TD3", "VAE-TD3"):
+        write_curve(tmp_path, "ReacherTurn", method, [-100, -200], last=50_000, every=5000)
+    text = "command:     python embedding/main_pixels.py --env_name ReacherTurn-v2 --epochs 20 --name short\n"
+    (tmp_path / "published" / "ReacherTurn-v2_SA-DynE-TD3.txt").write_text(text)
+    found = report_tables.figure5(Data(tmp_path))
+    assert "| ReacherTurn | 125 000 | 150 000 | authors' plot (8 seeds) |" in found
+    assert "| SA-DynE-TD3, encoder of 20 epochs | −150 (−100 −200) | −150 (−100 −200) | −145 at 400 000 |" in found
+    assert "| VAE-TD3 | " in found
+
+
+def glance(results):
+    """{figure: what there is here} of the table."""
+    frame = report.at_a_glance(results)
+    return dict(zip(frame.figure, frame.here, strict=True))
+
+
+def test_at_a_glance_follows_the_data(tmp_path):
+    write_curve(tmp_path, "ReacherVertical", "TD3", [-9] * 5)
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 5)
+    found = glance(tmp_path)
+    assert found["4, ReacherVertical"] == (
+        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 [1.00, 1.00]"
+    )
+    assert {found[figure] for figure in found if figure != "4, ReacherVertical"} == {"not run yet"}
+    assert "5, ReacherVertical and ReacherTurn and ReacherPush" in found
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-11] * 5)
+    assert glance(tmp_path)["4, ReacherVertical"].startswith("**does not reproduce** in the steps run: −11.0")
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 2)
+    write_curve(tmp_path, "ReacherVertical", "SAC", [-7] * 2, last=20_000)
+    found = glance(tmp_path)
+    assert found["4, ReacherVertical"].startswith("points the same way, not settled")
+    assert found["4, baselines on ReacherVertical"] == "DynE-TD3 is **level with** SAC (−7.0 against −7.0)"
+
+
+def test_at_a_glance_needs_curves(tmp_path):
+    with pytest.raises(UsageError, match="no curves in it"):
+        report.at_a_glance(tmp_path)
+
+
+def test_a_collapse_is_told_where_there_is_one(tmp_path):
+    write_curve(tmp_path, "Pusher", "TD3", [-40, -40])
+    write_curve(tmp_path, "Pusher", "DynE-TD3", [-30, -30])
+    assert report_texts.collapse(Data(tmp_path), "Pusher") == ""
+    path = tmp_path / "published" / "Pusher-v2_DynE-TD3.csv"
+    path.write_text(path.read_text().replace("1,9000,-30", "1,9000,-400"))
+    assert "returns −400 at 9 000 steps" in report_texts.collapse(Data(tmp_path), "Pusher")
+
+
+def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
+    (tmp_path / "figures").mkdir()
+    rows = ["raw,0,0,1,1", "raw,0,1,1,2", "DynE,0,0,0,0", "DynE,0,1,3,4", "DynE,1,0,0,0", "DynE,1,1,0,1"]
+    (tmp_path / "figures" / "figure10.csv").write_text("\n".join(["actions,episode,step,x,y", *rows]) + "\n")
+    assert report_texts.farthest(Data(tmp_path)) == (3.0, 1.0, 2)
+
+
+def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
+    (tmp_path / "figures").mkdir()
+    edges = [*zip(range(0, 40, 10), range(10, 50, 10), strict=True)]
+    rows = [
+        f"ReacherVertical-v2,4,{actions},{horizon},{low},{high},{share}"
+        for horizon in ("4 steps", "episode")
+        for actions, shares in (("DynE", (0.4, 0.3, 0.2, 0.1)), ("raw", (0.9, 0.1, 0, 0)))
+        for (low, high), share in zip(edges, shares, strict=True)
+    ]
+    header = "env,k,actions,horizon,low,high,share"
+    (tmp_path / "figures" / "figure3.csv").write_text("\n".join([header, *rows]) + "\n")
+    found = report_texts.figure3(Data(tmp_path))
+    assert "30 % are more than 20 away, with raw actions 0 %; 10 % are more than 30 away" in found
+
+
+def test_standings():
+    assert [report_texts.standing(value) for value in (0.0, 0.25, 0.5, 0.75)] == (
+        ["behind", "behind", "level with", "ahead of"]
+    )
+    assert np.isclose(report_texts.AHEAD, 0.75)

@@ -57,7 +57,7 @@ def figure3(data: Data) -> str:
     """How far random actions reach."""
     table, told = load(data.results, "figure3"), reached(data.results)
     k = int(table.k.iloc[0])
-    first = [told.loc[f"{k} steps, {actions} actions", "median"] for actions in ("DynE", "raw")]
+    first = [str(told["median"][f"{k} steps, {actions} actions"]) for actions in ("DynE", "raw")]
     whole = [float(told["median"][f"episode, {actions} actions"]) for actions in ("DynE", "raw")]
     beyond = "; ".join(
         f"{share(dyne)} are more than {edge:.0f} away, with raw actions {share(raw)}"

@@ -4,7 +4,8 @@
 
 Seeds that were trained in several runs are named together: analysis/publish.py <run> <run> --out <file>. A variant or an
 ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
-publish where and when the run was made, or name its commit with --commit.
+publish where and when the run was made, or name its commit with --commit. A run that still goes on is published up to a
+step with --until: what it has is what a run of so many steps would have.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
-from common.cli import Parser, check_out, folder_name, run
+from common.cli import Parser, check_out, folder_name, positive_int, run
 from common.errors import UsageError
 from common.files import write_atomically
 from common.machine import processor
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--variant", type=folder_name, default=None, help="name of the variant or ablation; none: default settings"
     )
+    parser.add_argument("--until", type=positive_int, default=None, help="publish so many steps; none: the whole run")
     parser.add_argument("--command", action="append", help="command that made the run; none: rebuilt from its flags")
     parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
@@ -52,12 +54,20 @@ def main() -> None:
 
     curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)
     flags = {(folder, seed): load_flags(file) for folder in args.runs for seed, file in seed_files(folder).items()}
+    planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
+    if args.until and args.until < planned:
+        if (row := METHODS.get(curves.method.iloc[0])) is None or not row.agent:
+            raise UsageError(f"--until {args.until}: the numbers of baselines depend on --max_timesteps: leave it out")
+        curves = curves[curves.steps <= args.until]
+        for of_seed in flags.values():
+            of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])
     check(curves, flags)
     method, of_seeds = curves.method.iloc[0], list(flags.values())
     commands = args.command or rebuild_commands(method, of_seeds)
     text = describe(curves, of_seeds, args.variant, commands, args.commit or repository_commit())
-    curves["variant"] = args.variant
-    table = curves[ABLATION if args.variant else PUBLISHED].to_csv(index=False, lineterminator="\n")
+    table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED].to_csv(
+        index=False, lineterminator="\n"
+    )
     try:
         write_atomically(out, lambda file: file.write(table.encode()))
         write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
@@ -96,7 +106,8 @@ def check(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]])
     for (folder, seed), of_seed in flags.items():
         if reached.get(seed, -1) < last_evaluation(of_seed):
             raise UsageError(
-                f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it"
+                f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it, or publish "
+                "fewer with --until"
             )
 
 

@@ -33,6 +33,21 @@ def test_publishing_keeps_every_number(tmp_path, monkeypatch):
     assert all(name in lines["versions"] for name in ("python 3", "torch ", "mujoco ", "gymnasium ", "numpy "))
 
 
+def test_a_run_that_goes_on_is_published_up_to_a_step(tmp_path, monkeypatch, capsys):
+    going = write_run(tmp_path, range(3), last=6_000)
+    (tmp_path / "published").mkdir()
+    out = tmp_path / "published" / f"{ENV}_TD3.csv"
+    assert "with --until" in refused(publish, monkeypatch, capsys, going, "--out", out, "--commit", "abc")
+    assert "7000 steps" in refused(publish, monkeypatch, capsys, going, "--out", out, "--until", "7000")
+    call(publish, monkeypatch, going, "--out", out, "--commit", "abc", "--until", "5000")
+    assert curves.load_published(tmp_path).groupby("seed").steps.max().tolist() == [5000] * 3
+    text = out.with_suffix(".txt").read_text()
+    assert "5000 a seed" in text and "--max_timesteps 5000" in text  # the command that makes just this
+    sac = write_run(tmp_path, [0], "PPO", last=6_000)
+    line = refused(publish, monkeypatch, capsys, sac, "--out", out, "--overwrite", "--until", "5000")
+    assert "depend on --max_timesteps" in line
+
+
 def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
     decoder = {"env_name": ENV, "name": "mine", "epochs": 7, "seed": 0, "results_dir": "/elsewhere"}
     (tmp_path / ENV / "mine").mkdir(parents=True)

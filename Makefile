@@ -8,7 +8,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
-.PHONY: demo demo-embedding demo-td3 demo-dyne figures results test quick faults
+.PHONY: demo demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
@@ -28,6 +28,10 @@ demo-dyne:
 # Every figure of results/, as SVG and PNG.
 figures: $(INSTALLED)
 	$(BIN)/python analysis/figures.py results
+
+# Everything that is published, or with ONLY='ReacherVertical-v2 TD3 *' a part of it, trained and published anew.
+reproduce: $(INSTALLED)
+	$(BIN)/python experiments/run.py $(if $(ONLY),--only '$(ONLY)')
 
 # The tables and numbers of results/README.md and of every page that has blocks of analysis/report.py.
 results: $(INSTALLED)

@@ -27,7 +27,7 @@ import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
-from common.cli import Parser, check_out, folder_name, positive_int, run
+from common.cli import Parser, check_out, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import write_atomically
 from common.machine import processor
@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument(
         "--variant", type=folder_name, default=None, help="name of the variant or ablation; none: default settings"
     )
+    parser.add_argument(
+        "--seeds", type=seed_list, default=None, help="publish these, as 0-3 or 0,2; none: all there are"
+    )
     parser.add_argument("--until", type=positive_int, default=None, help="publish so many steps; none: the whole run")
     parser.add_argument("--command", action="append", help="command that made the run; none: rebuilt from its flags")
     parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
@@ -53,7 +56,13 @@ def main() -> None:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
 
     curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)
-    flags = {(folder, seed): load_flags(file) for folder in args.runs for seed, file in seed_files(folder).items()}
+    files = {(folder, seed): file for folder in args.runs for seed, file in seed_files(folder).items()}
+    if args.seeds:
+        if missing := set(args.seeds) - {seed for _, seed in files}:
+            raise UsageError(f"--seeds {min(missing)}: the runs have no such seed: publish seeds that were trained")
+        curves = curves[curves.seed.isin(args.seeds)]
+        files = {(folder, seed): file for (folder, seed), file in files.items() if seed in args.seeds}
+    flags = {key: load_flags(file) for key, file in files.items()}
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
         if (row := METHODS.get(curves.method.iloc[0])) is None or not row.agent:

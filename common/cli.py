@@ -129,6 +129,17 @@ def folder_name(text: str) -> str:
     return text
 
 
+def seed_list(text: str) -> tuple[int, ...]:
+    """The seeds of "0-3" or "0,2,5-7", in order."""
+    if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} are not seeds: write them as 0-3 or 0,2,5-7")
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(found))
+
+
 def add_env_flag(
     parser: argparse.ArgumentParser,
     default: str | None = "ReacherVertical-v2",

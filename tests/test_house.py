@@ -8,7 +8,7 @@ from common.paths import REPOSITORY
 
 pytestmark = pytest.mark.quick
 
-FLOORS = ["envs", "common", "embedding", "rl", "analysis"]  # each may import those before it
+FLOORS = ["envs", "common", "embedding", "rl", "analysis", "experiments"]  # each may import those before it
 MODULES = {
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts): path
     for floor in FLOORS

@@ -12,7 +12,7 @@ import pytest
 
 from common.paths import REPOSITORY
 
-PACKAGES = ("analysis", "common", "embedding", "envs", "rl")
+PACKAGES = ("analysis", "common", "embedding", "envs", "experiments", "rl")
 
 
 def run(folder, *command):

@@ -1,0 +1,172 @@
+"""Carries tasks out with Ray: on the cores of this machine, or on a cluster whose nodes share the folder of results.
+
+A task is one script in a process of its own. Where a node dies, Ray calls its tasks again elsewhere; scripts that resume go
+on from their newest checkpoints. A script that fails by itself is not called again.
+"""
+
+import ctypes
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import UsageError, one_line
+from common.paths import REPOSITORY
+from common.run_folder import RunFolder
+from experiments.tasks import Task
+
+PATIENCE = 120.0  # seconds that a task waits for the process of a dead node to leave its folder
+PR_SET_PDEATHSIG = 1  # Linux's prctl.h
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a script ended: its exit code, the last line of what it printed, and how long it took, seconds."""
+
+    code: int
+    line: str
+    seconds: float
+
+
+def call(command: Sequence[str], folder: str, log: str) -> Outcome:
+    """Runs a script and waits for it.
+
+    Args:
+        command: the script, relative to the repository, and its arguments.
+        folder: what it writes into.
+        log: the file that what it prints is appended to.
+    """
+    start = time.monotonic()
+    while RunFolder(folder, "run").in_use() and time.monotonic() - start < PATIENCE:
+        time.sleep(1)
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    words = [sys.executable, str(REPOSITORY / command[0]), *command[1:]]
+    with open(log, "ab") as file:
+        done = subprocess.run(
+            words, check=False, stdin=subprocess.DEVNULL, stdout=file, stderr=file, preexec_fn=_die_with_parent
+        )
+    lines = Path(log).read_text(errors="replace").replace("\r", "\n").strip().splitlines()
+    return Outcome(done.returncode, one_line(lines[-1]) if lines else "", time.monotonic() - start)
+
+
+def _die_with_parent() -> None:
+    """On Linux a script ends with the worker that called it, so that nobody holds its folder when Ray calls it elsewhere."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    *,
+    address: str | None,
+    cores: int,
+    gpus: float,
+    logs: Path,
+    tell: Callable[[str], None],
+    every: float = 30.0,
+) -> dict[str, Outcome]:
+    """Runs tasks, each once those are done that it needs.
+
+    Args:
+        tasks: in order (`experiments.tasks.ordered`); those that are done already are left out.
+        address: of a Ray cluster that exists; None: this machine alone.
+        cores: how many tasks run at once on this machine; a cluster decides by itself.
+        gpus: the share of a GPU that a task takes; 0: none.
+        logs: the folder of the tasks' logs.
+        tell: is called with a line for each task that begins, ends or goes on.
+        every: seconds between lines on the tasks that go on.
+    Returns:
+        {name: `Outcome`} of all tasks that were called.
+    Raises:
+        UsageError: Ray is not installed, or there is no such cluster.
+    """
+    ray = _connect(address, cores)
+    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(call)
+    done = {task.name for task in tasks if task.is_done()}
+    waiting = [task for task in tasks if task.name not in done]
+    running: dict[Any, Task] = {}
+    outcomes: dict[str, Outcome] = {}
+    begun: dict[str, tuple[float, int]] = {}
+    told = time.monotonic()
+    try:
+        while waiting or running:
+            for task in [task for task in waiting if set(task.after) <= done]:
+                waiting.remove(task)
+                log = logs / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', task.name)}.log"
+                running[remote.remote(task.command, str(task.folder), str(log))] = task
+                begun[task.name] = time.monotonic(), task.progress()
+            if not running:
+                break  # what is left needs tasks that failed
+            ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
+            for reference in ready:
+                task = running.pop(reference)
+                outcome = outcomes[task.name] = ray.get(reference)
+                if outcome.code == 0:
+                    done.add(task.name)
+                    task.target.parent.mkdir(parents=True, exist_ok=True)
+                    task.target.touch()
+                tell(_ended(task, outcome))
+            if time.monotonic() - told >= every:
+                told = time.monotonic()
+                for task in running.values():
+                    if line := _goes_on(task, *begun[task.name]):
+                        tell(line)
+    finally:
+        ray.shutdown()
+    for task in waiting:
+        tell(f"{task.name}: not run: it needs {min(set(task.after) - done)}")
+    return outcomes
+
+
+def _connect(address: str | None, cores: int) -> Any:
+    """Ray, connected; errors as in `carry_out`."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError(
+            "experiments/run.py needs Ray: pip install 'dyne[cluster]', or pip install ray==2.60.0"
+        ) from error
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error
+    return ray
+
+
+def _ended(task: Task, outcome: Outcome) -> str:
+    if outcome.code == 0:
+        return f"{task.name}: done in {_time(outcome.seconds)}"
+    return f"{task.name}: FAILED with exit code {outcome.code}: {outcome.line}"
+
+
+def _goes_on(task: Task, since: float, before: int) -> str:
+    """A line on a task under way: steps, steps/s, time left; nothing of a task without steps."""
+    if not task.steps:
+        return ""
+    steps, seconds = task.progress(), time.monotonic() - since
+    speed = (steps - before) / seconds
+    left = f", {_time((task.steps - steps) / speed)} left" if speed else ""
+    return f"{task.name}: {steps:,} of {task.steps:,} steps, {speed:.0f} steps/s{left}"
+
+
+def _time(seconds: float) -> str:
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds >= 3600
+        else f"{seconds / 60:.1f} min"
+        if seconds >= 60
+        else f"{seconds:.0f} s"
+    )

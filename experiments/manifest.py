@@ -1,0 +1,212 @@
+"""Reads a manifest such as published.toml: what is to be trained and published, checked before anything starts."""
+
+import argparse
+import contextlib
+import difflib
+import importlib
+import io
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from common.cli import seed_list
+from common.errors import UsageError
+from rl.methods import METHODS, Method
+
+IMAGES = {
+    "main.py": None,
+    "main_pixels.py": "pixels",
+    "main_vae.py": "vae",
+}  # scripts of stage one, their kind of folder
+KEYS = {
+    "embeddings": {"script", "env", "flags", "published"},
+    "curves": {"env", "method", "seeds", "steps", "embedding", "flags"},
+    "ablations": {"env", "group", "method", "seeds", "steps", "variants", "flags"},
+    "probes": {"env", "encoder", "vae"},
+    "tables": {"name", "script", "embedding"},
+}
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A training of stage one.
+
+    Attributes:
+        name: its `--name`.
+        script: embedding/<script> trains it.
+        env: its environment.
+        flags: those that differ from defaults.
+        published: the folder below results/published/decoders that it is copied to, or "".
+    """
+
+    name: str
+    script: str
+    env: str
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    published: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A published curve, of a method or of a variant of it.
+
+    Attributes:
+        env, method: what is trained, and where.
+        seeds: its seeds.
+        steps: how many of each seed are published.
+        embedding: the name of the embedding that it acts in or sees by, or "".
+        flags: those that differ from defaults.
+        file: the csv file, below the folder of results.
+        variant: the name of the variant, or "" for a curve of figures 4, 5 and 9.
+    """
+
+    env: str
+    method: str
+    seeds: tuple[int, ...]
+    steps: int
+    embedding: str
+    flags: Mapping[str, Any]
+    file: str
+    variant: str = ""
+
+    @property
+    def run(self) -> str:
+        """The `--name` of the run that it is taken from, which curves of the same settings share."""
+        own = [
+            f"{flag}={value}"
+            for flag, value in sorted(self.flags.items())
+            if flag not in ("eval_freq", "checkpoint_freq")
+        ]
+        return "_".join([self.embedding or "plain", *(re.sub(r"[^A-Za-z0-9._=-]", "-", word) for word in own)])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest holds, checked.
+
+    Attributes:
+        embeddings: {name: `Embedding`}.
+        curves: all `Curve`s, ablations among them.
+        probes, tables: as they stand in the file.
+    """
+
+    embeddings: Mapping[str, Embedding]
+    curves: Sequence[Curve]
+    probes: Sequence[Mapping[str, str]]
+    tables: Sequence[Mapping[str, str]]
+
+
+def read(path: str | Path) -> Manifest:
+    """Reads a manifest.
+
+    Raises:
+        UsageError: no such file, not TOML, an unknown key, method, flag or embedding; the line names the entry.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: it is not a manifest: {error}") from error
+    for section, entries in content.items():
+        _known(f"{path}", section, KEYS, "section")
+        for entry in entries.values() if isinstance(entries, dict) else entries:
+            for key in entry:
+                _known(f"{path}: {section}: {entry.get('name', entry.get('env', ''))}", key, KEYS[section], "key")
+    embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
+    for embedding in embeddings.values():
+        _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGES, "script")
+        _check_flags(
+            f"{path}: embeddings.{embedding.name}", f"embedding.{Path(embedding.script).stem}", embedding.flags
+        )
+    curves = [*_curves(path, content), *_ablations(path, content)]
+    for curve in curves:
+        _check_curve(f"{path}: {curve.file}", curve, embeddings)
+    files = [curve.file for curve in curves]
+    if twice := sorted({file for file in files if files.count(file) > 1}):
+        raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
+    for section, keys in (("probes", ("encoder", "vae")), ("tables", ("embedding",))):
+        for entry in content.get(section, []):
+            for key in keys:
+                _known(f"{path}: {section}: {entry.get('name', entry.get('env'))}", entry[key], embeddings, "embedding")
+    return Manifest(embeddings, curves, content.get("probes", []), content.get("tables", []))
+
+
+def _seeds(path: str | Path, entry: Mapping[str, Any]) -> tuple[int, ...]:
+    try:
+        return seed_list(str(entry["seeds"]))
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{path}: {entry['env']}: seeds {error}") from error
+
+
+def _curves(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
+    for entry in content.get("curves", []):
+        for env in _several(entry["env"]):
+            for method in _several(entry["method"]):
+                file = f"published/{env}_{method}.csv"
+                numbers = _seeds(path, entry), entry["steps"]
+                yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file)
+
+
+def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
+    for entry in content.get("ablations", []):
+        for env in _several(entry["env"]):
+            for variant, embedding in entry["variants"].items():
+                file = f"ablations/{env}_{entry['group']}_{variant}.csv"
+                numbers = _seeds(path, entry), entry["steps"]
+                method, flags = entry.get("method", "DynE-TD3"), entry.get("flags", {})
+                yield Curve(env, method, *numbers, embedding, flags, file, variant)
+
+
+def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) -> None:
+    _known(where, curve.method, METHODS, "method")
+    method = METHODS[curve.method]
+    _check_flags(where, f"rl.{Path(method.script).stem}", curve.flags)
+    if needs_embedding(method) != bool(curve.embedding):
+        does = "needs an embedding: name one" if needs_embedding(method) else "needs no embedding: leave it out"
+        raise UsageError(f"{where}: {curve.method} {does}")
+    if curve.embedding:
+        _known(where, curve.embedding, embeddings, "embedding")
+        found, wanted = IMAGES[embeddings[curve.embedding].script], method.sees if method.pretrained else None
+        if found != wanted:
+            raise UsageError(
+                f"{where}: embedding {curve.embedding}: {curve.method} cannot use what {found or 'main.py'} trains"
+            )
+
+
+def needs_embedding(method: Method) -> bool:
+    """Whether a method acts in a decoder's space or sees by a trained encoder."""
+    return method.pretrained or method.acts_in == "decoder"
+
+
+def _check_flags(where: str, module: str, flags: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for a flag that the script does not have, or a value that it refuses."""
+    script, said = importlib.import_module(module), io.StringIO()
+    for flag in flags:
+        _known(where, flag, vars(script.parse([])), f"flag of {module.replace('.', '/')}.py")
+    try:
+        with contextlib.redirect_stderr(said):
+            script.parse(words_of(flags))
+    except SystemExit as error:
+        raise UsageError(f"{where}: {said.getvalue().strip()}") from error
+
+
+def words_of(flags: Mapping[str, Any]) -> list[str]:
+    """Flags as they are typed."""
+    words = []
+    for flag, value in flags.items():
+        if value is not False:
+            words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
+    return words
+
+
+def _several(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _known(where: str, name: str, names: Any, kind: str) -> None:
+    if name not in names:
+        near = difflib.get_close_matches(name, list(names), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(map(str, names)))}"
+        raise UsageError(f"{where}: there is no {kind} {name}: {hint}")

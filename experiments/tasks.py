@@ -1,0 +1,200 @@
+"""What a manifest asks for as tasks: one script each, and which of them must be done before."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.curves import read_csv
+from analysis.publish import last_evaluation
+from common.errors import UsageError
+from common.paths import embedding_run, policy_run, seed_folder
+from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
+from rl.methods import METHODS
+from rl.results import EVAL_COLUMNS
+
+
+@dataclass(frozen=True)
+class Task:
+    """A script to be run.
+
+    Attributes:
+        name: what it makes, in words; `--only` is matched against it.
+        command: the script, relative to the repository, and its arguments.
+        after: the names of the tasks that must be done before.
+        folder: what it writes into, which other processes must have left.
+        target: a file that is there when it has been done.
+        steps: environment steps that it takes; 0: it takes none.
+        hours: core-hours that it is expected to take.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    after: tuple[str, ...]
+    folder: Path
+    target: Path
+    steps: int = 0
+    hours: float = 0.0
+
+    def progress(self) -> int:
+        """How many of its steps are done."""
+        if not self.steps or not (self.folder / "eval.csv").is_file():
+            return 0
+        curve = read_csv(self.folder / "eval.csv", EVAL_COLUMNS, growing=True)
+        return min(self.steps, int(curve.steps.max())) if len(curve) else 0
+
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        if not self.steps:
+            return self.target.is_file()
+        try:
+            flags = json.loads((self.folder / "opt.json").read_text()) | {"max_timesteps": self.steps}
+            finished = self.progress() >= min(self.steps, last_evaluation(flags))
+        except (OSError, ValueError, KeyError, UsageError):
+            return False
+        return finished and self.target.is_file()
+
+
+def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float]) -> list[Task]:
+    """All tasks of a manifest, each behind those that it needs.
+
+    Args:
+        results: the folder of results.
+        speeds: {method, or script of stage one: seed-steps a second, or hours}, for `Task.hours`.
+    """
+    results = Path(results).absolute()
+    tasks = [_train(embedding, results, speeds) for embedding in manifest.embeddings.values()]
+    tasks += [_publish_embedding(e, results) for e in manifest.embeddings.values() if e.published]
+    tasks += _runs(manifest.curves, manifest.embeddings, results, speeds)
+    tasks += [_publish(curve, results) for curve in manifest.curves]
+    for probe in manifest.probes:
+        tasks.append(_probe(probe, manifest.embeddings, results))
+    for table in manifest.tables:
+        tasks.append(_table(table, manifest.embeddings, results))
+    return ordered(tasks)
+
+
+def ordered(tasks: Sequence[Task]) -> list[Task]:
+    """The same tasks, each behind those that it needs; raises `UsageError` if some need each other, or one that is not there."""
+    names, done, left = {task.name for task in tasks}, set[str](), list(tasks)
+    found: list[Task] = []
+    for task in tasks:
+        if missing := set(task.after) - names:
+            raise UsageError(f"{task.name}: it needs {min(missing)}, which nothing makes")
+    while left:
+        ready = [task for task in left if set(task.after) <= done]
+        if not ready:
+            raise UsageError(f"{left[0].name}: it needs {left[0].after[0]}, which needs it in turn")
+        found += ready
+        done |= {task.name for task in ready}
+        left = [task for task in left if task.name not in done]
+    return found
+
+
+def needed(tasks: Iterable[Task], wanted: Iterable[Task]) -> list[Task]:
+    """The wanted tasks and all that they need, in order."""
+    by_name, keep = {task.name: task for task in tasks}, set[str]()
+    waiting = [task.name for task in wanted]
+    while waiting:
+        name = waiting.pop()
+        if name not in keep:
+            keep.add(name)
+            waiting += by_name[name].after
+    return [task for task in by_name.values() if task.name in keep]
+
+
+# ---- the tasks of each kind ----
+
+
+def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> Task:
+    folder = embedding_run(results, embedding.env, embedding.name, IMAGES[embedding.script])
+    flags = {
+        "env_name": embedding.env,
+        "name": embedding.name,
+        **embedding.flags,
+        "results_dir": results,
+        "resume": True,
+    }
+    target = folder / ("encoder.pt" if embedding.script == "main_vae.py" else "decoder.pt")
+    command = (f"embedding/{embedding.script}", *words_of(flags))
+    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=speeds.get(embedding.script, 0.0))
+
+
+def _publish_embedding(embedding: Embedding, results: Path) -> Task:
+    folder = embedding_run(results, embedding.env, embedding.name)
+    target = results / "published" / "decoders" / embedding.published
+    command = ("analysis/publish_decoder.py", str(folder), "--out", str(target), "--overwrite")
+    return Task(
+        f"decoder {embedding.published}", command, (f"embedding {embedding.name}",), target, folder / ".published"
+    )
+
+
+def _runs(
+    curves: Sequence[Curve], embeddings: Mapping[str, Embedding], results: Path, speeds: Mapping[str, float]
+) -> list[Task]:
+    """A task for each seed of each run; curves of the same settings share it, the longest decides."""
+    longest: dict[tuple[str, int], Curve] = {}
+    for curve in curves:
+        for seed in curve.seeds:
+            key = (_run_name(curve), seed)
+            if key not in longest or longest[key].steps < curve.steps:
+                longest[key] = curve
+    return [_run(curve, seed, embeddings, results, speeds) for (_, seed), curve in longest.items()]
+
+
+def _run_name(curve: Curve) -> str:
+    return f"{curve.env} {curve.method} {curve.run}"
+
+
+def _run(
+    curve: Curve, seed: int, embeddings: Mapping[str, Embedding], results: Path, speeds: Mapping[str, float]
+) -> Task:
+    method = METHODS[curve.method]
+    flags = {"env_name": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
+    if method.script == "main_dyne.py":
+        flags["policy_name"] = "DynE-TD3" if method.acts_in == "decoder" else "TD3"
+        flags["pixels"] = method.from_pixels
+    if method.script == "main_baselines.py":
+        flags["algo"] = curve.method.removesuffix("-plans")
+    if method.pretrained:
+        flags["encoder"] = curve.embedding
+    elif curve.embedding:
+        flags |= {"decoder": curve.embedding, "source_env": embeddings[curve.embedding].env}
+    again = "resume" if method.agent else "overwrite"  # baselines begin again
+    flags |= {**curve.flags, "results_dir": results, again: True}
+    folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
+    target = folder / ("checkpoint.pt" if method.agent else "policies.pt" if "LSP" in curve.method else "model.zip")
+    after = (f"embedding {curve.embedding}",) if curve.embedding else ()
+    hours = curve.steps / speeds[curve.method] / 3600 if curve.method in speeds else 0.0
+    name = f"{_run_name(curve)} seed {seed}"
+    return Task(name, (f"rl/{method.script}", *words_of(flags)), after, folder, target, curve.steps, hours)
+
+
+def _publish(curve: Curve, results: Path) -> Task:
+    run = policy_run(results, curve.env, curve.method, curve.run)
+    flags = {"out": results / curve.file, "overwrite": True, "seeds": ",".join(map(str, curve.seeds))}
+    if METHODS[curve.method].agent:
+        flags["until"] = curve.steps
+    if curve.variant:
+        flags["variant"] = curve.variant
+    after = tuple(f"{_run_name(curve)} seed {seed}" for seed in curve.seeds)
+    name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
+    command = ("analysis/publish.py", str(run), *words_of(flags))
+    return Task(name, command, after, results / "published", run / f".published-{Path(curve.file).stem}-{curve.steps}")
+
+
+def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
+    encoder = embeddings[probe["encoder"]]
+    folder = embedding_run(results, encoder.env, encoder.name, "pixels")
+    flags = {"env_name": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
+    after = (f"embedding {probe['encoder']}", f"embedding {probe['vae']}")
+    return Task(f"probe {probe['env']}", ("embedding/probe.py", *words_of(flags)), after, folder, folder / "probe.csv")
+
+
+def _table(table: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
+    embedding = embeddings[table["embedding"]]
+    folder, out = embedding_run(results, embedding.env, embedding.name), results / "figures" / f"{table['name']}.csv"
+    command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
+    return Task(
+        f"table {table['name']}", command, (f"embedding {embedding.name}",), out.parent, folder / f".{table['name']}"
+    )

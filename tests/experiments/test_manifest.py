@@ -1,0 +1,121 @@
+"""The manifest of what is published: it agrees with the files that there are, and its errors are one line each."""
+
+import shlex
+
+import pytest
+
+import experiments.run
+from analysis.publish import script_of
+from common.errors import UsageError
+from common.paths import RESULTS
+from experiments.manifest import read
+from experiments.run import MANIFEST
+from experiments.tasks import Task, needed, ordered, tasks_of
+
+pytestmark = pytest.mark.quick
+TINY = """
+[embeddings.pend]
+script = "main.py"
+env = "Pendulum-v1"
+flags = { steps = 600, epochs = 1, epoch_size = 128, decoder_epochs = 1, decoder_batches = 5 }
+
+[[curves]]
+env = "Pendulum-v1"
+method = ["DynE-TD3"]
+embedding = "pend"
+seeds = "0-1"
+steps = 400
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Reads a manifest of a text."""
+
+    def of(text):
+        (tmp_path / "m.toml").write_text(text)
+        return read(tmp_path / "m.toml")
+
+    return of
+
+
+def test_the_manifest_and_the_published_files_name_each_other():
+    files = {curve.file for curve in read(MANIFEST).curves}
+    folders = (RESULTS / "published", RESULTS / "ablations")
+    assert files == {str(path.relative_to(RESULTS)) for folder in folders for path in folder.glob("*.csv")}
+
+
+def test_published_decoders_probes_and_tables_are_in_the_manifest():
+    content = read(MANIFEST)
+    decoders = {
+        str(path.parent.relative_to(RESULTS / "published" / "decoders")) for path in RESULTS.rglob("k*/decoder.pt")
+    }
+    assert {e.published for e in content.embeddings.values() if e.published} >= decoders
+    assert {f"{probe['env']}.csv" for probe in content.probes} == {p.name for p in (RESULTS / "probes").glob("*.csv")}
+    assert {f"{table['name']}.csv" for table in content.tables} == {p.name for p in (RESULTS / "figures").glob("*.csv")}
+
+
+def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
+    tasks = tasks_of(read(MANIFEST), tmp_path, {"TD3": 100.0})
+    names = [task.name for task in tasks]
+    assert len(set(names)) == len(names) > 100
+    for task in tasks:
+        assert all(name in names[: names.index(task.name)] for name in task.after)
+        if task.command[0].startswith("rl/"):
+            method = task.name.split()[1]
+            args = script_of(method).parse(list(task.command[1:]))
+            assert args.max_timesteps == task.steps and args.num_seeds == 1
+            assert getattr(args, "resume", False) or args.overwrite
+
+
+def test_curves_of_the_same_settings_share_their_runs(tmp_path):
+    tasks = tasks_of(read(MANIFEST), tmp_path, {})
+    runs = [task.name for task in tasks if task.name.startswith("ReacherVertical-v2 DynE-TD3 vertical seed ")]
+    assert len(runs) == 16  # figure 4's; ablations take theirs from these
+
+
+def test_only_what_is_needed_is_run(manifest, tmp_path):
+    tasks = tasks_of(manifest(TINY), tmp_path, {})
+    (wanted,) = [task for task in tasks if task.name.endswith("seed 1")]
+    assert [task.name for task in needed(tasks, [wanted])] == ["embedding pend", wanted.name]
+
+
+WRONG = {
+    "method": ('"DynE-TD3"', '"DynE-TD4"', "there is no method DynE-TD4: did you mean DynE-TD3?"),
+    "flag": ("epoch_size", "epoch_siez", "there is no flag of embedding/main.py epoch_siez: did you mean epoch_size?"),
+    "value": ("steps = 600", "steps = -600", "is not a whole number of at least 1"),
+    "embedding": ('embedding = "pend"', 'embedding = "pendel"', "there is no embedding pendel: did you mean pend?"),
+    "no embedding": ('embedding = "pend"', "", "DynE-TD3 needs an embedding: name one"),
+    "seeds": ('"0-1"', '"zero"', "'zero' are not seeds"),
+    "section": ("[[curves]]", "[[curve]]", "there is no section curve: did you mean curves?"),
+    "key": ("seeds =", "seed =", "there is no key seed: did you mean seeds?"),
+    "toml": ("[[curves]]", "[[curves", "it is not a manifest"),
+    "twice": ('["DynE-TD3"]', '["DynE-TD3", "DynE-TD3"]', "is made twice"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_is_told_in_one_line_before_anything_starts(tmp_path, call, mistake):
+    before, after, words = WRONG[mistake]
+    (tmp_path / "m.toml").write_text(TINY.replace(before, after, 1))
+    flags = {"manifest": tmp_path / "m.toml", "results_dir": tmp_path / "results", "threads": None}
+    ran = call(experiments.run.main, "--dry_run", **flags)
+    assert ran.code == 2 and ran.err.count("\n") == 1 and words in ran.err, ran.err
+    assert not (tmp_path / "results").exists()
+
+
+def test_tasks_that_need_each_other_are_refused(tmp_path):
+    one, other = (Task(name, ("x.py",), after, tmp_path, tmp_path) for name, after in (("a", ("b",)), ("b", ("a",))))
+    with pytest.raises(UsageError, match="a: it needs b, which needs it in turn"):
+        ordered([one, other])
+    with pytest.raises(UsageError, match="a: it needs b, which nothing makes"):
+        ordered([one])
+
+
+def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
+    ran = call(experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 *", threads=None)
+    assert ran.code == 0, ran.err
+    head, *lines = ran.out.splitlines()
+    assert head == "17 of 17 tasks to do, about 0.6 core-hours"  # 16 seeds of 50 000 steps, and publishing
+    assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
+    assert not list(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """Small environments whose right answers are known: `gymnasium.make("toy_envs:Walk-v0")` after `import toy_envs`."""
 
+from typing import Any, ClassVar
+
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import register
@@ -43,6 +45,18 @@ class Strict(Walk):
         moved = super().step(action)
         action *= 0.25
         return moved
+
+
+class Talkative(Walk):
+    """Walk whose `info` has the keys of others, as `told` of the class has them."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def reset(self, **kwargs):
+        return super().reset(**kwargs)[0], dict(self.told)
+
+    def step(self, action):
+        return *super().step(action)[:4], dict(self.told)
 
 
 class Scripted(gymnasium.Env):
@@ -89,6 +103,7 @@ register("WalkUnbounded-v0", Walk, max_episode_steps=6, kwargs={"high": (1, np.i
 register("WalkBreaks-v0", Walk, max_episode_steps=9, kwargs={"breaks": True})
 register("WalkFar-v0", Walk, max_episode_steps=6, kwargs={"low": (2, 2), "high": (3, 3)})
 register("Scripted-v0", Scripted, max_episode_steps=100, kwargs={"schedule": [(5, "terminated")]})
+register("Talkative-v0", Talkative, max_episode_steps=6)
 THIRDS = {"low": (-1 / 3, -0.7), "high": (0.1, 2 / 3)}  # in float64 they are not numbers of float32
 register("Strict-v0", Strict, max_episode_steps=6, kwargs=THIRDS)
 register("Strict64-v0", Strict, max_episode_steps=6, kwargs=THIRDS | {"dtype": np.float64})

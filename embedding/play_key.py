@@ -5,9 +5,11 @@ modules these import from the same project. Comments, docstrings, annotations an
 is represented by `RECIPE` alone, which whoever changes what is stored raises by hand: the wrapper of actions too.
 """
 
+import argparse
 import ast
 import hashlib
 import importlib.util
+import json
 import sys
 import sysconfig
 from pathlib import Path
@@ -47,6 +49,16 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         mujoco.mj_saveModel(simulator.model, None, model)
         key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}
     return key
+
+
+def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:
+    """A checksum of what the random play of a script's flags comes from, but for the versions of libraries.
+
+    It is known before anything is played; where an upgrade changes what is played, `RandomPlay.digest` tells.
+    """
+    key = play_key(env, args.steps, args.seed)
+    parts = {name: value for name, value in key.items() if name not in ("gymnasium", "numpy", "mujoco", "model")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def pixel_key(env: gymnasium.Env, steps: int, seed: int, source_img_width: int) -> dict[str, Any]:

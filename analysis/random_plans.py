@@ -40,10 +40,10 @@ def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
     """Plays plans (P, k, A), one after the other, in an episode; its states (T + 1, S), all that MuJoCo has, or observed."""
     observation, _ = env.reset(seed=seed)
     read = simulator_state(env)
-    states = [read() if read else observation]
+    states = [read() if read else np.array(observation)]
     for action in np.float32(plans).reshape(-1, plans.shape[-1]):
         observation, _, terminated, truncated, _ = env.step(action)
-        states.append(read() if read else observation)
+        states.append(read() if read else np.array(observation))
         if terminated or truncated:
             break
     return np.array(states)

@@ -8,11 +8,14 @@ import gymnasium
 import numpy as np
 
 import envs  # noqa: F401  (registers this project's environments)
+from common.actions import OwnActions, bounds_within, can_be_drawn
 from common.errors import UsageError
 
 
 def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
     """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
+
+    Its actions are of float32, and it gets copies of them, in its own type and within its bounds (`OwnActions`).
 
     Args:
         env_id: a registered id, or `module:id` for an environment of one's own.
@@ -42,6 +45,16 @@ def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
         raise UsageError(f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite")
+    if not np.issubdtype(space.dtype, np.floating):
+        raise UsageError(
+            f"{flag} {env_id}: its actions are {space}; DynE needs floats: rescale whole numbers within it"
+        )
+    if not can_be_drawn(*bounds_within(space)):
+        raise UsageError(
+            f"{flag} {env_id}: its action bounds, {space.low} to {space.high}, are too near or too far for float32: "
+            "rescale its actions"
+        )
+    env = OwnActions(env)
     if not isinstance(env.observation_space, gymnasium.spaces.Box) or len(env.observation_space.shape) != 1:
         try:
             env = gymnasium.wrappers.FlattenObservation(env)

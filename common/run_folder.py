@@ -191,13 +191,19 @@ class RunFolder:
         if newest != steps:
             os.replace(self.older, self.newest)
 
-    def check_resume(self, flags: dict[str, Any], result: str) -> None:
-        """Raises `UsageError` if flags contradict the newest checkpoint, or a file `result` is there without any."""
+    def check_resume(self, flags: dict[str, Any], result: str) -> dict[str, Any] | None:
+        """The content of the newest checkpoint, if there is one.
+
+        Raises:
+            UsageError: flags contradict it, or a file `result` is there without any.
+        """
         contents = self.checkpoints()
         if contents:
             check_flags(contents[0]["flags"], flags)
-        elif (self.path / result).exists():
+            return contents[0]
+        if (self.path / result).exists():
             self.refuse_to_start_over()
+        return None
 
     def refuse_to_start_over(self) -> NoReturn:
         """Raises the `UsageError` of a folder that has results and nothing to resume."""

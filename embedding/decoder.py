@@ -29,6 +29,7 @@ class ActionDecoder(nn.Module):
         max_embedding: the largest |whitened z| that a policy should ask for.
         env_id: the environment it was trained on.
         objective: form and weight of the norm that it was trained with, or None.
+        encoder: digest of the weights of the encoder that it inverts (`ActionEncoder.digest`), or None.
     """
 
     low: torch.Tensor
@@ -42,10 +43,11 @@ class ActionDecoder(nn.Module):
         max_embedding: float = PRIOR_MAX_EMBEDDING,
         env_id: str = "",
         objective: Objective | None = None,
+        encoder: str | None = None,
     ) -> None:
         super().__init__()
         self.k, self.action_dim, self.max_embedding, self.env_id = k, len(low), max_embedding, env_id
-        self.objective = objective
+        self.objective, self.encoder = objective, encoder
         self.register_buffer("low", torch.as_tensor(low))
         self.register_buffer("high", torch.as_tensor(high))
         self.whitening = Whitening(self.action_dim)  # of encoder means, which training compares with
@@ -80,11 +82,17 @@ class ActionDecoder(nn.Module):
             )
         return None
 
+    def inverts(self, encoder: ActionEncoder) -> bool:
+        """Whether it was trained against this very encoder; decoders of earlier versions do not know, and say that."""
+        return self.encoder is None or self.encoder == encoder.digest()
+
     def content(self) -> dict[str, Any]:
         """Everything that makes this decoder, as plain values and tensors."""
         sizes: dict[str, Any] = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
         if self.objective is not None:  # decoders of earlier versions do not name it
             sizes["objective"] = list(self.objective)
+        if self.encoder is not None:  # likewise
+            sizes["encoder"] = self.encoder
         return sizes | {"weights": {name: tensor.cpu() for name, tensor in self.state_dict().items()}}
 
     def save(self, path: str | Path) -> None:
@@ -101,7 +109,8 @@ class ActionDecoder(nn.Module):
         """Builds a decoder from `content()`: frozen, on the CPU."""
         weights = content["weights"]
         k, max_embedding, env_id = (content[name] for name in ("k", "max_embedding", "env_id"))
-        decoder = cls(weights["low"], weights["high"], k, max_embedding, env_id, content.get("objective"))
+        trained = content.get("objective"), content.get("encoder")
+        decoder = cls(weights["low"], weights["high"], k, max_embedding, env_id, *trained)
         decoder.load_state_dict(weights)
         return decoder.eval().requires_grad_(False)
 

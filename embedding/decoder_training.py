@@ -143,7 +143,8 @@ class DecoderTraining:
         return (error + weight * norm, error, norm), gradients
 
     def finish(self) -> None:
-        """Writes decoder.pt."""
+        """Writes decoder.pt, which names the encoder that it inverts."""
+        self.decoder.encoder = self.encoder.digest()
         self.decoder.save(self.path)
 
     def snapshot(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
 from embedding.encoder_training import EmbeddingTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
+from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
 from embedding.training import Part, Training, embedding_name, open_run
 
@@ -82,13 +83,14 @@ def main() -> None:
     env = make_env(args.env_name, flag="--env")
     assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
-    folder = open_run(args, env.spec.id, "decoder.pt")
+    folder = open_run(args, env, "decoder.pt")
     low, high = env.action_space.low, env.action_space.high
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
-    data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
+    play = load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len)
+    data = windows(play, args.traj_len)
     folder.lock(empty=not (args.resume or args.overwrite))
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -106,7 +108,8 @@ def main() -> None:
         EmbeddingTraining(data, encoder, predictor, env.spec.id, args, folder.path / "encoder.pt"),
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]
-    training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"])
+    learned = {"source": source_digest(env, args), "data": play.digest()}
+    training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"], learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
         return

@@ -35,6 +35,7 @@ from embedding.pixel_models import (
 )
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
+from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len
 from embedding.training import Part, Training, open_run
 from envs.pixels import FRAMES
@@ -73,7 +74,7 @@ def main() -> None:
     assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
     env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
-    folder = open_run(args, env_id, "decoder.pt", "pixels")
+    folder = open_run(args, env, "decoder.pt", "pixels")
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
     print(f"{env_id}: DynE from pixels, sequences of {args.traj_len} actions, {args.precision}, on {device}")
@@ -96,7 +97,8 @@ def main() -> None:
         PixelTraining(data, embedding, args, folder.path, device),
         DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),
     ]
-    training = Training(folder, parts, vars(args), COLUMNS)
+    learned = {"source": source_digest(env, args), "data": play.digest()}
+    training = Training(folder, parts, vars(args), COLUMNS, learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
         return

@@ -20,6 +20,7 @@ from common.streams import torch_stream
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
 from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
+from embedding.play_key import source_digest
 from embedding.training import Training, open_run
 
 
@@ -36,10 +37,10 @@ def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
-    spec = make_env(args.env_name, flag="--env").spec
-    assert spec is not None
-    env_id = spec.id
-    folder = open_run(args, env_id, "encoder.pt", "vae")
+    env = make_env(args.env_name, flag="--env")
+    assert env.spec is not None
+    env_id = env.spec.id
+    folder = open_run(args, env, "encoder.pt", "vae")
     state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
     print(f"{env_id}: VAE of frames, {args.precision}, on {device}, into {folder.path}")
@@ -53,7 +54,9 @@ def main() -> None:
         encoder, decoder = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
     vae = VAE(encoder.to(device), decoder.to(device), env_id, args.source_img_width)
     frames = frames_near(play.frames, device)
-    training = Training(folder, [VAETraining(frames, vae, args, folder.path, device)], vars(args), COLUMNS)
+    learned = {"source": source_digest(env, args), "data": play.digest()}
+    parts = [VAETraining(frames, vae, args, folder.path, device)]
+    training = Training(folder, parts, vars(args), COLUMNS, learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
         return

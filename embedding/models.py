@@ -46,6 +46,10 @@ class ActionEncoder(nn.Module):
         """(A,) lowest and (A,) highest raw action of the environment that the actions come from."""
         return self.center - self.half_range, self.center + self.half_range
 
+    def digest(self) -> str:
+        """A checksum of its weights and bounds, wherever they are."""
+        return checkpoint.digest(self.state_dict())
+
     def normalise(self, actions: torch.Tensor) -> torch.Tensor:
         """Raw actions (..., k, A) to [-1, 1]."""
         return (actions - self.center) / self.half_range

@@ -2,12 +2,14 @@
 
 The code of an environment is part of its key: every class of the environment in its order of inheritance, and whatever
 modules these import from the same project. Comments, docstrings, annotations and layout do not count. The code that plays and draws
-is represented by `RECIPE` alone, which whoever changes what is stored raises by hand.
+is represented by `RECIPE` alone, which whoever changes what is stored raises by hand: the wrapper of actions too.
 """
 
+import argparse
 import ast
 import hashlib
 import importlib.util
+import json
 import sys
 import sysconfig
 from pathlib import Path
@@ -17,11 +19,12 @@ import gymnasium
 import numpy as np
 import PIL
 
+from common.actions import OwnActions
 from common.environments import time_limit
 
-# Raised by hand when embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is stored for the same
-# environment, steps and seed (tests/test_data.py and tests/test_pixel_data.py hold the content to this number).
-RECIPE = 1
+# Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
+# stored for the same environment, steps and seed (tests/embedding/test_play_key.py holds the content to this number).
+RECIPE = 2
 
 
 def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
@@ -48,6 +51,16 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     return key
 
 
+def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:
+    """A checksum of what the random play of a script's flags comes from, but for the versions of libraries.
+
+    It is known before anything is played; where an upgrade changes what is played, `RandomPlay.digest` tells.
+    """
+    key = play_key(env, args.steps, args.seed)
+    parts = {name: value for name, value in key.items() if name not in ("gymnasium", "numpy", "mujoco", "model")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def pixel_key(env: gymnasium.Env, steps: int, seed: int, source_img_width: int) -> dict[str, Any]:
     """The key of the frames of random play; `source_img_width` is the width that was drawn."""
     return play_key(env, steps, seed) | {"source_img_width": source_img_width, "pillow": PIL.__version__}
@@ -58,7 +71,7 @@ def code_digest(env: gymnasium.Env) -> str:
     classes: list[type] = []
     layer = env
     while True:
-        classes += type(layer).__mro__
+        classes += type(layer).__mro__ if type(layer) is not OwnActions else ()
         if not isinstance(layer, gymnasium.Wrapper):
             break
         layer = layer.env

@@ -43,6 +43,15 @@ class RandomPlay:
     actions: np.ndarray
     lengths: np.ndarray
 
+    def digest(self) -> str:
+        """A checksum of all of it."""
+        sha = hashlib.sha256()
+        for name, array in sorted(vars(self).items()):
+            array = np.ascontiguousarray(array)
+            sha.update(f"{name}{array.dtype}{array.shape}".encode())
+            sha.update(array.data.cast("B"))
+        return sha.hexdigest()
+
 
 @dataclass
 class Windows:

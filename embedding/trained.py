@@ -113,7 +113,8 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
         raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
     low, high = encoder.bounds
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
-    if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
+    within = (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()
+    if not (same_size and within and decoder.inverts(encoder)):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
     return decoder, encoder, predictor, env_id
 
@@ -133,16 +134,30 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
     except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
         reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
         raise UsageError(f"{named}: {reason}: train it anew with embedding/{script}") from error
+    if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
+        raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one training: name one with --decoder")
     if misfit := decoder.misfit(env):
         raise UsageError(f"{named}: {misfit}")
     return decoder
 
 
+def _pixel_encoder_path(args: argparse.Namespace, env_id: str) -> Path:
+    """The encoder.pt that `--encoder` names."""
+    return image_encoder_path("pixels", args.encoder, args.env_name, env_id, args.results_dir)
+
+
+def _of_one_training(encoder: Path, decoder: ActionDecoder) -> bool:
+    """Whether a decoder inverts the action encoder in a file of `embedding.pixel_models.save_pixel_embedding`."""
+    try:
+        return decoder.inverts(load_pixel_embedding(encoder).action_encoder)
+    except (CheckpointError, KeyError, TypeError, RuntimeError):
+        return True  # `load_image_encoder` says what is wrong with it
+
+
 def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
     """The file that `--decoder` and `--source_env` name for an environment; `UsageError` if it is not there."""
     if args.decoder is None:  # from pixels: the actions that were embedded with the images
-        path = image_encoder_path("pixels", args.encoder, args.env_name, env_id, args.results_dir)
-        path = path.with_name("decoder.pt")
+        path = _pixel_encoder_path(args, env_id).with_name("decoder.pt")
         if not path.is_file():
             raise UsageError(f"--encoder {args.encoder}: there is no {path} beside it: name one with --decoder")
         return path

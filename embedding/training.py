@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import gymnasium
 import torch
 from tqdm import tqdm
 
@@ -15,6 +16,7 @@ from common.errors import Diverged, UsageError
 from common.interruption import Interruption
 from common.paths import embedding_run
 from common.run_folder import RunFolder, check_flags
+from embedding.play_key import source_digest
 
 
 class Part(Protocol):
@@ -57,10 +59,18 @@ class Training:
         parts: the trainings, each a `Part`.
         flags: the resolved flags, a dict.
         columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
+        play: what it learns from: the digests `source` (`embedding.play_key`) and `data` (`RandomPlay`).
     """
 
-    def __init__(self, folder: RunFolder, parts: Sequence[Part], flags: dict[str, Any], columns: list[str]) -> None:
-        self.folder, self.parts, self.flags = folder, parts, flags
+    def __init__(
+        self,
+        folder: RunFolder,
+        parts: Sequence[Part],
+        flags: dict[str, Any],
+        columns: list[str],
+        play: dict[str, str],
+    ) -> None:
+        self.folder, self.parts, self.flags, self.play = folder, parts, flags, play
         self.log = CsvLog(folder.path / "log.csv", ["stage", "epoch", *columns])
         self.part, self.epoch = 0, 0
 
@@ -74,6 +84,7 @@ class Training:
             return False
         content = saved[0]
         check_flags(content["flags"], self.flags)
+        check_play(content, self.play, self.folder)
         try:
             self.part, self.epoch = content["part"], content["epoch"]
             for part, state in zip(self.parts, content["states"], strict=False):
@@ -123,6 +134,7 @@ class Training:
     def _save(self) -> None:
         content = {
             "flags": self.flags,
+            "play": self.play,
             "parts": [[part.name, part.epochs] for part in self.parts],
             "part": self.part,
             "epoch": self.epoch,
@@ -143,21 +155,33 @@ def first_not_finite(state: Any, name: str = "") -> str | None:
     return next((name for name in found if name), None)
 
 
-def open_run(args: argparse.Namespace, env_id: str, result: str, images: str | None = None) -> RunFolder:
+def check_play(content: dict[str, Any], play: dict[str, str], folder: RunFolder) -> None:
+    """Raises `UsageError` if a checkpoint's content is of other play; those of earlier versions do not name theirs."""
+    noted = content.get("play", {})
+    if any(noted.get(name, digest) != digest for name, digest in play.items()):
+        raise UsageError(
+            f"--resume: {folder.path} began with other random play: the environment, its arguments or its code have "
+            "changed since: bring back what it was, or start over with --overwrite"
+        )
+
+
+def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: str | None = None) -> RunFolder:
     """The folder that a script of stage one writes to, checked before anything is written.
 
     Args:
         args: the script's flags.
-        env_id: the environment that it trains on.
+        env: the environment that it trains on.
         result: the file that the end of its training leaves.
         images: as for `common.paths.embedding_run`.
     Raises:
-        UsageError: the folder exists and is not to be used, or is in use; or flags contradict what `--resume` continues.
+        UsageError: the folder exists and is not to be used, or is in use; or flags, or the environment, contradict what
+            `--resume` continues.
     """
-    folder = RunFolder(embedding_run(args.results_dir, env_id, args.name, images), "embedding run")
+    assert env.spec is not None
+    folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name, images), "embedding run")
     folder.check(args.resume, args.overwrite)
-    if args.resume:
-        folder.check_resume(vars(args), result)
+    if args.resume and (content := folder.check_resume(vars(args), result)):
+        check_play(content, {"source": source_digest(env, args)}, folder)
     return folder
 
 

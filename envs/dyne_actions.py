@@ -55,13 +55,13 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
         self.action_space = Box(-bound, bound, (decoder.action_dim,), np.float32)
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """The raw actions `(k, A)` float32 of an embedding, within the environment's bounds."""
+        """The raw actions `(k, A)` of an embedding, of the environment's type and within its bounds."""
         space, own = self.env.action_space, self.action_space
         assert isinstance(space, Box) and isinstance(own, Box)
         with torch.no_grad():
             z = torch.as_tensor(np.clip(action, own.low, own.high)).float()
             plan = self.decoder(z.unsqueeze(0))[0].numpy()
-        return np.clip(plan, space.low, space.high)
+        return np.clip(plan, space.low, space.high).astype(space.dtype, copy=False)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Run a whole sequence, or what is left of the episode."""

@@ -26,6 +26,21 @@ REPLAY_SIZE = 1_000_000
 Train = Callable[[argparse.Namespace, gymnasium.Env, gymnasium.Env, int, RunFolder, torch.device], None]
 
 
+class Silent(gymnasium.Wrapper):
+    """An environment whose `info` is empty: whatever stands in it further out was written there by a wrapper of ours.
+
+    Keys of the environment's own may be those of stable-baselines3's Monitor (episode) or of `envs.dyne_actions` (steps).
+    """
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        """Start an episode: its first observation."""
+        return self.env.reset(seed=seed, options=options)[0], {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """Take a step: observation, reward, terminated, truncated."""
+        return *self.env.step(action)[:4], {}  # type: ignore[return-value]
+
+
 def baseline_parser(description: str) -> Parser:
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
@@ -67,7 +82,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
         UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
     """
     device = choose_device(args.device, args.threads)
-    env: gymnasium.Env = make_env(args.env_name)
+    env: gymnasium.Env = Silent(make_env(args.env_name))
     eval_env: gymnasium.Env = make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")

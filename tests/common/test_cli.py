@@ -29,6 +29,9 @@ ENVIRONMENTS = {
     "toy_envs:X-v0": "there is no such environment",
     "CartPole-v1": "Discrete(2); DynE needs a one-dimensional Box",
     "toy_envs:WalkUnbounded-v0": "must be finite",
+    "toy_envs:WalkWhole-v0": "int64); DynE needs floats",
+    "toy_envs:WalkNear-v0": "too near or too far for float32",
+    "toy_envs:WalkWide-v0": "too near or too far for float32",
 }
 
 

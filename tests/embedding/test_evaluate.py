@@ -7,11 +7,15 @@ import shutil
 import pytest
 import toy_envs  # noqa: F401  (registers its environments)
 
+import analysis.figure3_reach
+import analysis.figure8_effects
+import analysis.figure10_trajectories
 import embedding.evaluate
 import embedding.main
 from common import checkpoint
 from common.environments import make_env
 from common.errors import UsageError
+from common.paths import PUBLISHED_DECODERS
 from embedding import diagnostics
 from embedding.evaluate import Measures, verdicts
 from embedding.random_play import random_play
@@ -187,6 +191,29 @@ def test_files_that_are_damaged_or_of_another_kind(refuse, copy, name):
 def test_an_encoder_and_a_decoder_of_different_trainings(refuse, copy, tiny):
     shutil.copy(tiny / "Pendulum-v1" / "default" / "decoder.pt", copy)
     refuse([f"folder {copy}", "not of one training"], copy)
+
+
+def test_an_encoder_and_a_decoder_of_another_seed(refuse, call, copy, tmp_path):
+    """Of the same environment and sizes: the decoder knows whose it is. Decoders of earlier versions do not."""
+    flags = {"steps": 100, "epochs": 0, "decoder_epochs": 0, "seed": 5, "results_dir": tmp_path}
+    assert call(embedding.main.main, env="ReacherVertical-v2", **flags).code == 0
+    other = tmp_path / "ReacherVertical-v2" / "default" / "decoder.pt"
+    shutil.copy(other, copy)
+    refuse([f"folder {copy}", "not of one training"], copy)
+    for figure in (analysis.figure3_reach.main, analysis.figure8_effects.main, analysis.figure10_trajectories.main):
+        ran = call(figure, copy, threads=None, out=tmp_path / "table.csv")
+        assert ran.code == 2 and "not of one training" in ran.err and not (tmp_path / "table.csv").exists()
+    content = checkpoint.load(other, "decoder")
+    del content["encoder"]
+    checkpoint.save(copy / "decoder.pt", "decoder", content)
+    load_embedding(copy)
+
+
+def test_published_embeddings_load():
+    folders = [path.parent for path in PUBLISHED_DECODERS.glob("*/k*/encoder.pt")]
+    assert len(folders) >= 3
+    for folder in folders:
+        load_embedding(folder)
 
 
 def test_environments_that_plans_do_not_fit(refuse, tiny):

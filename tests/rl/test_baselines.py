@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import toy_envs
 from torch.autograd.functional import jacobian
 
+import embedding.main
 import rl.main_baselines
 import rl.main_sac_lsp
 from analysis import list_runs
@@ -191,6 +193,40 @@ def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo)
     assert data["gamma"] == pytest.approx(0.99**k) and data["num_timesteps"] == 1200 // k
     starts = {"SAC": 1000, "TD3": 0}[algo] // k
     assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
+
+
+TOLD = [
+    {"steps": 11, "episode": {"r": 1.0, "l": 2, "t": 0.0}},
+    {
+        "steps": "many",
+        "episode": 3,
+        "terminal_observation": 0,
+        "TimeLimit.truncated": "no",
+        "is_success": [],
+        "_x": None,
+    },
+]
+
+
+@pytest.mark.parametrize("method", ["SAC", "PPO", "SAC-plans", "SAC-LSP"])
+def test_what_an_environment_tells_of_itself_is_not_believed(call, tmp_path, monkeypatch, method):
+    flags = {"env": "toy_envs:Talkative-v0", "max_timesteps": 130, "eval_freq": 30, "eval_episodes": 1}
+    main, arguments = rl.main_baselines.main, ["--algo", method.partition("-")[0]]
+    if method == "SAC-LSP":
+        main, arguments = rl.main_sac_lsp.main, []
+    elif method == "SAC-plans":
+        tiny = {"steps": 200, "epochs": 0, "decoder_epochs": 0, "traj_len": 3, "env": "toy_envs:Talkative-v0"}
+        assert call(embedding.main.main, results_dir=tmp_path, **tiny).code == 0
+        arguments += ["--decoder", "default"]
+    runs = []
+    for name, told in zip("abc", ({}, *TOLD), strict=True):
+        monkeypatch.setattr(toy_envs.Talkative, "told", told)
+        ran = call(main, *arguments, results_dir=tmp_path, name=name, **flags)
+        assert ran.code == 0, ran.err
+        folder = tmp_path / "rl" / "Talkative-v0" / method / name / "seed_0"
+        runs.append([(folder / file).read_text() for file in ("eval.csv", "train.csv")])
+    assert runs[0] == runs[1] == runs[2]
+    assert runs[0][0].splitlines()[-1].startswith("20,120,") and runs[0][1].count("\n") >= 21
 
 
 @pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["baselines", "sac_lsp"])

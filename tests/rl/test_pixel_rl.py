@@ -222,6 +222,21 @@ def test_decoders_beside_the_encoder(refuse, train, tiny_images, tiny, tmp_path)
     assert train("SA-DynE-TD3", encoder=alone, decoder=pixels)[1].code == 0
 
 
+def test_a_decoder_of_another_training_beside_the_encoder(refuse, tiny_images, call, tmp_path):
+    flags = {
+        **TINY_IMAGES,
+        "decoder_epochs": 0,
+        "epochs": 0,
+        "traj_len": 4,
+        "seed": 7,
+        "results_dir": tmp_path / "other",
+    }
+    assert call(embedding.main_pixels.main, env=DOT, **flags).code == 0
+    mixed = shutil.copytree(tiny_images / "Dot-v0-pixels" / "default", tmp_path / "mixed")
+    shutil.copy(tmp_path / "other" / "Dot-v0-pixels" / "default" / "decoder.pt", mixed)
+    refuse("SA-DynE-TD3", [f"--encoder {mixed}", "not of one training", "--decoder"], encoder=mixed)
+
+
 def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp_path):
     other = tmp_path / "other"
     flags = {"decoder_epochs": 1, "decoder_batches": 4, "results_dir": other, "seed": 7}

@@ -1,5 +1,7 @@
 """Small environments whose right answers are known: `gymnasium.make("toy_envs:Walk-v0")` after `import toy_envs`."""
 
+from typing import Any, ClassVar
+
 import gymnasium
 import numpy as np
 from gymnasium.envs.registration import register
@@ -14,11 +16,12 @@ class Walk(gymnasium.Env):
     Args:
         low, high: bounds of the actions.
         breaks: whether positions become NaN from the sixth step on.
+        dtype: of the actions.
     """
 
-    def __init__(self, low=(-1, -1), high=(1, 1), breaks=False):
+    def __init__(self, low=(-1, -1), high=(1, 1), breaks=False, dtype=np.float32):
         self.observation_space = Box(-np.inf, np.inf, (2,), np.float64)
-        self.action_space = Box(np.array(low, np.float32), np.array(high, np.float32))
+        self.action_space = Box(np.array(low, dtype), np.array(high, dtype), dtype=dtype)
         self.breaks = breaks
 
     def reset(self, *, seed=None, options=None):
@@ -32,6 +35,28 @@ class Walk(gymnasium.Env):
         if self.breaks and self.taken > 5:
             self.position[:] = np.nan
         return self.position.copy(), -float(np.square(self.position).sum()), False, False, {}
+
+
+class Strict(Walk):
+    """Walk that takes nothing but what is in its action space, and writes into it."""
+
+    def step(self, action):
+        assert action.dtype == self.action_space.dtype and self.action_space.contains(action), action
+        moved = super().step(action)
+        action *= 0.25
+        return moved
+
+
+class Talkative(Walk):
+    """Walk whose `info` has the keys of others, as `told` of the class has them."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def reset(self, **kwargs):
+        return super().reset(**kwargs)[0], dict(self.told)
+
+    def step(self, action):
+        return *super().step(action)[:4], dict(self.told)
 
 
 class Scripted(gymnasium.Env):
@@ -78,3 +103,11 @@ register("WalkUnbounded-v0", Walk, max_episode_steps=6, kwargs={"high": (1, np.i
 register("WalkBreaks-v0", Walk, max_episode_steps=9, kwargs={"breaks": True})
 register("WalkFar-v0", Walk, max_episode_steps=6, kwargs={"low": (2, 2), "high": (3, 3)})
 register("Scripted-v0", Scripted, max_episode_steps=100, kwargs={"schedule": [(5, "terminated")]})
+register("Talkative-v0", Talkative, max_episode_steps=6)
+THIRDS = {"low": (-1 / 3, -0.7), "high": (0.1, 2 / 3)}  # in float64 they are not numbers of float32
+register("Strict-v0", Strict, max_episode_steps=6, kwargs=THIRDS)
+register("Strict64-v0", Strict, max_episode_steps=6, kwargs=THIRDS | {"dtype": np.float64})
+register("Strict16-v0", Strict, max_episode_steps=6, kwargs=THIRDS | {"dtype": np.float16})
+register("WalkWhole-v0", Walk, max_episode_steps=6, kwargs={"low": (-3, -3), "high": (3, 3), "dtype": np.int64})
+register("WalkNear-v0", Walk, max_episode_steps=6, kwargs={"low": (1, 1), "high": (1 + 1e-9, 2), "dtype": np.float64})
+register("WalkWide-v0", Walk, max_episode_steps=6, kwargs={"low": (-1e300, -1), "dtype": np.float64})

@@ -8,6 +8,7 @@ import numpy as np
 
 from common.csv_log import CsvLog
 from common.files import write_atomically
+from rl.protocols import Content
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -37,18 +38,18 @@ class SeedResults:
         self.train.begin()
         self.evaluations: list[tuple[float, ...]] = []
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> Content:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def verify(self, state: dict[str, int]) -> None:
-        """Raises `UsageError` if the files have been cut short since `snapshot` was called."""
+    def verify(self, state: Content) -> None:
+        """Raises `UsageError` if what the files held has been changed since `snapshot` was called."""
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state: dict[str, int]) -> None:
+    def rewind(self, state: Content) -> None:
         """Cuts the files back to where `snapshot` was called."""
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 from common import checkpoint
 from common.errors import UsageError, one_line
 from common.files import write_atomically
+from common.folders import make_folder, remove_empty
 
 LOCK = ".lock"
 FAILURE = "failed.json"
@@ -39,6 +40,7 @@ class RunFolder:
         self.path, self.kind, self.resumable = Path(path), kind, resumable
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
         self._lock: BinaryIO | None = None
+        self._made: list[Path] = []  # folders that were made for it
 
     # ---- before anything is written ----
 
@@ -94,7 +96,7 @@ class RunFolder:
         """
         try:
             for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
-                self.path.mkdir(parents=True, exist_ok=True)
+                self._made += make_folder(self.path)
                 file = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -133,16 +135,12 @@ class RunFolder:
         write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
     def release(self) -> None:
-        """Gives the lock back; of a folder that holds nothing else nothing is left."""
+        """Gives the lock back; of a folder that was made for it and holds nothing else nothing is left."""
         if self._lock is None:
             return
         if [entry.name for entry in self.path.iterdir()] == [LOCK]:
             (self.path / LOCK).unlink()
-            for folder in (self.path, *self.path.parents):
-                try:
-                    folder.rmdir()
-                except OSError:  # it is not empty
-                    break
+            remove_empty(self._made)
         self._lock.close()
         self._lock = None
 

@@ -22,6 +22,7 @@ from common.errors import (
     UsageError,
     one_line,
 )
+from common.output import never_stop_at_output
 from common.paths import RESULTS
 
 Number = TypeVar("Number", int, float)
@@ -54,8 +55,10 @@ def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
     2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
-    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
+    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself. Output that
+    cannot be written changes none of this (`common.output`).
     """
+    never_stop_at_output()
     script = Path(sys.argv[0]).name
     try:
         main()

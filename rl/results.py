@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.csv_log import CsvLog
 from common.files import write_atomically
-from rl.protocols import Content
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -38,18 +37,18 @@ class SeedResults:
         self.train.begin()
         self.evaluations: list[tuple[float, ...]] = []
 
-    def snapshot(self) -> Content:
+    def snapshot(self) -> dict[str, Any]:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def verify(self, state: Content) -> None:
+    def verify(self, state: dict[str, Any]) -> None:
         """Raises `UsageError` if what the files held has been changed since `snapshot` was called."""
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state: Content) -> None:
+    def rewind(self, state: dict[str, Any]) -> None:
         """Cuts the files back to where `snapshot` was called."""
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])

@@ -49,7 +49,11 @@ def _take(path: Path) -> BinaryIO | None:
         file = open(path, "ab")  # noqa: SIM115 (the lock lasts as long as it is open)
     except FileNotFoundError:
         return None
-    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # nobody can lock it there
+        path.unlink(missing_ok=True)
+        raise
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
             return file

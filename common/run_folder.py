@@ -25,7 +25,7 @@ FAILURE = "failed.json"
 # What runs write, as patterns; in folders of their own, and beside them. Nothing else is ever deleted.
 WRITTEN = (
     *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "log.csv", "encoder.pt", "decoder.pt"),
-    *("model.zip", "vecnormalize.pkl", "policies.pt", ".checkpoint.new", ".*.[0-9]*.tmp"),
+    *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new", ".*.[0-9]*.tmp"),
 )
 WRITTEN_BELOW = {
     "replay": ("[0-9]*.f32",),

@@ -13,7 +13,8 @@ from PIL import Image
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
 from analysis.curves import series_of, summarize
-from common.errors import UsageError
+from common.errors import DISK_FULL, UsageError
+from common.files import put_in_place
 from rl.methods import METHODS
 
 COLORS = {name: method.color for name, method in METHODS.items()}
@@ -149,10 +150,18 @@ def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[flo
 
 
 def save(chart: ChartType, path: str | Path) -> None:
-    """Draws a chart into a .png file, 2 pixels a point, or an .svg file; raises `UsageError` if it cannot."""
+    """Draws a chart into a .png file, 2 pixels a point, or an .svg file, which appears whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+        OSError: the disk is full.
+    """
     try:
-        chart.save(str(path), scale_factor=2)
+        with put_in_place(path) as temporary:
+            chart.save(str(temporary), format="svg" if Path(path).suffix == ".svg" else "png", scale_factor=2)
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise
         raise UsageError(f"{path}: it cannot be written ({error.strerror})") from error
 
 

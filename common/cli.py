@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from common.errors import (
     DISK_FULL,
@@ -22,13 +22,20 @@ from common.errors import (
     UsageError,
     one_line,
 )
+from common.output import never_stop_at_output
 from common.paths import RESULTS
 
 Number = TypeVar("Number", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors, and `-` and `_` interchangeable in flag names."""
+    """argparse with one-line errors, and `-` and `_` interchangeable in flag names.
+
+    Attributes:
+        flags: names of the flags of this process's script, once they were read.
+    """
+
+    flags: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, description: str) -> None:
         super().__init__(
@@ -36,8 +43,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
-        args = sys.argv[1:] if args is None else args
-        return super().parse_args([_underscored(arg) for arg in args], namespace)
+        given = sys.argv[1:] if args is None else args
+        parsed = super().parse_args([_underscored(arg) for arg in given], namespace)
+        if args is None:
+            Parser.flags = frozenset(vars(parsed))
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
@@ -54,8 +64,10 @@ def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
     2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
-    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
+    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself. Output that
+    cannot be written changes none of this (`common.output`).
     """
+    never_stop_at_output()
     script = Path(sys.argv[0]).name
     try:
         main()
@@ -72,8 +84,14 @@ def run(main: Callable[[], object]) -> None:
             _leave(script, f"error: {what}: it cannot be written any more", NOT_WRITTEN_CODE)
         if error.errno not in DISK_FULL:
             raise
-        way_out = "make room, then call it again (training goes on with --resume)"
-        _leave(script, f"error: {what}: {way_out}", NOT_WRITTEN_CODE)
+        _leave(script, f"error: {what}: make room, then call it again{_again()}", NOT_WRITTEN_CODE)
+
+
+def _again() -> str:
+    """How a script that could not write is to be called again, by the flags that it has."""
+    if "resume" in Parser.flags:
+        return " (training goes on with --resume)"
+    return " with --overwrite: it begins anew" if "overwrite" in Parser.flags else ""
 
 
 def _leave(script: str, message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,40 +17,76 @@ class CsvLog:
     Args:
         path: the file.
         columns: its header.
+    Attributes:
+        size: bytes written so far.
+        checksum: CRC-32 of these.
     """
 
     def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
         self.path, self.columns = Path(path), columns
+        self.size, self.checksum = 0, 0
 
     def begin(self) -> None:
         """Writes the header into an empty file."""
         self.path.write_bytes(b"")
+        self.size, self.checksum = 0, 0
         self.append([self.columns])
 
     def append(self, rows: Iterable[Iterable[Any]]) -> None:
         """Writes rows behind the last."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
+        data = self._encoded(rows)
         with open(self.path, "ab") as file:
-            file.write(text.getvalue().encode())
+            file.write(data)
+        self.size, self.checksum = self.size + len(data), zlib.crc32(data, self.checksum)
 
-    def snapshot(self) -> int:
-        """Makes sure that the file is on the disk; returns its size in bytes."""
+    def snapshot(self) -> dict[str, int]:
+        """Makes sure that the file is on the disk; returns the size and the checksum of what was written to it."""
         with open(self.path, "ab") as file:
             os.fsync(file.fileno())
-            return file.tell()
+        return {"size": self.size, "checksum": self.checksum}
 
-    def verify(self, size: int) -> None:
-        """Raises `UsageError` if the file is shorter than `size` bytes, as `snapshot` returned it: it was altered since."""
-        if not self.path.is_file() or self.path.stat().st_size < size:
-            raise UsageError(f"--resume: {self.path} was cut short since its checkpoint: start over with --overwrite")
+    def verify(self, state: dict[str, int] | int) -> None:
+        """Raises `UsageError` unless the file begins with what it held at `state`, which `snapshot` returned.
 
-    def rewind(self, size: int) -> None:
-        """Cuts the file back to `size` bytes; errors as in `verify`."""
-        self.verify(size)
-        os.truncate(self.path, size)
+        A plain number is the size alone, as older checkpoints have it: then the form of the rows is checked.
+        """
+        self._read(state)
+
+    def rewind(self, state: dict[str, int] | int) -> None:
+        """Cuts the file back to `state`; errors as in `verify`."""
+        data = self._read(state)
+        self.size, self.checksum = len(data), zlib.crc32(data)
+        os.truncate(self.path, self.size)
+
+    def _read(self, state: dict[str, int] | int) -> bytes:
+        """What the file held at `state`; errors as in `verify`."""
+        size = state if isinstance(state, int) else state["size"]
+        data = b""
+        if self.path.is_file() and not self.path.is_symlink():
+            with open(self.path, "rb") as file:
+                data = file.read(size)
+        known = self._has_form(data) if isinstance(state, int) else zlib.crc32(data) == state["checksum"]
+        if len(data) < size or not known:
+            raise UsageError(
+                f"--resume: {self.path} was changed since its checkpoint: put back what it was, or start over with "
+                "--overwrite"
+            )
+        return data
+
+    def _has_form(self, data: bytes) -> bool:
+        """Whether these bytes are the header and whole rows of as many fields."""
+        lines = data.split(b"\n")
+        commas = {line.count(b",") for line in lines[:-1]}
+        return data.startswith(self._encoded([self.columns])) and not lines[-1] and commas == {len(self.columns) - 1}
+
+    @staticmethod
+    def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:
+        """Rows as they stand in the file."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue().encode()
 
     def rows(self) -> list[list[str]]:
         """The rows behind the header, as lists of text."""
-        with open(self.path, newline="") as file:
+        with open(self.path, newline="", errors="replace") as file:
             return list(csv.reader(file))[1:]

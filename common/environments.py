@@ -1,15 +1,21 @@
 """Environments by their gymnasium ids."""
 
 import difflib
+import hashlib
+import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
 from common.errors import UsageError
+from common.streams import reset_seed, stream
+
+PROBED_STEPS = 100
 
 
 def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
@@ -68,3 +74,28 @@ def time_limit(env: gymnasium.Env) -> int | None:
     """The environment's number of steps an episode, or None if it has no limit."""
     assert env.spec is not None  # `make_env` made it
     return env.spec.max_episode_steps
+
+
+def fingerprint(env: gymnasium.Env) -> str:
+    """What an environment of `make_env` is and does, as a digest: two that differ in it are not the same.
+
+    It is made of the time limit, the arguments that are plain values, the spaces, and the observations, rewards and ends of
+    `PROBED_STEPS` drawn actions. The environment must be one that is not in use.
+    """
+    assert env.spec is not None  # `make_env` made it
+    observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
+    arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=lambda value: type(value).__name__)
+    sha = hashlib.sha256(f"{env.spec.max_episode_steps} {arguments} {observed.dtype}".encode())
+    for bound in (observed.low, observed.high, acted.low, acted.high):
+        sha.update(np.ascontiguousarray(bound).tobytes())
+    rng, episode, over = stream(0, "probe: actions"), 0, True
+    for _ in range(PROBED_STEPS):
+        if over:
+            sha.update(np.asarray(env.reset(seed=reset_seed(0, "probe: resets", episode))[0]).tobytes())
+            episode += 1
+        action = rng.uniform(acted.low, acted.high).astype(np.float32).clip(acted.low, acted.high)
+        observation, reward, terminated, truncated, _ = env.step(action)
+        over = terminated or truncated
+        sha.update(np.asarray(observation).tobytes())
+        sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
+    return sha.hexdigest()

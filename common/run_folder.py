@@ -11,15 +11,28 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
 from common.files import write_atomically
+from common.folders import make_folder, remove_empty
 
 LOCK = ".lock"
 FAILURE = "failed.json"
+# What runs write, as patterns; in folders of their own, and beside them. Nothing else is ever deleted.
+WRITTEN = (
+    *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "log.csv", "encoder.pt", "decoder.pt"),
+    *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new", ".*.[0-9]*.tmp"),
+)
+WRITTEN_BELOW = {
+    "replay": ("[0-9]*.f32",),
+    "videos": ("[0-9]*.mp4", ".*.[0-9]*.tmp"),
+    "tensorboard": ("events.out.tfevents.*",),
+    "render": ("epoch_*.png", "samples_*.png", "observations.png", "latest.png", ".*.[0-9]*.tmp"),
+}
 MAY_DIFFER = {  # flags that a resumed run may be given anew
     *("max_timesteps", "device", "eval_freq", "render_freq", "checkpoint_freq", "tensorboard"),
     *("results_dir", "resume", "overwrite"),
@@ -39,6 +52,7 @@ class RunFolder:
         self.path, self.kind, self.resumable = Path(path), kind, resumable
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
         self._lock: BinaryIO | None = None
+        self._made: list[Path] = []  # folders that were made for it
 
     # ---- before anything is written ----
 
@@ -54,6 +68,8 @@ class RunFolder:
     def _check(self, resume: bool, overwrite: bool) -> None:
         if not (resume or overwrite):
             self._check_empty()
+        if not resume or not (self.newest.exists() or self.older.exists()):
+            self._check_links()
         parent = self.path
         while not parent.exists() and not parent.is_symlink():
             parent = parent.parent
@@ -82,6 +98,15 @@ class RunFolder:
                 f"--name: the run {self.path} exists: {go_on}replace it by --overwrite, or choose another --name"
             )
 
+    def _check_links(self) -> None:
+        """Raises `UsageError` if the folder, or that of the run that it is a seed of, is a link: `begin` would delete there."""
+        for path in (self.path, self.path.parent) if self.kind == "run" else (self.path,):
+            if path.is_symlink():
+                raise UsageError(
+                    f"--name: {path} is a link, and a run replaces nothing through one: remove the link, or choose another "
+                    "--name"
+                )
+
     # ---- opening ----
 
     def lock(self, empty: bool = False) -> None:
@@ -94,7 +119,7 @@ class RunFolder:
         """
         try:
             for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
-                self.path.mkdir(parents=True, exist_ok=True)
+                self._made += make_folder(self.path)
                 file = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,14 +142,20 @@ class RunFolder:
             self._check_empty()  # another process may have come and gone since `check`
 
     def begin(self, flags: dict[str, Any]) -> None:
-        """Empties the locked folder, its checkpoints first, and writes `opt.json`."""
+        """Deletes what runs wrote to the locked folder, its checkpoints first, and writes `opt.json`.
+
+        What runs do not write stays, and so does what links point to.
+        """
         for path in (self.newest, self.older):
             path.unlink(missing_ok=True)
-        for path in sorted(self.path.rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            elif path != self.path / LOCK:
-                path.unlink()
+        _delete(self.path, WRITTEN)
+        for name, patterns in WRITTEN_BELOW.items():
+            folder = self.path / name
+            if folder.is_symlink():
+                folder.unlink()
+            elif folder.is_dir():
+                _delete(folder, patterns)
+                remove_empty([folder])
         self.write_flags(flags)
 
     def write_flags(self, flags: dict[str, Any]) -> None:
@@ -133,16 +164,12 @@ class RunFolder:
         write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
     def release(self) -> None:
-        """Gives the lock back; of a folder that holds nothing else nothing is left."""
+        """Gives the lock back; of a folder that was made for it and holds nothing else nothing is left."""
         if self._lock is None:
             return
         if [entry.name for entry in self.path.iterdir()] == [LOCK]:
             (self.path / LOCK).unlink()
-            for folder in (self.path, *self.path.parents):
-                try:
-                    folder.rmdir()
-                except OSError:  # it is not empty
-                    break
+            remove_empty(self._made)
         self._lock.close()
         self._lock = None
 
@@ -229,6 +256,13 @@ class RunFolder:
         """Notes that the run was given up, and why; its checkpoints stay."""
         text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
         write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
+
+
+def _delete(folder: Path, patterns: Iterable[str]) -> None:
+    """Deletes the files, and the links themselves, that match one of the patterns, in a folder but not below it."""
+    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+        if path.is_symlink() or path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
-from common.files import write_atomically
+from common.files import put_in_place, write_atomically
 from common.paths import RESULTS
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
@@ -210,7 +210,8 @@ def main() -> None:
     print(table.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
     folder = image_encoder_path("pixels", args.encoder, *names).parent
     write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
-    chart(table).save(str(folder / "probe.png"), scale_factor=2)
+    with put_in_place(folder / "probe.png") as temporary:
+        chart(table).save(str(temporary), format="png", scale_factor=2)
     print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
 import gymnasium
@@ -13,12 +13,13 @@ from gymnasium.spaces import Box
 from common.cli import Parser, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
 from common.environments import make_env, time_limit
-from common.errors import Diverged, UsageError
+from common.errors import Diverged, UsageError, one_line
 from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
 from rl.evaluation import evaluate
 from rl.policies import Policies
+from rl.run_start import check_siblings, one_at_a_time
 
 REPLAY_SIZE = 1_000_000
 
@@ -66,6 +67,12 @@ def mean_return(policies: Policies, env: gymnasium.Env, seed: int, number: int, 
     return mean
 
 
+def require_finite(weights: Iterable[torch.Tensor], seed: int, step: int) -> None:
+    """Raises `Diverged` unless all weights of a seed, as they are after so many steps, are finite."""
+    if not all(torch.isfinite(weight).all() for weight in weights):
+        raise Diverged(f"seed {seed}, step {step}: weights not finite")
+
+
 def replay_rows(args: argparse.Namespace) -> int:
     """How many steps a replay can come to hold."""
     return min(args.max_timesteps, REPLAY_SIZE)
@@ -80,6 +87,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
         train: a function like `train_seed`.
     Raises:
         UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
+        Diverged: at the end, if seeds were given up on the way.
     """
     device = choose_device(args.device, args.threads)
     env: gymnasium.Env = Silent(make_env(args.env_name))
@@ -101,15 +109,22 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
     for folder in folders:
         folder.check(False, args.overwrite)
     print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {parent}")
+    faults = []
     with contextlib.ExitStack() as held:
-        for folder in folders:
-            folder.lock(empty=not args.overwrite)
-            held.callback(folder.release)
-        for seed, folder in zip(seeds, folders, strict=True):
-            folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
+        with one_at_a_time(parent), contextlib.ExitStack() as taken:
+            for folder in folders:
+                folder.lock(empty=not args.overwrite)
+                taken.callback(folder.release)
+            check_siblings(parent, [folder.path for folder in folders], {**vars(args), "num_seeds": 1})
+            for seed, folder in zip(seeds, folders, strict=True):
+                folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
+            held.enter_context(taken.pop_all())
         for seed, folder in zip(seeds, folders, strict=True):
             try:
                 train(args, env, eval_env, seed, folder, device)
             except Diverged as error:
-                folder.fail(str(error))
-                raise
+                folder.fail(error)
+                faults.append(one_line(error))
+                print(f"seed {seed} is given up: {one_line(error)}")
+    if faults:
+        raise Diverged("; ".join(faults))

@@ -21,6 +21,7 @@ cuts an episode, stable-baselines3 bootstraps the value of the last state. The s
 """
 
 import argparse
+import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,12 +34,13 @@ from tqdm import tqdm
 from common.cli import run
 from common.environments import make_env
 from common.errors import Diverged, UsageError
+from common.files import put_in_place, write_atomically
 from common.run_folder import RunFolder
 from common.streams import stream
 from embedding.trained import load_decoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
-from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
+from rl.baselines import baseline_parser, mean_return, replay_rows, require_finite, train_all
 from rl.policies import Policies
 from rl.protocols import ActionSpace
 from rl.results import NOT_MEASURED, SeedResults
@@ -197,8 +199,8 @@ def train_seed(
         def _on_step(self) -> bool:
             nonlocal steps
             before, (info,) = steps, self.locals["infos"]
-            if not (np.isfinite(self.locals["new_obs"]).all() and np.isfinite(self.locals["rewards"]).all()):
-                raise Diverged(f"seed {seed}, step {steps}: observation or reward not finite")
+            if not all(np.isfinite(self.locals[name]).all() for name in ("actions", "new_obs", "rewards")):
+                raise Diverged(f"seed {seed}, step {steps}: action, observation or reward not finite")
             steps += info.get("steps", 1)
             bar.update(steps - before)
             if "episode" in info:
@@ -217,10 +219,18 @@ def train_seed(
 
     label = f"{method_of(args)} {env.spec.id} seed {seed}"
     with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
-        model.learn(args.max_timesteps, callback=Evaluations())
-    model.save(folder.path / "model.zip")
+        try:
+            model.learn(args.max_timesteps, callback=Evaluations())
+        except ValueError:  # torch's distributions refuse what is not finite
+            require_finite(model.policy.parameters(), seed, steps)
+            raise
+    require_finite(model.policy.parameters(), seed, steps)
     if vectors := model.get_vec_normalize_env():
-        vectors.save(str(folder.path / "vecnormalize.pkl"))
+        with put_in_place(folder.path / "vecnormalize.pkl") as temporary:
+            vectors.save(str(temporary))
+    whole = io.BytesIO()
+    model.save(whole)
+    write_atomically(folder.path / "model.zip", lambda file: file.write(whole.getbuffer()))  # the last: it is finished
     results.close()
 
 

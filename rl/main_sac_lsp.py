@@ -10,6 +10,7 @@ rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with 
 """
 
 import argparse
+import io
 from collections.abc import Sequence
 from typing import cast
 
@@ -21,10 +22,11 @@ from tqdm import tqdm
 
 from common.cli import positive_int, run
 from common.errors import Diverged, UsageError
+from common.files import write_atomically
 from common.run_folder import RunFolder
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
-from rl.baselines import baseline_parser, mean_return, replay_rows, train_all
+from rl.baselines import baseline_parser, mean_return, replay_rows, require_finite, train_all
 from rl.latent_space_policies import PolicyStack, SoftActorCritic
 from rl.policies import Policies
 from rl.results import NOT_MEASURED, SeedResults
@@ -97,8 +99,8 @@ def train_seed(
             chosen, raw = stack.act(state[None], h)
             following, reward, terminated, truncated, _ = env.step(raw[0])
             following = following.astype(np.float32)
-            if not (np.isfinite(following).all() and np.isfinite(float(reward))):
-                raise Diverged(f"seed {seed}, step {step}: observation or reward not finite")
+            if not (np.isfinite(raw).all() and np.isfinite(following).all() and np.isfinite(float(reward))):
+                raise Diverged(f"seed {seed}, step {step}: action, observation or reward not finite")
             rows[place % len(rows)] = [*state, *chosen[0], reward, *following, terminated]
             state, total, length = following, total + float(reward), length + 1
             if terminated or truncated:
@@ -114,7 +116,10 @@ def train_seed(
             bar.update()
             if (step + 1) % args.eval_freq == 0:
                 look(step + 1)
-    torch.save([policy.state_dict() for policy in stack.policies], folder.path / "policies.pt")
+    require_finite((weight for policy in stack.policies for weight in policy.parameters()), seed, args.max_timesteps)
+    whole = io.BytesIO()
+    torch.save([policy.state_dict() for policy in stack.policies], whole)
+    write_atomically(folder.path / "policies.pt", lambda file: file.write(whole.getbuffer()))
     results.close()
 
 

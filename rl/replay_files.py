@@ -72,6 +72,8 @@ class ReplayFiles:
         Raises:
             UsageError: the files are not what they were.
         """
+        if self.folder.is_symlink():
+            raise UsageError(f"--resume: {self.folder} is a link: put the folder there, or start over with --overwrite")
         first = max(0, state["rows"] - self.capacity)
         for chunk, checksum in sorted(state["checksums"].items()):
             begin, left, found = chunk * CHUNK, self._size(chunk, state["rows"]), 0
@@ -93,7 +95,7 @@ class ReplayFiles:
         for chunk in self.checksums:
             os.truncate(self._path(chunk), self._size(chunk, self.rows))
         for path in self.folder.glob("*.f32"):
-            if int(path.stem) not in self.checksums:
+            if path.stem.isdecimal() and int(path.stem) not in self.checksums:
                 path.unlink()
 
     def _size(self, chunk: int, rows: int) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,18 +37,18 @@ class SeedResults:
         self.train.begin()
         self.evaluations: list[tuple[float, ...]] = []
 
-    def snapshot(self) -> dict[str, int]:
+    def snapshot(self) -> dict[str, Any]:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
         if self.writer is not None:
             self.writer.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
-    def verify(self, state: dict[str, int]) -> None:
-        """Raises `UsageError` if the files have been cut short since `snapshot` was called."""
+    def verify(self, state: dict[str, Any]) -> None:
+        """Raises `UsageError` if what the files held has been changed since `snapshot` was called."""
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state: dict[str, int]) -> None:
+    def rewind(self, state: dict[str, Any]) -> None:
         """Cuts the files back to where `snapshot` was called."""
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])

@@ -1,14 +1,14 @@
 """What a run of several seeds keeps on the disk: a `SeedStore` each, and the checkpoint that they have in common."""
 
 import argparse
-import json
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.checkpoint import digest
 from common.errors import UsageError
-from common.run_folder import first_difference
 from rl.protocols import ActionSpace, Content, StateSpace
+from rl.run_start import check_siblings, one_at_a_time
 from rl.seed_store import SeedStore
 
 
@@ -37,25 +37,22 @@ class RunStore:
         self._check_siblings()
 
     def _check_siblings(self) -> None:
-        """Raises `UsageError` if other seeds in the run's folder were trained with other flags."""
-        ours = {store.folder.path for store in self.stores}
-        for path in sorted(self.folder.glob("seed_*/opt.json")):
-            if path.parent in ours:
-                continue
-            try:
-                theirs = dict(json.loads(path.read_text()))
-            except (OSError, ValueError, TypeError):
-                continue  # it cannot contradict
-            if differing := first_difference(theirs | {"seed": self.stores[0].seed}, self.stores[0].flags):
-                raise UsageError(
-                    f"{differing[0]}: {path.parent.name} of the run {self.folder} has {differing[1]}: give that, or "
-                    "choose another --name"
-                )
+        check_siblings(self.folder, [store.folder.path for store in self.stores], self.stores[0].flags)
+
+    def start_alone(self) -> contextlib.AbstractContextManager[None]:
+        """Within `with`, no other process begins or resumes seeds of this run (`rl.run_start.one_at_a_time`)."""
+        return one_at_a_time(self.folder)
 
     def lock(self) -> None:
-        """Takes all folders; errors as in `common.run_folder.RunFolder.lock`."""
+        """Takes all folders, within `start_alone`.
+
+        Raises:
+            UsageError: as in `common.run_folder.RunFolder.lock`; or other seeds of the run have begun with other flags since
+                `check`.
+        """
         for store in self.stores:
             store.lock()
+        self._check_siblings()
 
     def release(self) -> None:
         """Gives all folders back."""

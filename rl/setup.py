@@ -13,7 +13,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.devices import choose_device
-from common.environments import make_env, time_limit
+from common.environments import fingerprint, make_env, time_limit
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
@@ -39,6 +39,7 @@ class Setup:
         args: the script's flags.
         method: its row of `rl.methods.METHODS`.
         env_id: the environment's id.
+        fingerprint: what the environment does, `common.environments.fingerprint`.
         device: torch device of networks and replay.
         folder: the run's.
         seeds: the N seeds.
@@ -54,6 +55,7 @@ class Setup:
     args: argparse.Namespace
     method: Method
     env_id: str
+    fingerprint: str
     device: torch.device
     folder: Path
     seeds: list[int]
@@ -137,6 +139,7 @@ def set_up(
         args=args,
         method=method,
         env_id=env.spec.id,
+        fingerprint=fingerprint(env),
         device=device,
         folder=folder,
         seeds=seeds,

@@ -59,6 +59,11 @@ class Experiment:
         Raises:
             UsageError: it cannot be resumed; nothing was changed.
         """
+        with self.store.start_alone():
+            return self._start()
+
+    def _start(self) -> bool:
+        """What `start` does once no other process starts seeds of this run."""
         contents = None
         try:
             self.store.lock()
@@ -84,6 +89,12 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
+        if content.get("fingerprint", self.setup.fingerprint) != self.setup.fingerprint:  # older ones have none
+            raise UsageError(
+                f"--env_name {self.args.env_name}: it is not what the run that --resume continues began with: its spaces, "
+                "its time limit, its arguments or what follows an action differ, or it is not deterministic: put back what "
+                "it was, or start over with --overwrite"
+            )
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])
@@ -225,6 +236,7 @@ class Experiment:
             self.store[n].save(
                 {
                     "env_id": setup.env_id,
+                    "fingerprint": setup.fingerprint,
                     "method": setup.method.name,
                     "seed": self.seeds[n],
                     "states": setup.states.content(),

@@ -137,10 +137,11 @@ def test_an_existing_run_is_replaced_only_with_overwrite(call, refuse, main, tmp
     flags = SHORT[main] | ({"decoder": decoder} if main is DYNE else {})
     assert call(main, results_dir=tmp_path, **flags).code == 0
     (run,) = {path.parent for path in tmp_path.rglob("opt.json")}
-    (run / "stray").touch()
+    for name in ("stray", "failed.json"):
+        (run / name).touch()
     assert str(run) in refuse(main, ["--name: the run", "exists", "--overwrite"], **flags)
     assert call(main, "--overwrite", results_dir=tmp_path, **flags).code == 0
-    assert (run / "opt.json").is_file() and not (run / "stray").exists()
+    assert (run / "opt.json").is_file() and not (run / "failed.json").exists() and (run / "stray").exists()
 
 
 def test_seeds_join_a_run_but_do_not_replace_its_seeds(call, refuse, a_run, tmp_path):

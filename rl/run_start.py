@@ -1,0 +1,81 @@
+"""How a run of several seeds begins: one process at a time, and with the flags of the seeds that are there."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from common.errors import UsageError
+from common.folders import make_folder, remove_empty
+from common.run_folder import first_difference
+
+STARTING = ".starting"
+
+
+@contextlib.contextmanager
+def one_at_a_time(run: Path) -> Iterator[None]:
+    """Within `with`, this process alone takes seeds of a run and notes their flags; others wait for its end.
+
+    Nothing but what is written within is left of it.
+
+    Args:
+        run: the run's folder; it need not exist.
+    Raises:
+        UsageError: it cannot be written.
+    """
+    made: list[Path] = []
+    file = None
+    try:
+        while file is None:
+            made += make_folder(run)
+            file = _take(run / STARTING)
+    except OSError as error:
+        remove_empty(made)
+        raise UsageError(f"--results_dir: {run} cannot be written ({error.strerror}): choose another") from error
+    try:
+        yield
+    finally:
+        (run / STARTING).unlink(missing_ok=True)
+        remove_empty(made)
+        file.close()
+
+
+def _take(path: Path) -> BinaryIO | None:
+    """Waits for the lock of a file; None if the file was taken away meanwhile."""
+    try:
+        file = open(path, "ab")  # noqa: SIM115 (the lock lasts as long as it is open)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError:  # nobody can lock it there
+        path.unlink(missing_ok=True)
+        raise
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            return file
+    file.close()
+    return None
+
+
+def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> None:
+    """Raises `UsageError` if other seeds of a run were trained, or are being trained, with other flags.
+
+    Args:
+        run: the run's folder.
+        ours: the folders of the seeds that are to begin, or to go on.
+        flags: theirs, of any one of them.
+    """
+    for path in sorted(set(run.glob("seed_*/opt.json")) - {folder / "opt.json" for folder in ours}):
+        try:
+            theirs = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            continue  # it cannot contradict
+        if differing := first_difference(theirs | {"seed": flags["seed"]}, flags):
+            raise UsageError(
+                f"{differing[0]}: {path.parent.name} of the run {run} has {differing[1]}: give that, or choose another "
+                "--name"
+            )

@@ -1,0 +1,100 @@
+"""What a run must agree with as it begins: the seeds beside it, and the environment that it began with."""
+
+import numpy as np
+import pytest
+import toy_envs
+from gymnasium.envs.registration import registry
+from processes import ScriptProcess
+from scripts import listing
+
+import rl.main_td3
+from common import checkpoint
+from rl.training import Experiment
+
+FLAGS = {"env": "Pendulum-v1", "max_timesteps": 100, "eval_freq": 50, "eval_episodes": 1, "batch_size": 20}
+WALK = {"env": "toy_envs:Walk-v0", "update_every": 6, "eval_freq": 60, "eval_episodes": 1, "batch_size": 20}
+
+
+def test_a_seed_that_began_meanwhile_with_other_flags_is_seen(call, tmp_path, monkeypatch):
+    """Another process comes and goes between the check of the folders and their locks."""
+    start, other = Experiment.start, []
+
+    def late(experiment):
+        if not other:
+            other.append(None)
+            other[0] = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, seed=1, lr=0.01)
+            other.append(listing(tmp_path))
+        return start(experiment)
+
+    monkeypatch.setattr(Experiment, "start", late)
+    ran = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path)
+    assert other[0].code == 0, other[0].err
+    assert ran.code == 2 and "--lr 0.001: seed_1 of the run" in ran.err and ran.err.count("\n") == 1, ran
+    assert listing(tmp_path) == other[1]
+
+
+def test_of_processes_that_begin_together_with_different_flags_one_is_refused(tmp_path):
+    for attempt in range(3):
+        flags = [f"--{name}={value}" for name, value in {**FLAGS, "results_dir": tmp_path, "name": attempt}.items()]
+        together = [
+            ScriptProcess("rl/main_td3.py", [*flags, "--seed", seed, "--lr", lr], tmp_path / f"err_{attempt}_{seed}")
+            for seed, lr in ((0, 1e-3), (1, 1e-2))
+        ]
+        assert sorted(process.wait() for process in together) == [0, 2], [process.err for process in together]
+        (folder,) = (tmp_path / "rl" / "Pendulum-v1" / "TD3" / str(attempt)).iterdir()
+        assert (folder / "eval.csv").exists()
+
+
+def test_processes_that_begin_together_with_the_same_flags_both_run(tmp_path):
+    flags = [f"--{name}={value}" for name, value in {**FLAGS, "results_dir": tmp_path}.items()]
+    together = [ScriptProcess("rl/main_td3.py", [*flags, "--seed", seed], tmp_path / f"err_{seed}") for seed in (0, 1)]
+    assert [process.wait() for process in together] == [0, 0], [process.err for process in together]
+    assert sorted(path.name for path in (tmp_path / "rl/Pendulum-v1/TD3/default").iterdir()) == ["seed_0", "seed_1"]
+
+
+def slower(monkeypatch):
+    monkeypatch.setattr(toy_envs, "STEP", 0.125)
+
+
+def rewarded(monkeypatch):
+    step = toy_envs.Walk.step
+
+    def doubled(env, action):
+        observation, reward, *rest = step(env, action)
+        return (observation, 2 * reward, *rest)
+
+    monkeypatch.setattr(toy_envs.Walk, "step", doubled)
+
+
+def longer(monkeypatch):
+    monkeypatch.setattr(registry["Walk-v0"], "max_episode_steps", 7)
+
+
+def breaking(monkeypatch):
+    monkeypatch.setitem(registry["Walk-v0"].kwargs, "breaks", True)
+
+
+@pytest.mark.parametrize("change", [slower, rewarded, longer, breaking])
+def test_another_environment_is_refused_at_the_end_of_an_episode_too(call, tmp_path, monkeypatch, change):
+    """Episodes have 6 steps: at step 60 one has just ended, and the next begins as it did before."""
+    assert call(rl.main_td3.main, **WALK, max_timesteps=60, results_dir=tmp_path).code == 0
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    assert len(checkpoint.load(path, "run")["collector"]["taken"]) == 0
+    before = listing(tmp_path)
+    with monkeypatch.context() as patch:
+        change(patch)
+        ran = call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path)
+    assert ran.code == 2 and "--env_name toy_envs:Walk-v0: " in ran.err and ran.err.count("\n") == 1, ran
+    assert listing(tmp_path) == before
+    assert call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path).code == 0
+
+
+def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):
+    assert call(rl.main_td3.main, **WALK, max_timesteps=60, results_dir=tmp_path).code == 0
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    content = checkpoint.load(path, "run")
+    del content["fingerprint"]
+    checkpoint.save(path, "run", content)
+    ran = call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path)
+    assert ran.code == 0, ran.err
+    assert np.load(next(tmp_path.rglob("eval.npy")))[-1, 1] == 120

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from tqdm import tqdm
 
+from common import entries
 from common.cli import folder_name
 from common.csv_log import CsvLog
 from common.errors import Diverged, UsageError
@@ -73,14 +74,14 @@ class Training:
             self.parts[0].begin()
             return False
         content = saved[0]
-        check_flags(content["flags"], self.flags)
         try:
+            check_flags(content["flags"], self.flags)
             self.part, self.epoch = content["part"], content["epoch"]
             for part, state in zip(self.parts, content["states"], strict=False):
                 part.begin()
                 part.rewind(state)
             self.log.rewind(content["log"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except entries.UNFIT as error:
             raise UsageError(
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
             ) from error

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from common import entries
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.streams import reset_seed, stream
@@ -92,7 +93,7 @@ class Experiment:
             self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
             self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
             self.evaluations[n] = content["evaluations"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except entries.UNFIT as error:
             path = self.store[n].folder.path
             raise UsageError(
                 f"--resume: {path} was written by another version ({error!r}): start over with --overwrite"

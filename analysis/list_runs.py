@@ -20,6 +20,7 @@ import pandas as pd
 
 from common import checkpoint
 from common.cli import Parser, run
+from common.entries import UNFIT
 from common.errors import UsageError
 from common.paths import RESULTS
 from common.run_folder import LOCK, RunFolder
@@ -64,7 +65,7 @@ def describe(folder: Path, results: Path) -> dict[str, str | float]:
     failure = run_folder.failure or (None if whole else "no checkpoint is whole")
     try:
         is_over, progress = progress_of(content, folder, is_policy)
-    except (KeyError, TypeError):
+    except UNFIT:
         is_over, progress = False, "unknown: written by another version"
     state, flags = "resumable", flags_of(folder)
     if flags and "resume" not in flags:  # a baseline's

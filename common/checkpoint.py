@@ -1,8 +1,10 @@
 """Reading and writing checkpoints.
 
 A checkpoint is a torch file of tensors and plain values: readable with `torch.load(path, weights_only=True)`, so
-nothing in it is ever executed. It names its format and kind, and carries a digest of its content: a damaged file is
-refused instead of loaded wrongly. Writing is atomic (`common.files`).
+nothing in it is ever executed, and no more memory is taken than it can fill (`common.torch_file`). It names its format and
+kind, and carries a digest of its content: a damaged file is refused instead of loaded wrongly. Someone who makes a file
+can make its digest too: what the content may be is checked by what is built from it (`common.entries`). Writing is atomic
+(`common.files`).
 """
 
 import hashlib
@@ -17,6 +19,7 @@ import gymnasium
 import numpy
 import torch
 
+from common import torch_file
 from common.files import write_atomically
 
 FORMAT = "dyne-1"
@@ -31,6 +34,7 @@ def save(path: str | Path, kind: str, content: dict[str, Any]) -> None:
     body = {"format": FORMAT, "kind": kind, "versions": versions(), "content": content}
     buffer = io.BytesIO()
     torch.save({**body, "digest": digest(body)}, buffer)
+    torch_file.check_archive(buffer)  # what is written can be read
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
@@ -56,19 +60,22 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     try:
-        body = torch.load(path, map_location="cpu", weights_only=True)
+        body = torch_file.read(path)
+    except torch_file.NotReadable as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
     except Exception as error:  # damaged bytes make the reader stumble over anything
         raise CheckpointError(f"{path} is not a checkpoint, or damaged ({type(error).__name__})") from error
     if not isinstance(body, dict) or "format" not in body or "digest" not in body:
         raise CheckpointError(f"{path} is a torch file, but not one of this project's")
     if body["format"] != FORMAT or body.get("kind") != kind:
-        raise CheckpointError(f"{path} is a {body.get('kind')} in format {body['format']}, not a {kind} in {FORMAT}")
+        found = f"{body.get('kind')!s:.40} in format {body['format']!s:.40}"
+        raise CheckpointError(f"{path} is a {found}, not a {kind} in {FORMAT}")
     noted = body.pop("digest")
     try:
         intact = noted == digest(body)
-    except TypeError:
+    except (TypeError, ValueError, RuntimeError):  # of values that are not plain
         intact = False
-    if not intact:
+    if not intact or not all(isinstance(body.get(part), dict) for part in ("versions", "content")):
         raise CheckpointError(f"{path} is damaged: its content does not match its digest")
     return body
 
@@ -90,7 +97,7 @@ def _feed(sha: "hashlib._Hash", value: Any) -> None:
         sha.update(b"l" + struct.pack("<q", len(value)))
         for item in value:
             _feed(sha, item)
-    elif isinstance(value, torch.Tensor):
+    elif type(value) is torch.Tensor:
         array = value.detach().cpu().contiguous()
         sha.update(f"t{array.dtype}{tuple(array.shape)}".encode())
         sha.update(array.numpy().tobytes())

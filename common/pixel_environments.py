@@ -7,7 +7,7 @@ import gymnasium
 
 from common.environments import make_env
 from common.errors import UsageError
-from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, PixelObservation
+from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, SOURCE_WIDTHS, PixelObservation
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 
@@ -16,7 +16,7 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source_img_width",
         type=int,
-        choices=[SOURCE_WIDTH // 4, SOURCE_WIDTH // 2, SOURCE_WIDTH],
+        choices=SOURCE_WIDTHS,
         default=SOURCE_WIDTH,
         help=f"width drawn, then averaged to {SIZE}; less is faster",
     )

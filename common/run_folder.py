@@ -212,7 +212,7 @@ class RunFolder:
     def rewind(self, steps: int) -> None:
         """Promotes the checkpoint taken at `steps`, one of `checkpoints()`, to newest and drops a newer one."""
         try:
-            newest = checkpoint.load(self.newest, self.kind)["steps"] if self.newest.exists() else None
+            newest = checkpoint.load(self.newest, self.kind).get("steps") if self.newest.exists() else None
         except checkpoint.CheckpointError:
             newest = None
         if newest != steps:
@@ -226,7 +226,10 @@ class RunFolder:
         """
         contents = self.checkpoints()
         if contents:
-            check_flags(contents[0]["flags"], flags)
+            saved = contents[0].get("flags")
+            if not isinstance(saved, dict):
+                raise UsageError(f"--resume: {self.path} notes no flags: start over with --overwrite")
+            check_flags(saved, flags)
             return contents[0]
         if (self.path / result).exists():
             self.refuse_to_start_over()

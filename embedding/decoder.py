@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from common import checkpoint
+from common import checkpoint, entries
 from embedding.models import ActionEncoder, Losses, Whitening, mlp
 
 TINY = 1e-12  # the least length that is divided by: at rest the l2 norm has no gradient
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
+LARGEST_EMBEDDING = 1e6  # standard deviations; no sample of so many is further away
+NORMS = ("squared", "l2")  # forms of the second term of section 3.1
 
 Objective = tuple[str, float] | list[Any]  # form and weight of the norm; read from a file it is a list
 
@@ -27,7 +29,8 @@ class ActionDecoder(nn.Module):
         low, high: (A,) bounds of the environment of the actions; the output spans them.
         k: the number of actions.
         max_embedding: the largest |whitened z| that a policy should ask for.
-        env_id: the environment it was trained on.
+        env_id: the environment it was trained on, an id, or module:id as it was named; the attribute
+            `env_id` is the id alone, `env_name` what was given.
         objective: form and weight of the norm that it was trained with, or None.
         encoder: digest of the weights of the encoder that it inverts (`ActionEncoder.digest`), or None.
     """
@@ -46,7 +49,8 @@ class ActionDecoder(nn.Module):
         encoder: str | None = None,
     ) -> None:
         super().__init__()
-        self.k, self.action_dim, self.max_embedding, self.env_id = k, len(low), max_embedding, env_id
+        self.k, self.action_dim, self.max_embedding = k, len(low), max_embedding
+        self.env_name, self.env_id = env_id, env_id.rpartition(":")[2]
         self.objective, self.encoder = objective, encoder
         self.register_buffer("low", torch.as_tensor(low))
         self.register_buffer("high", torch.as_tensor(high))
@@ -88,7 +92,8 @@ class ActionDecoder(nn.Module):
 
     def content(self) -> dict[str, Any]:
         """Everything that makes this decoder, as plain values and tensors."""
-        sizes: dict[str, Any] = {"k": self.k, "max_embedding": self.max_embedding, "env_id": self.env_id}
+        sizes: dict[str, Any] = {"k": self.k, "max_embedding": self.max_embedding}
+        sizes |= entries.environment_entries(self.env_name)
         if self.objective is not None:  # decoders of earlier versions do not name it
             sizes["objective"] = list(self.objective)
         if self.encoder is not None:  # likewise
@@ -102,17 +107,36 @@ class ActionDecoder(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Reads a decoder; raises `checkpoint.CheckpointError` for anything that is not one."""
-        return cls.from_content(checkpoint.load(path, "decoder"))
+        found = checkpoint.load(path, "decoder")
+        with entries.of(path):
+            return cls.from_content(found)
 
     @classmethod
-    def from_content(cls, content: dict[str, Any]) -> Self:
-        """Builds a decoder from `content()`: frozen, on the CPU."""
-        weights = content["weights"]
-        k, max_embedding, env_id = (content[name] for name in ("k", "max_embedding", "env_id"))
-        trained = content.get("objective"), content.get("encoder")
-        decoder = cls(weights["low"], weights["high"], k, max_embedding, env_id, *trained)
-        decoder.load_state_dict(weights)
-        return decoder.eval().requires_grad_(False)
+    def from_content(cls, found: dict[str, Any]) -> Self:
+        """Builds a decoder from `content()`: frozen, on the CPU; `checkpoint.CheckpointError` if it makes no decoder."""
+        k = entries.whole(found, "k", 1)
+        largest = entries.positive(found, "max_embedding", LARGEST_EMBEDDING)
+        low, high = entries.bounds(entries.table(found, "weights"))
+        encoder = found.get("encoder")
+        if encoder is not None and type(encoder) is not str:
+            raise checkpoint.CheckpointError("encoder is not a digest")
+        names = entries.environment(found), _objective(found), encoder
+        decoder = entries.network(found, "weights", lambda: cls(low, high, k, largest, *names))
+        z = torch.tensor([[largest], [0.0], [-largest]]).expand(-1, decoder.action_dim)
+        if not torch.isfinite(decoder(z)).all():
+            raise checkpoint.CheckpointError("the weights are so large that plans are not finite")
+        return decoder
+
+
+def _objective(found: dict[str, Any]) -> Objective | None:
+    """Form and weight of the norm; decoders of earlier versions do not name them."""
+    objective = found.get("objective")
+    if objective is None:
+        return None
+    if not isinstance(objective, list | tuple) or len(objective) != 2:
+        raise checkpoint.CheckpointError("objective is not a form and a weight")
+    named = dict(zip(("form", "weight"), objective, strict=True))
+    return [entries.choice(named, "form", *NORMS), entries.number(named, "weight")]
 
 
 def reconstruction_error(

@@ -14,7 +14,7 @@ import torch
 
 from common.cli import Parser, add_common_flags, positive_int, run
 from common.devices import choose_device, choose_precision
-from common.environments import make_env
+from common.environments import make_env, name_of
 from common.memory import require_memory
 from common.streams import torch_stream
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
@@ -52,7 +52,7 @@ def main() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "vae: initial weights").initial_seed())
         encoder, decoder = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
-    vae = VAE(encoder.to(device), decoder.to(device), env_id, args.source_img_width)
+    vae = VAE(encoder.to(device), decoder.to(device), name_of(env, args.env_name), args.source_img_width)
     frames = frames_near(play.frames, device)
     learned = {"source": source_digest(env, args), "data": play.digest()}
     parts = [VAETraining(frames, vae, args, folder.path, device)]

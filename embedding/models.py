@@ -1,13 +1,14 @@
 """The action encoder e_a, the predictor f and their objective (paper, section 2.2)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from common import checkpoint
+from common import checkpoint, entries
 
 HIDDEN = 400  # paper, appendix B: two hidden layers of 400 units
 SMALLEST_STD = 1e-6  # dimensions that vary less do not vary: their deviations are rounding errors
@@ -136,11 +137,11 @@ def dyne_loss(
     return error + gamma * kl, error.detach(), kl.detach()
 
 
-def save_encoder(path: str | Path, encoder: ActionEncoder, predictor: Predictor, env_id: str) -> None:
-    """Writes e_a and f as a checkpoint that is complete in itself."""
+def save_encoder(path: str | Path, encoder: ActionEncoder, predictor: Predictor, env_name: str) -> None:
+    """Writes e_a and f, trained on `env_name` (an id or module:id), as a checkpoint that is complete in itself."""
     content = {
         "k": encoder.k,
-        "env_id": env_id,
+        **entries.environment_entries(env_name),
         "use_state": predictor.use_state,
         "encoder": encoder.state_dict(),
         "predictor": predictor.state_dict(),
@@ -152,16 +153,22 @@ def load_encoder(path: str | Path) -> tuple[ActionEncoder, Predictor, str]:
     """Reads e_a and f as `save_encoder` wrote them: frozen, on the CPU.
 
     Returns:
-        the encoder, the predictor and the id of the environment that they were trained on.
+        the encoder, the predictor and the environment that they were trained on, its id or module:id.
     Raises:
         checkpoint.CheckpointError: there is no such file, or it is not an encoder.
     """
-    content = checkpoint.load(path, "encoder")
-    center, half_range = content["encoder"]["center"], content["encoder"]["half_range"]
-    encoder = ActionEncoder(center - half_range, center + half_range, content["k"])
-    state_dim = len(content["predictor"]["state_whitening.mean"])
-    predictor = Predictor(state_dim, encoder.action_dim, content["use_state"])
-    for module, name in ((encoder, "encoder"), (predictor, "predictor")):
-        module.load_state_dict(content[name])
-        module.eval().requires_grad_(False)
-    return encoder, predictor, content["env_id"]
+    found = checkpoint.load(path, "encoder")
+    with entries.of(path):
+        encoder = encoder_from(found, "encoder")
+        mean = entries.tensor(entries.table(found, "predictor"), "state_whitening.mean", (None,))
+        sizes = len(mean), encoder.action_dim, entries.choice(found, "use_state", True, False)
+        predictor = entries.network(found, "predictor", lambda: Predictor(*sizes))
+        return encoder, predictor, entries.environment(found)
+
+
+def encoder_from(found: dict[str, Any], name: str) -> ActionEncoder:
+    """Builds e_a from a checkpoint's `k` and its weights, the entry `name`: frozen, on the CPU."""
+    k, weights = entries.whole(found, "k", 1), entries.table(found, name)
+    center = entries.tensor(weights, "center", (None,))
+    half_range = entries.tensor(weights, "half_range", tuple(center.shape), (center.dtype,))
+    return entries.network(found, name, lambda: ActionEncoder(center - half_range, center + half_range, k))

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from common import checkpoint
-from embedding.models import HIDDEN, ActionEncoder, kl_from_standard_normal
-from envs.pixels import FRAMES
+from common import checkpoint, entries
+from embedding.models import HIDDEN, ActionEncoder, encoder_from, kl_from_standard_normal
+from envs.pixels import FRAMES, SOURCE_WIDTHS
 
 CHANNELS = (32, 64, 128, 256)
 STATE_DIM = 100  # of z_s (appendix B)
@@ -160,7 +160,7 @@ class PixelEmbedding:
         state_encoder: e_s, `ImageEncoder` of stacks (B, 12, 64, 64); its mu is the state of a policy.
         action_encoder, predictor: e_a and f.
         k: actions in a sequence.
-        env_id: what it was trained on.
+        env_id: what it was trained on, an id, or module:id as it was named.
         source_img_width: what was drawn before it was averaged, pixels.
     """
 
@@ -176,7 +176,7 @@ def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
     """Writes a `PixelEmbedding` as a checkpoint that is complete in itself."""
     content = {
         "k": embedding.k,
-        "env_id": embedding.env_id,
+        **entries.environment_entries(embedding.env_id),
         "source_img_width": embedding.source_img_width,
         "frames": FRAMES,
         "state_dim": embedding.state_encoder.width,
@@ -189,17 +189,15 @@ def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
 
 def load_pixel_embedding(path: str | Path) -> PixelEmbedding:
     """Reads what `save_pixel_embedding` wrote; raises `checkpoint.CheckpointError` for anything else."""
-    content = checkpoint.load(path, "pixel encoder")
-    center, half_range = content["action_encoder"]["center"], content["action_encoder"]["half_range"]
-    action_encoder = ActionEncoder(center - half_range, center + half_range, content["k"])
-    state_encoder = ImageEncoder(3 * content["frames"], content["state_dim"])
-    predictor = PixelPredictor(content["state_dim"], action_encoder.action_dim)
-    networks = {"state_encoder": state_encoder, "action_encoder": action_encoder, "predictor": predictor}
-    for name, module in networks.items():
-        module.load_state_dict(content[name])
-        module.eval().requires_grad_(False)
-    own = {name: content[name] for name in ("k", "env_id", "source_img_width")}
-    return PixelEmbedding(state_encoder, action_encoder, predictor, **own)
+    found = checkpoint.load(path, "pixel encoder")
+    with entries.of(path):
+        frames, width = entries.choice(found, "frames", FRAMES), entries.whole(found, "state_dim", 1)
+        action_encoder = encoder_from(found, "action_encoder")
+        state_encoder = entries.network(found, "state_encoder", lambda: ImageEncoder(3 * frames, width))
+        predictor = entries.network(found, "predictor", lambda: PixelPredictor(width, action_encoder.action_dim))
+        drawn = entries.choice(found, "source_img_width", *SOURCE_WIDTHS)
+        environment = entries.environment(found)
+    return PixelEmbedding(state_encoder, action_encoder, predictor, action_encoder.k, environment, drawn)
 
 
 @dataclass
@@ -221,7 +219,7 @@ class VAE:
 def save_vae(path: str | Path, vae: VAE) -> None:
     """Writes a `VAE` as a checkpoint that is complete in itself."""
     content = {
-        "env_id": vae.env_id,
+        **entries.environment_entries(vae.env_id),
         "source_img_width": vae.source_img_width,
         "width": vae.encoder.width,
         "encoder": vae.encoder.state_dict(),
@@ -232,10 +230,10 @@ def save_vae(path: str | Path, vae: VAE) -> None:
 
 def load_vae(path: str | Path) -> VAE:
     """Reads what `save_vae` wrote; raises `checkpoint.CheckpointError` for anything else."""
-    content = checkpoint.load(path, "vae")
-    encoder, decoder = ImageEncoder(3, content["width"]), ImageDecoder(content["width"], 1)
-    networks = {"encoder": encoder, "decoder": decoder}
-    for name, module in networks.items():
-        module.load_state_dict(content[name])
-        module.eval().requires_grad_(False)
-    return VAE(encoder, decoder, env_id=content["env_id"], source_img_width=content["source_img_width"])
+    found = checkpoint.load(path, "vae")
+    with entries.of(path):
+        width = entries.whole(found, "width", 1)
+        encoder = entries.network(found, "encoder", lambda: ImageEncoder(3, width))
+        decoder = entries.network(found, "decoder", lambda: ImageDecoder(width, 1))
+        drawn = entries.choice(found, "source_img_width", *SOURCE_WIDTHS)
+        return VAE(encoder, decoder, env_id=entries.environment(found), source_img_width=drawn)

@@ -8,22 +8,22 @@ from pathlib import Path
 import gymnasium
 
 from common.checkpoint import CheckpointError
+from common.environments import known_id, make_env
 from common.errors import UsageError
 from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor, load_encoder
 from embedding.pixel_models import VAE, ImageEncoder, PixelEmbedding, load_pixel_embedding, load_vae
-from envs.pixels import FRAMES
 
 # Where the paper's decoders come from (section 5.2).
 TRANSFER = {
     **dict.fromkeys(["ReacherTurn-v2", "ReacherPush-v2"], "ReacherVertical-v2"),
     **dict.fromkeys(["Striker-v2", "Thrower-v2"], "Pusher-v2"),
 }
-# Encoders of images: the script that trains them, how they are read, the frames that they see at once.
-IMAGE_ENCODERS: dict[str, tuple[str, Callable[[Path], tuple[PixelEmbedding | VAE, ImageEncoder]], int]] = {
-    "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder), FRAMES),
-    "vae": ("main_vae.py", lambda path: (found := load_vae(path), found.encoder), 1),
+# Encoders of images: the script that trains them, how they are read.
+IMAGE_ENCODERS: dict[str, tuple[str, Callable[[Path], tuple[PixelEmbedding | VAE, ImageEncoder]]]] = {
+    "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder)),
+    "vae": ("main_vae.py", lambda path: (found := load_vae(path), found.encoder)),
 }
 
 
@@ -74,22 +74,16 @@ def load_image_encoder(
     Raises:
         UsageError: there is none, with the command that trains it, or it does not fit.
     """
-    script, load, frames = IMAGE_ENCODERS[kind]
+    script, load = IMAGE_ENCODERS[kind]
     path = image_encoder_path(kind, name, env_name, env_id, results_dir, flag)
     try:
         found, encoder = load(path)
-    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
-        reason = error if isinstance(error, CheckpointError) else f"{path} is not of this version, or of other images"
-        raise UsageError(f"{flag} {name}: {reason}: train it anew with embedding/{script}") from error
-    if found.env_id != env_id:
+    except CheckpointError as error:
+        raise UsageError(f"{flag} {name}: {error}: train it anew with embedding/{script}") from error
+    if found.env_id.rpartition(":")[2] != env_id:
         raise UsageError(
             f"{flag} {name}: it was trained on images of {found.env_id}, not of {env_id}: train one with "
             f"python embedding/{script} --env {env_name}"
-        )
-    if encoder.channels != 3 * frames:
-        raise UsageError(
-            f"{flag} {name}: it sees {encoder.channels // 3} frames at once, not {frames}: train it anew with "
-            f"embedding/{script}"
         )
     return encoder, found.source_img_width
 
@@ -98,25 +92,41 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     """Reads an embedding.
 
     Returns:
-        decoder, encoder, predictor, and the id of the environment they were trained on.
+        decoder, encoder, predictor, and the environment they were trained on, its id or module:id.
     Raises:
         UsageError: the folder does not hold both networks, whole and of one training.
     """
     folder = Path(folder)
     way_out = "give the folder of a finished run of embedding/main.py"
     try:
-        encoder, predictor, env_id = load_encoder(folder / "encoder.pt")
+        encoder, predictor, env_name = load_encoder(folder / "encoder.pt")
         decoder = ActionDecoder.load(folder / "decoder.pt")
     except CheckpointError as error:
         raise UsageError(f"folder {folder}: {error}: {way_out}") from error
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise UsageError(f"folder {folder}: its networks are not of this version: {way_out}") from error
     low, high = encoder.bounds
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
     within = (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()
     if not (same_size and within and decoder.inverts(encoder)):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
-    return decoder, encoder, predictor, env_id
+    return decoder, encoder, predictor, env_name
+
+
+def environment_of(folder: str | Path, own: str, env_name: str | None, decoder: ActionDecoder) -> gymnasium.Env:
+    """Makes the environment that an embedding is looked at in.
+
+    Args:
+        folder: the embedding's.
+        own: what it was trained on, as `load_embedding` returns it.
+        env_name: the flag --env; None: its own, if no module need be imported for it.
+        decoder: the embedding's, which must fit.
+    Raises:
+        UsageError: it needs a module that the flag does not name, there is no such environment, or it does not fit.
+    """
+    env_name = env_name or known_id(own, f"folder {folder}", "add --env {}")
+    env = make_env(env_name)
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"--env_name {env_name}: {misfit}")
+    return env
 
 
 def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
@@ -131,9 +141,8 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
         named, script = f"--encoder {args.encoder}", "main_pixels.py"
     try:
         decoder = ActionDecoder.load(path)
-    except (CheckpointError, KeyError, TypeError, RuntimeError) as error:
-        reason = error if isinstance(error, CheckpointError) else f"{path} is not a decoder of this version"
-        raise UsageError(f"{named}: {reason}: train it anew with embedding/{script}") from error
+    except CheckpointError as error:
+        raise UsageError(f"{named}: {error}: train it anew with embedding/{script}") from error
     if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
         raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one training: name one with --decoder")
     if misfit := decoder.misfit(env):

@@ -10,6 +10,7 @@ import gymnasium
 import torch
 from tqdm import tqdm
 
+from common import entries
 from common.cli import folder_name
 from common.csv_log import CsvLog
 from common.errors import Diverged, UsageError
@@ -83,15 +84,15 @@ class Training:
             self.parts[0].begin()
             return False
         content = saved[0]
-        check_flags(content["flags"], self.flags)
-        check_play(content, self.play, self.folder)
         try:
+            check_flags(content["flags"], self.flags)
+            check_play(content, self.play, self.folder)
             self.part, self.epoch = content["part"], content["epoch"]
             for part, state in zip(self.parts, content["states"], strict=False):
                 part.begin()
                 part.rewind(state)
             self.log.rewind(content["log"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except entries.UNFIT as error:
             raise UsageError(
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
             ) from error

@@ -11,6 +11,7 @@ from PIL import Image
 
 SIZE = 64  # width and height of a frame, pixels
 SOURCE_WIDTH = 256  # width and height that are drawn, pixels
+SOURCE_WIDTHS = (SOURCE_WIDTH // 4, SOURCE_WIDTH // 2, SOURCE_WIDTH)  # those that may be chosen
 FRAMES = 4  # newest frames in an observation
 
 

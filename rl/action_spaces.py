@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from common import checkpoint, entries
 from embedding.decoder import ActionDecoder
 from rl.protocols import ActionSpace, Content
 
@@ -80,8 +81,11 @@ class DynEActions:
 
 
 def from_content(content: Content) -> ActionSpace:
-    """The action space that `content()` described."""
-    low, high = content["low"].numpy(), content["high"].numpy()
-    if content["kind"] == "raw":
+    """The action space that `content()` described; raises `CheckpointError` if it describes none."""
+    low, high = (bound.numpy() for bound in entries.bounds(content, (torch.float32,)))
+    if entries.choice(content, "kind", "raw", "dyne") == "raw":
         return RawActions(low, high)
-    return DynEActions(ActionDecoder.from_content(content["decoder"]), low, high)
+    decoder = ActionDecoder.from_content(entries.table(content, "decoder"))
+    if decoder.action_dim != len(low):
+        raise checkpoint.CheckpointError(f"the decoder's actions have {decoder.action_dim} numbers, not {len(low)}")
+    return DynEActions(decoder, low, high)

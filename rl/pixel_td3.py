@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from common import entries
 from common.mlp import MLP, Adam
 from rl.networks import initial_critics
 from rl.pixel_networks import HIDDEN, PixelActor, Trunk
@@ -137,11 +138,9 @@ class PixelTD3(TD3):
     @staticmethod
     def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of stacks (1, 12, 64, 64) uint8 to actions (D,)."""
-        trunk = Trunk(seeds=[0])
-        actor = PixelActor(trunk.width, actions.dim, actions.center, actions.scale, seeds=[0])
-        for network, weights in ((trunk, content["trunk"]), (actor, content["actor"])):
-            network.load_state_dict(weights)
-            network.eval().requires_grad_(False)
+        trunk = entries.network(content, "trunk", lambda: Trunk(seeds=[0]))
+        sizes = trunk.width, actions.dim, actions.center, actions.scale
+        actor = entries.network(content, "actor", lambda: PixelActor(*sizes, seeds=[0]))
         return lambda states: actor(trunk(torch.from_numpy(states)[None]))[0, 0].numpy()
 
     def _parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:

@@ -9,12 +9,14 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import gymnasium
 import numpy as np
 import torch
 
-from common import checkpoint
+from common import checkpoint, entries
+from common.environments import known_id, make_env
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
@@ -39,7 +41,7 @@ class Policy:
     """A policy for one environment, which sees its observations and runs its plans as it did in training.
 
     Attributes:
-        env_id: the environment it was trained on.
+        env_id, env_name: the environment it was trained on, its id, and as it was named: an id or module:id.
         method: TD3, DynE-TD3, S-DynE-TD3, ..., random or random-DynE.
         seed: the seed it was trained with.
         state_space: what it sees of observations (`rl.state_spaces`), which makes environments that it can act in; None
@@ -49,14 +51,14 @@ class Policy:
 
     def __init__(
         self,
-        env_id: str,
+        env_name: str,
         method: str,
         seed: int,
         state_space: StateSpace | None,
         actions: ActionSpace,
         act: Callable[[np.ndarray], np.ndarray],
     ) -> None:
-        self.env_id, self.method, self.seed = env_id, method, seed
+        self.env_name, self.env_id, self.method, self.seed = env_name, env_name.rpartition(":")[2], method, seed
         self.state_space, self.actions = state_space, actions
         self._act = act
         self.reset()
@@ -65,6 +67,20 @@ class Policy:
         """Forgets what was seen and the plan under way: call it at the start of every episode."""
         self._plans = Plans(self.actions, 1)
         self._state: np.ndarray | None = None
+
+    def make_env(self, trust: bool = False, **kwargs: Any) -> gymnasium.Env:
+        """Makes the environment that it was trained on, observed as it was in training.
+
+        Args:
+            trust: whether to import the module that the run's file names, if it names one: that executes its code.
+            kwargs: passed on to `gymnasium.make`.
+        Raises:
+            UsageError: a module is needed and not trusted; or as for `common.environments.make_env`.
+        """
+        agree = "import it yourself, or call make_env(trust=True), which imports it ({})"
+        env_name = self.env_name if trust else known_id(self.env_name, "the policy", agree)
+        make = self.state_space.make_env if self.state_space else make_env
+        return make(env_name, "env_name", **kwargs)
 
     def select_action(self, observation: np.ndarray) -> np.ndarray:
         """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""
@@ -95,23 +111,31 @@ def load_policy(run: str | Path) -> Policy:
     """Loads the policy of a run's folder (of its first seed, if it holds several).
 
     Raises:
-        common.checkpoint.CheckpointError: no run there, or a damaged one.
+        common.checkpoint.CheckpointError: no run there, or one that is damaged or makes no policy.
     """
     path = seed_folders(run)[0] / "checkpoint.pt"
     content = checkpoint.load(path, "run")
-    try:
+    with entries.of(path):
+        trial = _policy_of(content)
+        action = trial.select_action(_blank(trial.state_space))
+        if action.shape != trial.actions.low.shape or not np.isfinite(action).all():
+            raise ValueError("its actions are not finite, or not of the environment")
         return _policy_of(content)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise checkpoint.CheckpointError(f"{path} was written by another version ({error!r})") from error
+
+
+def _blank(states: StateSpace | None) -> np.ndarray:
+    """An observation of zeros, black images."""
+    if isinstance(states, state_spaces.FrameStates):
+        return np.zeros(states.image_shape, np.uint8)
+    return np.zeros(states.observed if states else 0, np.float32)
 
 
 def _policy_of(content: Content) -> Policy:
-    row = METHODS.get(content["method"])
-    if row is None or not row.agent:
-        raise ValueError(f"rl/methods.py has no method {content['method']} with an agent")
-    actions = action_spaces.from_content(content["actions"])
+    row = METHODS[entries.choice(content, "method", *(name for name, row in METHODS.items() if row.agent))]
+    actions = action_spaces.from_content(entries.table(content, "actions"))
+    seed = entries.whole(content, "seed", 0, 2**53)
     agent_class: type[Agent] = pkgutil.resolve_name(row.agent)
-    act = agent_class.policy_of(content["policy"], actions, content["seed"])
+    act = agent_class.policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
-    return Policy(content["env_id"], row.name, content["seed"], states, actions, act)
+    return Policy(entries.environment(content), row.name, seed, states, actions, act)

@@ -214,5 +214,8 @@ class Agent(Protocol):
 
     @staticmethod
     def policy_of(content: Any, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
-        """The policy that `policy_content` described: a state (1, *S) to an action (D,)."""
+        """The policy that `policy_content` described: a state (1, *S) to an action (D,).
+
+        The content may be another's (`common.entries`); loading asks for one action before it gives the policy out.
+        """
         ...

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from common.checkpoint import digest
+from common import entries
+from common.checkpoint import CheckpointError, digest
 from common.errors import UsageError
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.run_start import check_siblings, one_at_a_time
@@ -73,7 +74,7 @@ class RunStore:
             UsageError: some have one that others lack, or a space differs.
         """
         stores = [self.stores[n] for n in indices]
-        found = [{content["steps"]: content for content in store.folder.checkpoints()} for store in stores]
+        found = [{content["steps"]: content for content in _contents(store)} for store in stores]
         common = set.intersection(*map(set, found)) if found else set()
         if not common:
             # Killed while the first checkpoints were written, or never begun: nothing is lost by starting over.
@@ -96,6 +97,18 @@ class RunStore:
         """Flushes all results and gives the folders back."""
         for store in self.stores:
             store.close()
+
+
+def _contents(store: SeedStore) -> list[Content]:
+    """The contents of a seed's checkpoints; raises `UsageError` if one is of no run."""
+    contents = store.folder.checkpoints()
+    try:
+        for content in contents:
+            entries.whole(content, "steps", 0, 2**53)
+            entries.table(content, "flags")
+    except CheckpointError as error:
+        raise UsageError(f"--resume: {store.folder.path}: {error}: start over with --overwrite") from error
+    return contents
 
 
 def _check_spaces(content: Content, states: StateSpace, actions: ActionSpace, path: Path) -> None:

@@ -12,11 +12,12 @@ import gymnasium
 import numpy as np
 import torch
 
+from common import entries
 from common.environments import make_env
 from common.pixel_environments import make_pixel_env
 from embedding.frozen_encoder import frozen
 from embedding.pixel_models import ImageEncoder
-from envs.pixels import FRAMES, SIZE
+from envs.pixels import FRAMES, SIZE, SOURCE_WIDTHS
 from rl.protocols import Content, StateSpace
 
 
@@ -57,6 +58,7 @@ class FrameStates:
     """
 
     shape: tuple[int, ...] = (3 * FRAMES, SIZE, SIZE)
+    image_shape = shape  # of an observation, whatever is made of it
     observed = math.prod(shape)
     bytes_once, bytes_a_seed = 110e6, 96e6
 
@@ -152,12 +154,13 @@ class VAEStates(EncodedFrames):
 
 
 def from_content(content: Content, device: torch.device) -> StateSpace:
-    """The state space that `content()` described."""
-    if content["kind"] == "observations":
-        return ObservedStates(content["dim"])
-    if content["kind"] == "frames":
-        return FrameStates(content["source_img_width"])
-    encoder = ImageEncoder(content["channels"], content["width"])
-    encoder.load_state_dict(content["encoder"])
-    kinds = {"dyne": DynEStates, "vae": VAEStates}
-    return kinds[content["kind"]](encoder.eval().requires_grad_(False), content["source_img_width"], device)
+    """The state space that `content()` described; raises `CheckpointError` if it describes none."""
+    kind = entries.choice(content, "kind", "observations", "frames", "dyne", "vae")
+    if kind == "observations":
+        return ObservedStates(entries.whole(content, "dim", 1))
+    drawn = entries.choice(content, "source_img_width", *SOURCE_WIDTHS)
+    if kind == "frames":
+        return FrameStates(drawn)
+    space, frames = {"dyne": (DynEStates, FRAMES), "vae": (VAEStates, 1)}[kind]
+    channels, width = entries.choice(content, "channels", 3 * frames), entries.whole(content, "width", 1)
+    return space(entries.network(content, "encoder", lambda: ImageEncoder(channels, width)), drawn, device)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from common.mlp import MLP, Adam
+from common import entries
+from common.mlp import MLP, Adam, row_length
 from rl.networks import Actor, initial_critics
 from rl.protocols import Act, ActionSpace, Content
 from rl.replay import Batch
@@ -257,7 +258,9 @@ class TD3:
             actions: its action space.
             seed: that it was trained with.
         """
-        actor = Actor(MLP(content["actor"], content["widths"]), actions.center, actions.scale)
+        widths = entries.widths(content, "widths", outputs=actions.dim)
+        row = entries.tensor(content, "actor", (1, row_length(widths)), (torch.float32,))
+        actor = Actor(MLP(row, widths), actions.center, actions.scale)
         return lambda states: actor(torch.from_numpy(states)[None])[0, 0].numpy()
 
     def _parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from common import entries
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.streams import reset_seed, stream
@@ -103,7 +104,7 @@ class Experiment:
             self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
             self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
             self.evaluations[n] = content["evaluations"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except entries.UNFIT as error:
             path = self.store[n].folder.path
             raise UsageError(
                 f"--resume: {path} was written by another version ({error!r}): start over with --overwrite"
@@ -223,7 +224,7 @@ class Experiment:
         for n in self.collector.active():
             folder = self.store[n].folder.path / "videos"
             folder.mkdir(exist_ok=True)
-            names = setup.env_id, setup.method.name, self.seeds[n]
+            names = setup.env_name, setup.method.name, self.seeds[n]
             policy = Policy(*names, setup.states, setup.actions, self.agent.video_policy(n, steps))
             record_video(policy, setup.video_env, folder / f"{steps}.mp4", [reset_seed(self.seeds[n], "video", steps)])
 
@@ -235,7 +236,7 @@ class Experiment:
         for n in self.collector.active():
             self.store[n].save(
                 {
-                    "env_id": setup.env_id,
+                    **entries.environment_entries(setup.env_name),
                     "fingerprint": setup.fingerprint,
                     "method": setup.method.name,
                     "seed": self.seeds[n],

@@ -207,7 +207,7 @@ def test_tiny_images_of_another_kind_environment_or_stack(refuse, tiny_images, t
     damaged.write_bytes((pixels / "encoder.pt").read_bytes()[:-100])
     refuse("SA-DynE-TD3", [str(damaged), "train it anew"], encoder=damaged)
     content = torch.load(pixels / "encoder.pt", weights_only=True)["content"]
-    for change, words in (({"frames": 3}, ["of other images"]), ({"state_dim": 99}, ["not of this version"])):
+    for change, words in (({"frames": 3}, ["frames is 3"]), ({"state_dim": 99}, ["not of this version"])):
         common.checkpoint.save(damaged, "pixel encoder", content | change)
         refuse("S-DynE-TD3", words, encoder=damaged)
 

@@ -5,9 +5,12 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 """
 
 import argparse
+import io
 import math
+import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,27 +20,40 @@ from common.errors import (
     NOT_A_PATH,
     NOT_WRITTEN,
     NOT_WRITTEN_CODE,
+    PIPE_CODE,
     STOPPED_CODE,
     Diverged,
+    RunBroken,
     UsageError,
     one_line,
 )
 from common.paths import RESULTS
 
+DEBUG = "--debug"
+
 Number = TypeVar("Number", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors, and `-` and `_` interchangeable in flag names."""
+    """argparse with one-line errors, and `-` and `_` interchangeable in flag names.
 
-    def __init__(self, description: str) -> None:
+    Args:
+        description: a script's docstring, whose first line is shown; None, as `python -OO` has it: none is.
+    """
+
+    def __init__(self, description: str | None) -> None:
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+            description=(description or "").partition("\n")[0],
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
+        self.add_argument(DEBUG, action="store_true", help="show the traceback of what ends in one line")
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         args = sys.argv[1:] if args is None else args
-        return super().parse_args([_underscored(arg) for arg in args], namespace)
+        parsed = super().parse_args([_underscored(arg) for arg in args], namespace)
+        del parsed.debug  # it is no setting of a run: `run` looks for it
+        return parsed
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
@@ -53,13 +69,23 @@ def _underscored(arg: str) -> str:
 def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
-    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
-    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
+    2: bad input; 3: training diverged; 4: an environment raised something in mid-training; 1: something could not be
+    written (a full disk); 130: a second SIGINT, or one before the run began; 141: nobody reads its output any more
+    (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself.
     """
+    _mend_streams()
     script = Path(sys.argv[0]).name
     try:
-        main()
-    except (UsageError, Diverged) as error:
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in (1, 2):  # what is buffered goes nowhere too
+            os.dup2(nowhere, number)
+        sys.exit(PIPE_CODE)
+    except (UsageError, Diverged, RunBroken) as error:
         _leave(script, f"error: {one_line(error)}", error.exit_code)
     except KeyboardInterrupt:
         _leave(script, "stopped", STOPPED_CODE)
@@ -76,7 +102,23 @@ def run(main: Callable[[], object]) -> None:
         _leave(script, f"error: {what}: {way_out}", NOT_WRITTEN_CODE)
 
 
+def _mend_streams() -> None:
+    """Gives closed streams somewhere to write to, and has what an encoding lacks escaped."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would be in its place
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115 (held until the process ends)
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.writable():
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _leave(script: str, message: str, code: int) -> NoReturn:
+    if DEBUG in sys.argv:
+        traceback.print_exc()
     print(f"{script}: {message}", file=sys.stderr)
     sys.exit(code)
 

@@ -12,8 +12,8 @@ from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import make_env, time_limit
-from common.errors import Diverged, UsageError
+from common.environments import make_env, require_time_limit, try_a_step
+from common.errors import Diverged, EnvironmentFault, RunBroken
 from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
@@ -26,7 +26,7 @@ REPLAY_SIZE = 1_000_000
 Train = Callable[[argparse.Namespace, gymnasium.Env, gymnasium.Env, int, RunFolder, torch.device], None]
 
 
-def baseline_parser(description: str) -> Parser:
+def baseline_parser(description: str | None) -> Parser:
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
     add_env_flag(parser)
@@ -69,8 +69,8 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
     device = choose_device(args.device, args.threads)
     env: gymnasium.Env = make_env(args.env_name)
     eval_env: gymnasium.Env = make_env(args.env_name)
-    if time_limit(env) is None:
-        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    require_time_limit(env, f"--env_name {args.env_name}")
+    try_a_step(args.env_name)
     assert env.spec is not None
     rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
     bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
@@ -98,3 +98,6 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
             except Diverged as error:
                 folder.fail(str(error))
                 raise
+            except EnvironmentFault as error:
+                folder.fail(str(error))
+                raise RunBroken(f"{error}; the run cannot be resumed: start over with --overwrite") from error

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, add_env_flag, check_out, positive_int, run
-from common.environments import make_env, time_limit
+from common.environments import make_env, require_time_limit, time_limit
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
@@ -63,7 +63,7 @@ def histograms(found: Mapping[str, tuple[np.ndarray, np.ndarray]], env_id: str, 
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_figure_flags(parser, "figure3", "")
     add_env_flag(parser, None, "environment to play; none: the embedding's own")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
@@ -75,8 +75,7 @@ def main() -> None:
     if misfit := decoder.misfit(env):
         raise UsageError(f"--env_name {args.env_name or own}: {misfit}")
     assert env.spec is not None
-    if env.spec.max_episode_steps is None:
-        raise UsageError(f"--env_name {args.env_name or own}: its episodes have no limit: name an environment with one")
+    require_time_limit(env, f"--env_name {args.env_name or own}")
     with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:
         found = {
             name: distances(env, decoder, args.episodes, args.seed, dyne, bar.update)

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
-from common.environments import make_env
+from common.environments import make_env, require_time_limit
 from common.errors import UsageError
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
@@ -26,7 +26,7 @@ from rl.protocols import ActionSpace, StateSpace
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("run", help="folder of a run or of one of its seeds")
     add_env_flag(parser, None, "environment to play; none: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
@@ -50,6 +50,7 @@ def main() -> None:
     states, actions = policies[0].state_space, policies[0].actions
     env_id = args.env_name or policies[0].env_id
     env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
+    require_time_limit(env, f"--env_name {env_id}")
     check_fits(env, env_id, states, actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]

@@ -18,7 +18,7 @@ EVALUATION, REST = "evaluation", "the rest"
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="what acts")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")

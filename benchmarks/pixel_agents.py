@@ -21,7 +21,7 @@ PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "repl
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 4], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

@@ -27,7 +27,7 @@ OURS, DYNE, PEER, FLOOR = "TD3", "DynE-TD3", "stable-baselines3 TD3", "matrix pr
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 2, 4, 8], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

@@ -38,7 +38,7 @@ def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_figure_flags(parser, "figure10", "")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
     args = parser.parse_args()

@@ -19,8 +19,7 @@ from tqdm import tqdm
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
-from common.environments import time_limit
-from common.errors import UsageError
+from common.environments import require_time_limit, time_limit
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -63,7 +62,7 @@ def histograms(found: Mapping[str, tuple[np.ndarray, np.ndarray]], env_id: str, 
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_figure_flags(parser, "figure3", "")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
     args = parser.parse_args()
@@ -72,8 +71,7 @@ def main() -> None:
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
-    if env.spec.max_episode_steps is None:
-        raise UsageError(f"--env_name {args.env_name or own}: its episodes have no limit: name an environment with one")
+    require_time_limit(env, f"--env_name {args.env_name or own}")
     with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:
         found = {
             name: distances(env, decoder, args.episodes, args.seed, dyne, bar.update)

@@ -44,7 +44,7 @@ def affine_r_squared(inputs: np.ndarray, outputs: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
     args = parser.parse_args()

@@ -188,7 +188,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("results", help="folder of results")
     parser.add_argument("--out", default=None, help="folder to draw into; none: figures/ in that folder")
     args = parser.parse_args()

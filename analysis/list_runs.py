@@ -30,7 +30,7 @@ COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("results", nargs="?", default=str(RESULTS), help="folder runs were written to")
     args = parser.parse_args()
     results = Path(args.results)

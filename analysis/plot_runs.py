@@ -14,7 +14,7 @@ from common.cli import Parser, check_out, non_negative_int, positive_int, run
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("results", help="folder that runs were written to: their --results_dir")
     parser.add_argument("--out", default=None, help="figure to draw, .png or .svg; none: curves.png in that folder")
     parser.add_argument(

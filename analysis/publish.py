@@ -11,10 +11,12 @@ step with --until: what it has is what a run of so many steps would have.
 import argparse
 import importlib
 import json
+import os
 import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -37,7 +39,7 @@ from rl.methods import METHODS
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
     parser.add_argument("--out", required=True, help="csv file to write; the text is written beside it")
     parser.add_argument(
@@ -238,11 +240,16 @@ def describe(
 
 
 def repository_commit() -> str:
-    """The commit that the repository is at, and whether tracked files differ from it."""
+    """The commit that the repository is at, and whether tracked files differ from it; of a repository around it, nothing."""
     git = ["git", "-C", str(REPOSITORY)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    run_git = partial(subprocess.run, capture_output=True, text=True, env=environment)
     try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD"], check=False).returncode
+        told = run_git([*git, "rev-parse", "--show-toplevel", "HEAD"], check=True).stdout
+        top, _, commit = told.strip().rpartition("\n")
+        if not os.path.samefile(top, REPOSITORY):
+            return "unknown, the project is not a git repository of its own"
+        changed = run_git([*git, "diff", "--quiet", "HEAD"], check=False).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown, there is no git repository"
     return f"{commit}, with uncommitted changes" if changed else commit

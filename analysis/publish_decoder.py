@@ -18,7 +18,7 @@ from embedding.trained import load_embedding
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("run", help="folder of an embedding that embedding/main.py wrote")
     parser.add_argument("--out", required=True, help="folder to write, <env>/k<k> of a folder of decoders")
     parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")

@@ -122,7 +122,7 @@ def _write(text: str, file: BinaryIO) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--root", default=str(REPOSITORY), help="folder that holds the pages and results/")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; exit with 1 if a page differs from the data"

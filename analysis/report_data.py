@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from analysis.curves import bootstrap, load_ablations, load_published
-from analysis.statistics import final_returns, interval, mean_probability
+from analysis.estimates import final_returns, interval, mean_probability
 from common.errors import UsageError
 
 MINUS = "\N{MINUS SIGN}"

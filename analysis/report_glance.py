@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.estimates import interval, mean_probability
 from analysis.figures import reached
 from analysis.report_data import (
     TOLD,
@@ -25,7 +26,6 @@ from analysis.report_data import (
 )
 from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
 from analysis.report_texts import AHEAD, at_the_end, farthest, figure8_r_squared, last_tenths, standing
-from analysis.statistics import interval, mean_probability
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]

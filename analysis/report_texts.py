@@ -5,6 +5,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE, TASKS
 from analysis.curves import select
+from analysis.estimates import across_tasks, final_returns
 from analysis.figure8_effects import affine_r_squared
 from analysis.figures import load, reached
 from analysis.report_data import (
@@ -27,7 +28,6 @@ from analysis.report_data import (
     with_interval,
 )
 from analysis.report_tables import BASELINES, COARSE, ENCODED, NAMES, PIXEL_BINS
-from analysis.statistics import across_tasks, final_returns
 from common.errors import UsageError
 
 AHEAD = 0.75  # the least probability of a better run at which a method counts as ahead; as far below 1/2, behind

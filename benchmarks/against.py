@@ -28,7 +28,7 @@ EARLIER = "58084a4"  # the last commit whose agents were trained by autograd
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("commit", nargs="?", default=EARLIER, help="the earlier version, as git names it")
     add_env_flag(parser)
     parser.add_argument("--rows", type=positive_int, default=5_000, help="rows of replay beforehand, a seed")

@@ -46,7 +46,7 @@ SIZES = ("steps", "traj_len", "epochs", "epoch_size", "decoder_epochs", "decoder
 def parse():
     """Returns the flags of this script."""
     defaults = embedding.main.parse([])
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser, defaults.env_name)
     for size in SIZES:
         parser.add_argument(

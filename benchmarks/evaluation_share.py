@@ -7,18 +7,18 @@ evaluates and saves at its very start and saves again at its very end, so these 
 in a long run.
 """
 
-from experiments import make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
+from experiments import make_experiment
 
 EVALUATION, REST = "evaluation", "the rest"
 
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="what acts")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")

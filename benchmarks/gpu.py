@@ -54,7 +54,7 @@ GOALS = {1: 1500, 8: 10_000}  # {seeds: updates of one seed a second, those of a
 
 def parse(args=None):
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--scripts", nargs="*", choices=SCRIPTS, default=list(SCRIPTS), help="those that are run")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8, 16], help="seeds in one process")

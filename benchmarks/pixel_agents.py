@@ -9,19 +9,19 @@ and decoders have random weights. Methods and numbers of seeds take turns, block
 import contextlib
 
 import numpy as np
-from experiments import FROM_PIXELS, make_experiment
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from envs.rendering import RenderingUnavailable, select_gl_backend
+from experiments import FROM_PIXELS, make_experiment
 
 PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "replay, noise", "gradient updates"]
 
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 4], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

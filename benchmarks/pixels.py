@@ -40,7 +40,7 @@ PRECISIONS = ("fp32", "bf16")
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--steps", type=positive_int, default=20_000, help="steps of random play that are drawn")
     parser.add_argument("--episodes", type=positive_int, default=3, help="episodes that one process draws a round")

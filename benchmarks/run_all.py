@@ -37,7 +37,7 @@ RUNS = [
 
 
 def main():
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
     parser.add_argument("--only", nargs="+", choices=list(QUICK), default=None, help="which; none: all of them")
     parser.add_argument("--out", default=str(FOLDER / "RESULTS.md"), help="file to write")

@@ -12,7 +12,6 @@ of the environment and an update: stable-baselines3 alternates between single on
 
 import gymnasium
 import numpy as np
-from experiments import make_experiment
 from matrix_products import TD3Floor
 from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from stable_baselines3 import TD3 as PeerTD3
@@ -21,13 +20,14 @@ from stable_baselines3.common.noise import NormalActionNoise
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.environments import make_env
+from experiments import make_experiment
 
 OURS, DYNE, PEER, FLOOR = "TD3", "DynE-TD3", "stable-baselines3 TD3", "matrix products alone"
 
 
 def parse():
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 2, 4, 8], help="seeds in one process")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")

@@ -5,9 +5,12 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 """
 
 import argparse
+import io
 import math
+import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, TypeVar
@@ -19,11 +22,14 @@ from common.errors import (
     NOT_WRITTEN_CODE,
     STOPPED_CODE,
     Diverged,
+    RunBroken,
     UsageError,
     one_line,
 )
 from common.output import never_stop_at_output
 from common.paths import RESULTS
+
+DEBUG = "--debug"
 
 Number = TypeVar("Number", int, float)
 
@@ -31,20 +37,26 @@ Number = TypeVar("Number", int, float)
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors, and `-` and `_` interchangeable in flag names.
 
+    Args:
+        description: a script's docstring, whose first line is shown; None, as `python -OO` has it: none is.
     Attributes:
         flags: names of the flags of this process's script, once they were read.
     """
 
     flags: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str | None) -> None:
         super().__init__(
-            description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+            description=(description or "").partition("\n")[0],
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
+        self.add_argument(DEBUG, action="store_true", help="show the traceback of what ends in one line")
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         given = sys.argv[1:] if args is None else args
         parsed = super().parse_args([_underscored(arg) for arg in given], namespace)
+        del parsed.debug  # it is no setting of a run: `run` looks for it
         if args is None:
             Parser.flags = frozenset(vars(parsed))
         return parsed
@@ -63,15 +75,16 @@ def _underscored(arg: str) -> str:
 def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
-    2: bad input; 3: training diverged; 1: something could not be written (a full disk); 130: a second SIGINT, or one
-    before the run began (`common.errors`). A run that SIGINT or SIGTERM stopped exits with 130 or 143 by itself. Output that
-    cannot be written changes none of this (`common.output`).
+    2: bad input; 3: training diverged; 4: an environment raised something in mid-training; 1: something could not be
+    written (a full disk); 130: a second SIGINT, or one before the run began (`common.errors`). A run that SIGINT or SIGTERM
+    stopped exits with 130 or 143 by itself. Output that cannot be written changes none of this (`common.output`).
     """
+    _mend_streams()
     never_stop_at_output()
     script = Path(sys.argv[0]).name
     try:
         main()
-    except (UsageError, Diverged) as error:
+    except (UsageError, Diverged, RunBroken) as error:
         _leave(script, f"error: {one_line(error)}", error.exit_code)
     except KeyboardInterrupt:
         _leave(script, "stopped", STOPPED_CODE)
@@ -94,7 +107,23 @@ def _again() -> str:
     return " with --overwrite: it begins anew" if "overwrite" in Parser.flags else ""
 
 
+def _mend_streams() -> None:
+    """Gives closed streams somewhere to write to, and has what an encoding lacks escaped."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would be in its place
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115 (held until the process ends)
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.writable():
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _leave(script: str, message: str, code: int) -> NoReturn:
+    if DEBUG in sys.argv:
+        traceback.print_exc()
     print(f"{script}: {message}", file=sys.stderr)
     sys.exit(code)
 

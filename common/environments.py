@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import re
+import sys
 from typing import Any, cast
 
 import gymnasium
@@ -12,7 +13,8 @@ from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
-from common.errors import UsageError
+from common.errors import EnvironmentFault, UsageError
+from common.guarded_environment import NOT_ITS_FAULT, GuardedEnvironment, fault, working_folder
 from common.streams import reset_seed, stream
 
 PROBED_STEPS = 100
@@ -21,33 +23,47 @@ PROBED_STEPS = 100
 def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
     """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
 
-    Its actions are of float32, and it gets copies of them, in its own type and within its bounds (`OwnActions`).
+    Its actions are of float32, and it gets copies of them, in its own type and within its bounds (`OwnActions`). What it
+    raises later, and what it returns that is no step, becomes an `EnvironmentFault` (`GuardedEnvironment`).
 
     Args:
-        env_id: a registered id, or `module:id` for an environment of one's own.
+        env_id: a registered id, or `module:id` for an environment of one's own; the module may lie in the working folder,
+            which becomes the last entry of the path.
         flag: the flag that is named if the environment will not do.
         kwargs: passed on to `gymnasium.make`.
     Raises:
         UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
+        EnvironmentFault: importing its module, or making it, raised something else.
     """
+    name, folder = f"{flag} {env_id}", working_folder()
     if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
         raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
+    if ":" in env_id and folder is not None and folder not in sys.path:
+        sys.path.append(folder)
     try:
         env: gymnasium.Env = gymnasium.make(env_id, disable_env_checker=True, **kwargs)
+        space, observations = env.action_space, env.observation_space
+    except NOT_ITS_FAULT:
+        raise
     except ImportError as error:
         raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
     except RuntimeError as error:
         if "MUJOCO_GL" not in str(error):
-            raise
+            raise fault(name, "", error) from error
         raise UsageError(f"MUJOCO_GL: {error}: set it to egl, osmesa or glfw, or unset it") from error
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(env_id, list(gymnasium.registry), n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else "no known one is like it."
-        raise UsageError(f"{flag} {env_id}: there is no such environment: {hint} One's own is module:id") from error
+        found = getattr(sys.modules.get(env_id.partition(":")[0]), "__file__", None)
+        where = f" in {found}" if ":" in env_id and found else ""
+        raise UsageError(f"{name}: there is no such environment{where}: {hint} One's own is module:id") from error
     except gymnasium.error.Error as error:
         raise UsageError(f"{flag} {env_id}: {error}") from error
-    space = env.action_space
-    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+    except BaseException as error:
+        raise fault(name, "", error) from error
+    if working_folder() != folder:
+        raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
         raise UsageError(f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite")
@@ -61,13 +77,14 @@ def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.
             "rescale its actions"
         )
     env = OwnActions(env)
-    if not isinstance(env.observation_space, gymnasium.spaces.Box) or len(env.observation_space.shape) != 1:
+    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
         try:
             env = gymnasium.wrappers.FlattenObservation(env)
+            if not isinstance(env.observation_space, gymnasium.spaces.Box):
+                raise NotImplementedError
         except (NotImplementedError, ValueError, TypeError) as error:
-            kind = env.observation_space
-            raise UsageError(f"{flag} {env_id}: its observations, {kind}, have no flat form") from error
-    return env
+            raise UsageError(f"{flag} {env_id}: its observations, {observations}, have no flat form") from error
+    return GuardedEnvironment(env, name)
 
 
 def known_id(env_name: str, told: str, agree: str) -> str:
@@ -128,3 +145,25 @@ def fingerprint(env: gymnasium.Env) -> str:
         sha.update(np.asarray(observation).tobytes())
         sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
     return sha.hexdigest()
+
+
+def require_time_limit(env: gymnasium.Env, name: str) -> int:
+    """The environment's number of steps an episode; raises `UsageError` if it has no limit.
+
+    Args:
+        name: the flag and the environment, which the line begins with.
+    """
+    limit = time_limit(env)
+    if limit is None:
+        raise UsageError(f"{name}: its episodes have no limit: register it with max_episode_steps")
+    return limit
+
+
+def try_a_step(env_id: str) -> None:
+    """Raises the `EnvironmentFault` of an environment that cannot even take a first step; takes it in one of its own."""
+    env = make_env(env_id)
+    assert isinstance(env.action_space, gymnasium.spaces.Box) and isinstance(env, GuardedEnvironment)
+    env.reset(seed=0)
+    env.step((env.action_space.low + env.action_space.high) / 2)
+    env.check_folder("step")  # which looks for itself only where an episode ends
+    env.close()

@@ -7,13 +7,33 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
 
 
-NOT_WRITTEN_CODE, STOPPED_CODE = 1, 130  # exit codes: something could not be written; Ctrl-C before the run began
+# Exit codes: something could not be written; Ctrl-C before the run began; nobody reads the output any more.
+NOT_WRITTEN_CODE, STOPPED_CODE, PIPE_CODE = 1, 130, 141
 
 
 class UsageError(Exception):
     """Bad input, said in one line that names the flag, the value and the way out."""
 
     exit_code = 2
+
+
+class EnvironmentFault(UsageError):
+    """What an environment raised or wrongly returned; says which one, in which call, and what.
+
+    Args:
+        message: the line.
+        call: "reset", "step" or "render"; "" while it was made.
+    """
+
+    def __init__(self, message: str, call: str = "") -> None:
+        super().__init__(message)
+        self.call = call
+
+
+class RunBroken(Exception):
+    """An environment's fault in mid-training; says what is kept, and how to go on."""
+
+    exit_code = 4
 
 
 class Diverged(Exception):

@@ -6,7 +6,7 @@ import os
 import gymnasium
 
 from common.environments import make_env
-from common.errors import UsageError
+from common.errors import EnvironmentFault, UsageError
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, SOURCE_WIDTHS, PixelObservation
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
@@ -33,7 +33,8 @@ def make_pixel_env(
         source_img_width: the width and height of the images drawn, pixels.
         flag: the flag that is named if the environment will not do.
     Raises:
-        UsageError: unknown id, spaces that DynE cannot work with, no images, or no OpenGL here.
+        UsageError: unknown id, spaces that DynE cannot work with, no images, or no OpenGL here; of what the environment
+            raises, `EnvironmentFault`.
     """
     size = {"width": source_img_width, "height": source_img_width}
     way_out = "use an environment that draws rgb_array of a given width and height, as MuJoCo's do"
@@ -45,5 +46,9 @@ def make_pixel_env(
         return PixelObservation(make_env(env_id, flag, render_mode="rgb_array", **size), frames)
     except RenderingUnavailable as error:
         raise UsageError(f"{flag} {env_id}: pixels need OpenGL: {error}") from error
+    except EnvironmentFault as error:
+        if error.call or not isinstance(error.__cause__, TypeError):
+            raise
+        raise UsageError(f"{flag} {env_id}: it has no pixels: {error.__cause__}: {way_out}") from error
     except (TypeError, ValueError, AttributeError, gymnasium.error.Error, ImportError) as error:
         raise UsageError(f"{flag} {env_id}: it has no pixels: {error}: {way_out}") from error

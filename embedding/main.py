@@ -40,7 +40,7 @@ BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measu
 
 def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--name", type=embedding_name, default="default", help="name of this embedding")
     parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")

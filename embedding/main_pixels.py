@@ -43,7 +43,7 @@ from envs.pixels import FRAMES
 
 def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_image_flags(parser)
     parser.add_argument("--traj_len", type=positive_int, default=4, help="k, the number of actions in a sequence")
     parser.add_argument("--gamma", type=non_negative_float, default=5e-7, help="weight of the KL divergence of z_a")

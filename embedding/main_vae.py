@@ -26,7 +26,7 @@ from embedding.training import Training, open_run
 
 def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_image_flags(parser)
     parser.add_argument("--state_dim", type=positive_int, default=VAE_DIM, help="width of a frame's encoding")
     add_common_flags(parser)

@@ -5,6 +5,7 @@ import errno
 import multiprocessing
 import os
 import signal
+import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from common.errors import UsageError
+from common.errors import EnvironmentFault, UsageError
 from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
 from embedding.random_play import episode_seed, simulator_state
@@ -259,4 +260,6 @@ def _work(connection: Connection, layout: Layout, env_name: str, source_img_widt
         except (UsageError, OSError) as error:
             if isinstance(error, (EOFError, ConnectionError)):
                 raise
+            if isinstance(error, EnvironmentFault):
+                error.add_note(traceback.format_exc())  # what raised it does not pass through the pipe
             connection.send((0, error))

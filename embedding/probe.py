@@ -158,7 +158,7 @@ def chart(table: pd.DataFrame) -> alt.Chart:
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument(
         "--encoder", default="default", help="name of a training of embedding/main_pixels.py, or a path"

@@ -44,8 +44,13 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             discount: of rewards, a raw step; 1 for returns that are those of the environment.
 
         Raises:
-            ValueError: the decoder makes actions of another size, or plans longer than an episode.
+            ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
+                actions are no one-dimensional Box, or it has no `spec`.
         """
+        if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
+            raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
+        if env.spec is None:
+            raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
         RecordConstructorArgs.__init__(self, decoder=decoder, discount=discount, _disable_deepcopy=True)
         gymnasium.ActionWrapper.__init__(self, env)
         if misfit := decoder.misfit(env):

@@ -1,5 +1,7 @@
 """Images instead of states: the pixel observations of the paper's appendix A.1, as a gymnasium wrapper."""
 
+import functools
+import os
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -8,6 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
 from PIL import Image
+
+from envs.rendering import RenderingUnavailable
 
 SIZE = 64  # width and height of a frame, pixels
 SOURCE_WIDTH = 256  # width and height that are drawn, pixels
@@ -54,7 +58,8 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
 
         Raises:
             ValueError: the environment does not draw such images.
-            RenderingUnavailable: this machine cannot draw (for environments of this project).
+            RenderingUnavailable: this machine cannot draw (for environments of this project), or this process was forked
+                from one that has drawn already.
         """
         RecordConstructorArgs.__init__(self, frames=frames)
         gymnasium.Wrapper.__init__(self, env)
@@ -105,6 +110,8 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
 
     def _draw(self) -> np.ndarray:
         viewer = _viewer(self.env)
+        if hasattr(self.env.unwrapped, "mujoco_renderer"):
+            _check_not_forked()
         if viewer is None:
             return cast(np.ndarray, self.env.render())
         unwrapped: Any = self.env.unwrapped
@@ -124,6 +131,21 @@ def stack_rows(first: int | np.ndarray, row: Sequence[int] | np.ndarray, frames:
     """
     rows = np.asarray(row, np.int64)[:, None] + np.arange(1 - frames, 1)
     return np.maximum(rows, np.asarray(first, np.int64).reshape(-1, 1))
+
+
+def _check_not_forked() -> None:
+    """Raises `RenderingUnavailable` in a process forked from one that has drawn: OpenGL would wait for ever there."""
+    if _first_drawing() != os.getpid():
+        raise RenderingUnavailable(
+            "OpenGL was used before this process was forked, and would hang here: start it by spawning, as "
+            'AsyncVectorEnv(..., context="spawn") does'
+        )
+
+
+@functools.cache
+def _first_drawing() -> int:
+    """The process that first drew, of this one and those that it was forked from."""
+    return os.getpid()
 
 
 def _viewer(env: gymnasium.Env) -> Any:

@@ -32,7 +32,7 @@ SPEEDS = REPOSITORY / "benchmarks" / "speeds.toml"
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("--manifest", default=str(MANIFEST), help="what to train and publish")
     parser.add_argument("--only", default="*", help="pattern of the tasks to run, with what they need")
     parser.add_argument("--dry_run", action="store_true", help="print what would run, and run nothing")

@@ -12,8 +12,8 @@ from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import make_env, time_limit
-from common.errors import Diverged, UsageError, one_line
+from common.environments import make_env, require_time_limit, try_a_step
+from common.errors import Diverged, EnvironmentFault, RunBroken, one_line
 from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
@@ -42,7 +42,7 @@ class Silent(gymnasium.Wrapper):
         return *self.env.step(action)[:4], {}  # type: ignore[return-value]
 
 
-def baseline_parser(description: str) -> Parser:
+def baseline_parser(description: str | None) -> Parser:
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
     add_env_flag(parser)
@@ -92,8 +92,8 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
     device = choose_device(args.device, args.threads)
     env: gymnasium.Env = Silent(make_env(args.env_name))
     eval_env: gymnasium.Env = make_env(args.env_name)
-    if time_limit(env) is None:
-        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    require_time_limit(env, f"--env_name {args.env_name}")
+    try_a_step(args.env_name)
     assert env.spec is not None
     rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
     bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
@@ -126,5 +126,8 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
                 folder.fail(error)
                 faults.append(one_line(error))
                 print(f"seed {seed} is given up: {one_line(error)}")
+            except EnvironmentFault as error:
+                folder.fail(error)
+                raise RunBroken(f"{error}; the run cannot be resumed: start over with --overwrite") from error
     if faults:
         raise Diverged("; ".join(faults))

@@ -18,7 +18,7 @@ from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
-from common.environments import known_id, make_env
+from common.environments import known_id, make_env, require_time_limit
 from common.errors import UsageError
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
@@ -27,7 +27,7 @@ from rl.protocols import ActionSpace, StateSpace
 
 
 def main() -> None:
-    parser = Parser(__doc__.splitlines()[0])
+    parser = Parser(__doc__)
     parser.add_argument("run", help="folder of a run or of one of its seeds")
     add_env_flag(parser, None, "environment to play; none: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
@@ -51,6 +51,7 @@ def main() -> None:
     states = policies[0].state_space
     env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")
     env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
+    require_time_limit(env, f"--env_name {env_id}")
     for policy in policies:
         check_fits(env, env_id, policy.state_space, policy.actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 
 from common.environments import make_env
-from common.errors import UsageError
+from common.errors import EnvironmentFault, UsageError
 from common.files import put_in_place
 from common.streams import reset_seed
 from envs.rendering import select_gl_backend
@@ -86,10 +86,12 @@ def make_video_env(state_space: StateSpace | None, env_id: str, flag: str) -> gy
         env = (state_space.make_env if state_space else make_env)(env_id, flag, render_mode="rgb_array")
         env.reset(seed=0)
         image = env.render()
-    except UsageError:
-        raise
     except Exception as error:  # whatever the drawing of an environment, or OpenGL, raises
-        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(error).__name__}: {error}") from error
+        of_drawing = isinstance(error, EnvironmentFault) and error.call != "reset"
+        if isinstance(error, UsageError) and not of_drawing:
+            raise
+        cause = (error.__cause__ if of_drawing else None) or error
+        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(cause).__name__}: {cause}") from error
     if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
         raise UsageError(f"{flag}: {env_id} draws no (height, width, 3) images of uint8: it cannot be filmed")
     return env

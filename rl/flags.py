@@ -19,7 +19,7 @@ EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
 
 
 def training_parser(
-    description: str, policy_names: Sequence[str], eval_freq: int | None = EVAL_FREQ, start_timesteps: int = 0
+    description: str | None, policy_names: Sequence[str], eval_freq: int | None = EVAL_FREQ, start_timesteps: int = 0
 ) -> Parser:
     """A parser with the flags of every training script; the first of `policy_names` is the default."""
     parser = Parser(description)

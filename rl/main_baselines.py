@@ -91,7 +91,7 @@ EXPLORATION_NOISE, TARGET_NOISE, NOISE_CLIP = 0.1, 0.2, 0.5
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = baseline_parser(__doc__.splitlines()[0])
+    parser = baseline_parser(__doc__)
     parser.add_argument("--algo", choices=["SAC", "PPO", "TD3"], default="SAC", help="the method; TD3: with --decoder")
     parser.add_argument(
         "--decoder",

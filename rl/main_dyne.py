@@ -27,7 +27,7 @@ WITH_IMAGES = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = training_parser(__doc__.splitlines()[0], POLICIES, eval_freq=None)
+    parser = training_parser(__doc__, POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
     add_encoder_flag(parser, "main_pixels.py", None, "; none: default, with --pixels")
     parser.add_argument(

@@ -38,7 +38,7 @@ LEARNING_STARTS = 1000  # steps of a level before its updates begin
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = baseline_parser(__doc__.splitlines()[0])
+    parser = baseline_parser(__doc__)
     parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
     args = parser.parse_args(argv)
     if args.levels > args.max_timesteps:

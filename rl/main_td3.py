@@ -16,7 +16,7 @@ from rl.training import train
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    return training_parser(__doc__.splitlines()[0], methods_of("main_td3.py")).parse_args(argv)
+    return training_parser(__doc__, methods_of("main_td3.py")).parse_args(argv)
 
 
 def main() -> None:

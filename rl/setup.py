@@ -13,7 +13,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.devices import choose_device
-from common.environments import fingerprint, make_env, name_of, time_limit
+from common.environments import fingerprint, make_env, name_of, require_time_limit, try_a_step
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
@@ -95,8 +95,8 @@ def set_up(
             "at most as many"
         )
     env: gymnasium.Env = make_env(args.env_name)
-    if time_limit(env) is None:
-        raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
+    require_time_limit(env, f"--env_name {args.env_name}")
+    try_a_step(args.env_name)
     assert env.spec is not None
     states = make_states(env, device) if make_states else state_space(args, method, env, device)
     actions = make_actions(env) if make_actions else action_space(args, method, env)

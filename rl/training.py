@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from common import entries
-from common.errors import Diverged, UsageError, one_line
+from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError, one_line
 from common.interruption import Interruption
 from common.streams import reset_seed, stream
 from rl.evaluation import evaluate, record_video
@@ -117,6 +117,7 @@ class Experiment:
 
         Raises:
             Diverged: at the end, if seeds were given up on the way.
+            RunBroken: an environment raised something; the newest checkpoint is kept.
         """
         args, setup, collector = self.args, self.setup, self.collector
         resumed = self.start()
@@ -127,7 +128,20 @@ class Experiment:
             return
         method = setup.method.name
         print(f"{setup.env_id}: {method}, {args.num_seeds} seeds, on {setup.device}, into {setup.folder}")
-        total, label = args.max_timesteps, f"{method} {setup.env_id}"
+        try:
+            interruption = self._train(resumed)
+        except EnvironmentFault as error:
+            self.store.close()
+            raise RunBroken(f"{error}; {self._kept()}") from error
+        self.close()
+        if interruption.received:
+            interruption.leave()
+        self._raise_faults()
+
+    def _train(self, resumed: bool) -> Interruption:
+        """The loop itself; returns what may have interrupted it."""
+        args, collector = self.args, self.collector
+        total, label = args.max_timesteps, f"{self.setup.method.name} {self.setup.env_id}"
         bar = tqdm(total=total, initial=collector.steps, desc=label, unit="step", mininterval=1, smoothing=0.05)
         with bar, Interruption() as interruption:
             if not resumed:
@@ -139,10 +153,14 @@ class Experiment:
                 if interruption.received:
                     break
             self.save()
-        self.close()
-        if interruption.received:
-            interruption.leave()
-        self._raise_faults()
+        return interruption
+
+    def _kept(self) -> str:
+        """What a run that breaks off leaves, and how it goes on."""
+        if self.saved_steps < 0:
+            return "there is no checkpoint yet: start over with --overwrite"
+        path = self.store[next(iter(self.collector.active()), 0)].folder.newest
+        return f"the checkpoint of step {self.saved_steps}, {path}, is kept: go on with it by --resume"
 
     def _raise_faults(self) -> None:
         faults = self.collector.faults

@@ -1,6 +1,8 @@
 """The order of the house: which package may import which, and that scripts are not used as libraries."""
 
 import ast
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -52,3 +54,12 @@ def test_reading_curves_needs_no_torch():
         names = list(imports(module, nested=False))
         assert not {name.partition(".")[0] for name in names} & {"torch", "gymnasium", "mujoco"}, module
         needed += names
+
+
+def test_no_module_is_called_like_one_of_pythons_or_of_a_package():
+    """`python rl/x.py` has rl/ first on its path until `common` is imported, behind gymnasium, torch and others."""
+    installed = {name for name, brought_by in packages_distributions().items() if set(brought_by) != {"dyne"}}
+    taken = {*sys.stdlib_module_names, *installed}
+    folders = [REPOSITORY / name for name in (*FLOORS, "benchmarks")]
+    modules = [path for folder in folders for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()]
+    assert not [str(path) for path in modules if path.stem in taken]

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -152,3 +153,17 @@ def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, caps
     call(publish, monkeypatch, td3, "--out", out, "--overwrite")
     out = tmp_path / "a.txt"
     assert "name a .csv file" in message(td3)
+
+
+def test_the_commit_is_this_projects_own(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "foreign"], check=True)
+    (tmp_path / "project").mkdir()
+    commit = publish.repository_commit()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert publish.repository_commit() == commit
+    monkeypatch.setattr(publish, "REPOSITORY", tmp_path / "project")
+    assert publish.repository_commit() == "unknown, the project is not a git repository of its own"
+    monkeypatch.setattr(publish, "REPOSITORY", tmp_path)
+    assert len(publish.repository_commit()) == 40

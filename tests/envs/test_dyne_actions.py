@@ -72,6 +72,13 @@ def test_decoders_that_do_not_fit_are_refused():
         DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(101))
 
 
+def test_environments_that_will_not_do_are_refused():
+    with pytest.raises(ValueError, match="has no spec, .*: make it with gymnasium.make"):
+        DynEActionSpace(toy_envs.Walk(), decoder_of(4))
+    with pytest.raises(ValueError, match=r"its actions are Discrete\(2\)"):
+        DynEActionSpace(gymnasium.make("CartPole-v1"), decoder_of(4))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_gymnasium_finds_no_fault():
     check_env(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)), skip_render_check=True)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from curve_runs import ENV, frame
 
-from analysis import statistics
+from analysis import estimates
 from analysis.authors import AUTHORS_RANGE
 from common.errors import UsageError
 
@@ -25,23 +25,23 @@ def scores(seed=0, runs=8, tasks=6):
 def test_statistics_are_those_of_rliable():
     """rliable.metrics.aggregate_iqm, probability_of_improvement, and its stratified bootstrap, on the same scores."""
     x, y = scores()
-    value, low, high = statistics.interval(statistics.iqm, [*x.T])
+    value, low, high = estimates.interval(estimates.iqm, [*x.T])
     assert value == pytest.approx(-8.95155562, abs=1e-8)
     assert (low, high) == pytest.approx((-9.420, -8.388), abs=0.03)
-    value, low, high = statistics.interval(statistics.mean_probability, [*x.T], [*y.T])
+    value, low, high = estimates.interval(estimates.mean_probability, [*x.T], [*y.T])
     assert value == 0.5625
     assert (low, high) == pytest.approx((0.443, 0.675), abs=0.01)
 
 
 def test_a_final_return_is_of_the_last_tenth_of_the_steps():
     returns = np.arange(21.0)[None] + [[0.0], [100.0]]
-    found = statistics.final_returns(frame(returns, range(0, 20_001, 1000)))
+    found = estimates.final_returns(frame(returns, range(0, 20_001, 1000)))
     assert found.to_dict() == {0: 19.0, 1: 119.0}  # those at 18, 19 and 20 thousand
 
 
 def test_an_area_is_that_of_trapezoids_whatever_the_order_of_rows():
     steps, returns = [0, 1000, 3000], [[-40.0, -20.0, -10.0], [0.0, 0.0, 6.0]]
-    found = statistics.areas(frame(returns, steps).sample(frac=1, random_state=0))
+    found = estimates.areas(frame(returns, steps).sample(frac=1, random_state=0))
     assert found.to_dict() == pytest.approx({0: (30 * 1000 + 15 * 2000) / -3000, 1: 3 * 2000 / 3000})
 
 
@@ -49,62 +49,62 @@ def test_an_area_is_that_of_trapezoids_whatever_the_order_of_rows():
 def test_interquartile_mean_is_a_literal_one(count):
     values = np.random.default_rng(count).normal(size=count)
     cut = count // 4
-    found = statistics.interquartile_mean(values, np.full(count, 1 / count))
+    found = estimates.interquartile_mean(values, np.full(count, 1 / count))
     assert found == pytest.approx(np.mean(sorted(values)[cut : count - cut]))
 
 
 def test_tasks_count_alike_however_many_seeds_they_have():
     tasks = [np.random.default_rng(seed).normal(10 * seed, 1, n) for seed, n in ((0, 8), (1, 2), (2, 2), (3, 4))]
     repeated = np.sort(np.concatenate([np.repeat(values, 8 // len(values)) for values in tasks]))
-    assert statistics.iqm(tasks) == pytest.approx(repeated[8:24].mean())
-    assert statistics.mean(tasks) == pytest.approx(np.mean([values.mean() for values in tasks]))
-    drawn = statistics.iqm(statistics.resample(tasks, np.random.default_rng(0)))
-    assert drawn.shape == (statistics.RESAMPLES,) and drawn.std() > 0
+    assert estimates.iqm(tasks) == pytest.approx(repeated[8:24].mean())
+    assert estimates.mean(tasks) == pytest.approx(np.mean([values.mean() for values in tasks]))
+    drawn = estimates.iqm(estimates.resample(tasks, np.random.default_rng(0)))
+    assert drawn.shape == (estimates.RESAMPLES,) and drawn.std() > 0
 
 
 def test_probability_of_improvement_is_counted_pair_by_pair():
     x, y = (np.random.default_rng(seed).integers(0, 4, n).astype(float) for seed, n in ((0, 5), (1, 7)))
     counted = [1.0 if a > b else 0.5 if a == b else 0.0 for a, b in itertools.product(x, y)]
     assert 0.5 in counted
-    assert statistics.probability_of_improvement(x, y) == pytest.approx(np.mean(counted))
+    assert estimates.probability_of_improvement(x, y) == pytest.approx(np.mean(counted))
 
 
 def test_bootstrap_samples_stay_within_their_task():
     tasks = [np.array([0.0, 1.0]), np.array([10.0]), np.array([20.0, 21.0, 22.0])]
-    drawn = statistics.resample(tasks, np.random.default_rng(0))
+    drawn = estimates.resample(tasks, np.random.default_rng(0))
     for values, sample in zip(tasks, drawn, strict=True):
-        assert sample.shape == (statistics.RESAMPLES, len(values)) and set(sample.ravel()) == set(values)
+        assert sample.shape == (estimates.RESAMPLES, len(values)) and set(sample.ravel()) == set(values)
 
 
 def test_steps_to_reach_a_return():
     curve = frame([[-5.0, -30.0, -20.0, -10.0], [-5.0, -30.0, -22.0, -12.0]], [0, 1000, 2000, 3000])
-    assert statistics.steps_to_reach(curve, -21, 1000) == 2000
-    assert statistics.steps_to_reach(curve, -11, 1000) == 3000
-    assert statistics.steps_to_reach(curve, -10, 1000) is None  # -5 is the untrained policy's
-    assert statistics.steps_to_reach(curve, -16, 2000) == 3000  # a bin that the data end in stands at their end
-    assert statistics.steps_to_reach(curve.assign(steps=curve.steps + 500), -21, 1000) == 3000
+    assert estimates.steps_to_reach(curve, -21, 1000) == 2000
+    assert estimates.steps_to_reach(curve, -11, 1000) == 3000
+    assert estimates.steps_to_reach(curve, -10, 1000) is None  # -5 is the untrained policy's
+    assert estimates.steps_to_reach(curve, -16, 2000) == 3000  # a bin that the data end in stands at their end
+    assert estimates.steps_to_reach(curve.assign(steps=curve.steps + 500), -21, 1000) == 3000
 
 
 def test_a_summary_compares_with_the_baseline():
     steps = range(0, 20_001, 1000)
     better, worse = (frame([[level] * 21, [level + 1.0] * 21], steps, m) for m, level in (("SAC", -5.0), ("TD3", -9.0)))
-    table = statistics.summary(pd.concat([better, worse]))
+    table = estimates.summary(pd.concat([better, worse]))
     assert table.index.tolist() == ["TD3", "SAC"]
     assert table.loc["SAC", "final return"] == "-4.5 [-5.0, -4.0]" == table.loc["SAC", "mean return over all steps"]
     assert table.loc["SAC", "P(better than TD3)"] == "1.00 [1.00, 1.00]" and table.loc["SAC", "seeds"] == "2"
     assert table.loc["TD3", "steps to TD3's final return"] == "-"  # its final return is that of step 0
     worse = frame([[-20.0] + [-9.0] * 20, [-21.0] + [-8.0] * 20], steps, "TD3")
-    table = statistics.summary(pd.concat([better, worse]))
+    table = estimates.summary(pd.concat([better, worse]))
     assert table.loc["SAC", "steps to TD3's final return"] == "1 000"
     worst = frame([[-30.0] * 11], range(0, 10_001, 1000), "SAC")
-    table = statistics.summary(pd.concat([worst, worse]))
+    table = estimates.summary(pd.concat([worst, worse]))
     assert table.loc["SAC", "steps to TD3's final return"] == "not in 10 000"
     longer = frame([[-30.0] * 21 + [-1.0] * 5], range(0, 25_001, 1000), "SAC")
-    table = statistics.summary(pd.concat([longer, worse]))
+    table = estimates.summary(pd.concat([longer, worse]))
     assert table.loc["SAC", "final return"] == "-1.0" and table.loc["SAC", "P(better than TD3)"].startswith("0.00")
     later = worse.assign(method="SAC", steps=worse.steps + 100_000)
-    assert statistics.summary(pd.concat([later, worse])).loc["SAC", "P(better than TD3)"] == "no steps shared"
-    assert statistics.summary(worse, baseline="PPO").columns.tolist()[-1] == "mean return over all steps"
+    assert estimates.summary(pd.concat([later, worse])).loc["SAC", "P(better than TD3)"] == "no steps shared"
+    assert estimates.summary(worse, baseline="PPO").columns.tolist()[-1] == "mean return over all steps"
 
 
 def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
@@ -112,9 +112,9 @@ def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
     rows = [frame([[-10.0, -5.0]], steps, "A", env=ENV), frame([[-10.0, -20.0]], steps, "B", env=ENV)]
     rows += [frame([[low, (low + high) / 2]], steps, m, env="Pusher-v2") for m in ("A", "B")]
     rows += [frame([[0.0, 0.0]], steps, "A", env="Striker-v2")]  # B is not there
-    table = statistics.across_tasks(pd.concat(rows), ["A", "B"])
+    table = estimates.across_tasks(pd.concat(rows), ["A", "B"])
     assert table.tasks.tolist() == ["2", "2"]
     assert table.iloc[:, 1].tolist() == ["0.75 [0.75, 0.75]", "0.25 [0.25, 0.25]"]
     assert table.loc["B", "P(A better)"] == "0.75 [0.75, 0.75]"
     with pytest.raises(UsageError, match="no task yet with curves of all of A, C"):
-        statistics.across_tasks(pd.concat(rows), ["A", "C"])
+        estimates.across_tasks(pd.concat(rows), ["A", "C"])

@@ -1,0 +1,163 @@
+"""What an environment does wrong is said to be its own: the wrapper that `common.environments.make_env` puts around all."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import gymnasium
+import numpy as np
+
+from common.errors import Diverged, EnvironmentFault, one_line
+from envs.rendering import RenderingUnavailable
+
+NOT_ITS_FAULT = (KeyboardInterrupt, EnvironmentFault, Diverged, RenderingUnavailable)
+NUMERIC = "fiub"  # the kinds of numpy's types that are real numbers
+_REWARDS = frozenset({float, int, np.float64, np.float32})
+_ENDS = frozenset({bool, np.bool_})
+
+
+class GuardedEnvironment(gymnasium.Wrapper):
+    """Raises `EnvironmentFault` for all that an environment raises, and where it returns what gymnasium's API does not allow.
+
+    Observations are copied, so that it may write to its own arrays afterwards; numbers and `spec` stay what they are. Two
+    rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
+    working folder must not change, since paths of results may be relative to it. A step costs 0.5 us more.
+
+    Args:
+        env: of a Box observation space.
+        name: flag and environment as the user gave them, which a fault's line begins with.
+    """
+
+    def __init__(self, env: gymnasium.Env, name: str) -> None:
+        super().__init__(env)
+        self._name = name
+        self._shape = env.observation_space.shape
+        self._folder = working_folder()
+
+    @property
+    def spec(self) -> Any:  # type: ignore[override]
+        """The environment's own: this wrapper does not count."""
+        return self.env.spec
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Starts an episode; returns its first observation (O,), a copy, and its info."""
+        try:
+            result = self.env.reset(seed=seed, options=options)
+        except NOT_ITS_FAULT:
+            raise
+        except BaseException as error:
+            raise fault(self._name, "reset", error) from error
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            self._refuse("reset", f"returned {_told(result)} instead of (observation, info)")
+        observation = self._observation("reset", result[0])
+        if not isinstance(result[1], dict):
+            self._refuse("reset", f"returned the info {_told(result[1])}: it must be a dict")
+        self.check_folder("reset")
+        return observation, result[1]
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict]:
+        """A step: (observation (O,), a copy, reward, terminated, truncated, info)."""
+        try:
+            result = self.env.step(action)
+        except NOT_ITS_FAULT:
+            raise
+        except BaseException as error:
+            raise fault(self._name, "step", error) from error
+        if not isinstance(result, (tuple, list)) or len(result) != 5:  # a union would take 0.1 us
+            told = f"returned {_told(result)} instead of (observation, reward, terminated, truncated, info)"
+            self._refuse("step", told)
+        observation, reward, terminated, truncated, info = result
+        if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype.kind in NUMERIC:
+            observation = observation.copy()
+        else:
+            observation = self._observation("step", observation)
+        if type(reward) not in _REWARDS:
+            reward = self._single("reward", reward, NUMERIC)
+        if type(terminated) not in _ENDS:
+            terminated = bool(self._single("terminated", terminated, "biu"))
+        if type(truncated) not in _ENDS:
+            truncated = bool(self._single("truncated", truncated, "biu"))
+        if not isinstance(info, dict):
+            self._refuse("step", f"returned the info {_told(info)}: it must be a dict")
+        if terminated or truncated:
+            self.check_folder("step")
+        return observation, reward, terminated, truncated, info
+
+    def render(self) -> Any:
+        """The environment's own image."""
+        try:
+            return self.env.render()
+        except NOT_ITS_FAULT:
+            raise
+        except BaseException as error:
+            raise fault(self._name, "render", error) from error
+
+    def close(self) -> None:
+        """Closes the environment; what that raises is told on stderr and stops nothing, for all is done by then."""
+        try:
+            self.env.close()
+        except NOT_ITS_FAULT:
+            raise
+        except BaseException as error:  # noqa: BLE001 (all was done)
+            print(f"{self._name}: its close() raised {_raised(error)}: nothing is lost", file=sys.stderr)
+
+    def _refuse(self, call: str, problem: str) -> NoReturn:
+        raise EnvironmentFault(f"{self._name}: its {call}() {problem}: mend it", call)
+
+    def _observation(self, call: str, observation: Any) -> np.ndarray:
+        """A copy of an observation; it must be numbers of the shape that its space declares."""
+        try:
+            array = np.array(observation)
+        except (ValueError, TypeError):  # of several lengths
+            array = np.array(None)
+        if array.dtype.kind not in NUMERIC:
+            self._refuse(call, f"returned the observation {_told(observation)}: it must be numbers")
+        if array.shape != self._shape:
+            self._refuse(call, f"returned an observation of shape {array.shape}, its space has {self._shape}")
+        return array
+
+    def _single(self, what: str, value: Any, kinds: str) -> Any:
+        """One number, as it is or out of an array of one."""
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError):
+            array = np.array(None)
+        if array.size != 1 or array.dtype.kind not in kinds:
+            self._refuse("step", f"returned as {what} {_told(value)}: it must be one number")
+        return array.item() if array.ndim else value
+
+    def check_folder(self, call: str) -> None:
+        """Raises the `EnvironmentFault` of a `call` after which the working folder is another."""
+        if working_folder() != self._folder:
+            self._refuse(call, f"left another working folder behind than {self._folder}, where results are written")
+
+
+def fault(name: str, call: str, error: BaseException) -> EnvironmentFault:
+    """The fault of an environment that raised `error` in `call`, `name` being flag and environment; raise it from `error`."""
+    where = f"its {call}()" if call else "making it"
+    return EnvironmentFault(f"{name}: {where} raised {_raised(error)}: mend it (--debug shows where)", call)
+
+
+def working_folder() -> str | None:
+    """The working folder; None if it was deleted."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _raised(error: BaseException) -> str:
+    try:
+        text = one_line(error)
+    except Exception:  # noqa: BLE001 (its own __str__)
+        text = ""
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def _told(value: Any) -> str:
+    """A value in a few words."""
+    try:
+        text = one_line(repr(value))
+    except Exception:  # noqa: BLE001 (its own __repr__)
+        text = ""
+    return text if 0 < len(text) <= 60 else f"of type {type(value).__name__}"

@@ -8,7 +8,7 @@ NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
 
 
 # Exit codes: something could not be written; Ctrl-C before the run began; nobody reads the output any more.
-NOT_WRITTEN_CODE, STOPPED_CODE, PIPE_CODE = 1, 130, 141
+NOT_WRITTEN_CODE, STOPPED_CODE = 1, 130
 
 
 class UsageError(Exception):

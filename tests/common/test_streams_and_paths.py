@@ -121,7 +121,7 @@ def test_closed_streams(tmp_path, closed):
 @pytest.mark.parametrize("arguments", ["--help", "--env toy_envs:Walk-v0 --overwrite"])
 def test_a_reader_that_leaves(tmp_path, arguments):
     ran = sh(f"(sleep 1; exec $PYTHON $TD3 {arguments}) | true; echo ${{PIPESTATUS[0]}}", tmp_path)
-    assert ran.stdout.strip() in ("141", "0" if arguments == "--help" else "") and "Traceback" not in ran.stderr
+    assert ran.stdout.strip() == "0" and "Traceback" not in ran.stderr
     assert "Exception" not in ran.stderr and "Error" not in ran.stderr
 
 

@@ -14,6 +14,7 @@ from common.cli import Parser, add_env_flag, folder_name, non_negative_int, posi
 from common.devices import choose_device
 from common.environments import make_env, time_limit
 from common.errors import Diverged, UsageError
+from common.finite import is_finite
 from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
@@ -26,19 +27,31 @@ REPLAY_SIZE = 1_000_000
 Train = Callable[[argparse.Namespace, gymnasium.Env, gymnasium.Env, int, RunFolder, torch.device], None]
 
 
-class Silent(gymnasium.Wrapper):
-    """An environment whose `info` is empty: whatever stands in it further out was written there by a wrapper of ours.
+class Guarded(gymnasium.Wrapper):
+    """An environment whose `info` is empty, and that stops at what is not finite, before anything can hide it.
 
-    Keys of the environment's own may be those of stable-baselines3's Monitor (episode) or of `envs.dyne_actions` (steps).
+    What stands in `info` further out was written there by a wrapper of ours: keys of the environment's own may be those
+    of stable-baselines3's Monitor (episode) or of `envs.dyne_actions` (steps). Its `reset` and `step` raise `Diverged`.
     """
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self.steps = 0  # taken since it was made
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Start an episode: its first observation."""
-        return self.env.reset(seed=seed, options=options)[0], {}
+        observation, _ = self.env.reset(seed=seed, options=options)
+        if not is_finite(observation):
+            raise Diverged(f"step {self.steps}: the first observation of an episode is not finite: {observation}")
+        return observation, {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Take a step: observation, reward, terminated, truncated."""
-        return *self.env.step(action)[:4], {}  # type: ignore[return-value]
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        self.steps += 1
+        if not is_finite(observation, reward):
+            raise Diverged(f"step {self.steps}: observation {observation} or reward {reward} not finite")
+        return observation, float(reward), terminated, truncated, {}
 
 
 def baseline_parser(description: str) -> Parser:
@@ -62,7 +75,7 @@ def mean_return(policies: Policies, env: gymnasium.Env, seed: int, number: int, 
     """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
     mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
     if not np.isfinite(mean):
-        raise Diverged(f"seed {seed}, evaluation {number}: return not finite")
+        raise Diverged(f"evaluation {number}: return not finite")
     return mean
 
 
@@ -82,7 +95,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
         UsageError: the environment has no time limit, memory is short, or a folder cannot be used; nothing was written.
     """
     device = choose_device(args.device, args.threads)
-    env: gymnasium.Env = Silent(make_env(args.env_name))
+    env: gymnasium.Env = make_env(args.env_name)
     eval_env: gymnasium.Env = make_env(args.env_name)
     if time_limit(env) is None:
         raise UsageError(f"--env_name {args.env_name}: its episodes have no limit: register it with max_episode_steps")
@@ -109,7 +122,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
             folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
         for seed, folder in zip(seeds, folders, strict=True):
             try:
-                train(args, env, eval_env, seed, folder, device)
+                train(args, Guarded(env), eval_env, seed, folder, device)
             except Diverged as error:
                 folder.fail(str(error))
-                raise
+                raise Diverged(f"seed {seed}: {error}") from error

@@ -7,7 +7,7 @@ DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 NOT_WRITTEN = (errno.EROFS, errno.EIO, errno.ENOENT)
 
 
-# Exit codes: something could not be written; Ctrl-C before the run began; nobody reads the output any more.
+# Exit codes: something could not be written; Ctrl-C before the run began.
 NOT_WRITTEN_CODE, STOPPED_CODE = 1, 130
 
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from common.environments import time_limit
 from common.errors import UsageError
 from common.files import write_atomically
+from common.finite import LARGEST
 from common.paths import play_folder
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key
@@ -223,8 +224,10 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
         try:
             with np.load(path, allow_pickle=False) as file:
                 if str(file["key"]) == key:
+                    play = RandomPlay(file["states"], file["actions"], file["lengths"])
+                    check_finite(env, play.states)
                     print(f"random play: read from {path}")
-                    return RandomPlay(file["states"], file["actions"], file["lengths"])
+                    return play
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
@@ -249,8 +252,12 @@ def check_traj_len(args: argparse.Namespace, env: gymnasium.Env) -> None:
 
 
 def check_finite(env: gymnasium.Env, states: np.ndarray) -> None:
-    """Raises `UsageError` if one of states (n, S) is not finite."""
-    if not np.isfinite(states).all():
+    """Raises `UsageError` if one of states (n, S) is not finite, or float32 cannot hold their differences."""
+    small = (np.abs(states) <= LARGEST / 2).all(axis=1)
+    if not small.all():
         assert env.spec is not None
-        row = int(np.argmin(np.isfinite(states).all(axis=1)))
-        raise UsageError(f"--env {env.spec.id}: state {row} of its random play is not finite")
+        row = int(np.argmin(small))
+        raise UsageError(
+            f"--env {env.spec.id}: state {row} of its random play is not finite in float32: rescale its observations, or "
+            "use another environment"
+        )

@@ -14,6 +14,7 @@ from common.cli import Parser, add_env_flag, folder_name, non_negative_int, posi
 from common.devices import choose_device
 from common.environments import make_env, require_time_limit, try_a_step
 from common.errors import Diverged, EnvironmentFault, RunBroken, one_line
+from common.finite import is_finite
 from common.memory import require_memory
 from common.paths import RESULTS, policy_run, seed_folder
 from common.run_folder import RunFolder
@@ -27,19 +28,31 @@ REPLAY_SIZE = 1_000_000
 Train = Callable[[argparse.Namespace, gymnasium.Env, gymnasium.Env, int, RunFolder, torch.device], None]
 
 
-class Silent(gymnasium.Wrapper):
-    """An environment whose `info` is empty: whatever stands in it further out was written there by a wrapper of ours.
+class Guarded(gymnasium.Wrapper):
+    """An environment whose `info` is empty, and that stops at what is not finite, before anything can hide it.
 
-    Keys of the environment's own may be those of stable-baselines3's Monitor (episode) or of `envs.dyne_actions` (steps).
+    What stands in `info` further out was written there by a wrapper of ours: keys of the environment's own may be those
+    of stable-baselines3's Monitor (episode) or of `envs.dyne_actions` (steps). Its `reset` and `step` raise `Diverged`.
     """
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self.steps = 0  # taken since it was made
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
         """Start an episode: its first observation."""
-        return self.env.reset(seed=seed, options=options)[0], {}
+        observation, _ = self.env.reset(seed=seed, options=options)
+        if not is_finite(observation):
+            raise Diverged(f"step {self.steps}: the first observation of an episode is not finite: {observation}")
+        return observation, {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Take a step: observation, reward, terminated, truncated."""
-        return *self.env.step(action)[:4], {}  # type: ignore[return-value]
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        self.steps += 1
+        if not is_finite(observation, reward):
+            raise Diverged(f"step {self.steps}: observation {observation} or reward {reward} not finite")
+        return observation, float(reward), terminated, truncated, {}
 
 
 def baseline_parser(description: str | None) -> Parser:
@@ -63,7 +76,7 @@ def mean_return(policies: Policies, env: gymnasium.Env, seed: int, number: int, 
     """The mean return of an evaluation, the `number`-th of `seed`'s run; raises `Diverged` if it is not finite."""
     mean = float(np.mean(evaluate(policies, [env], [seed], [number], episodes)))
     if not np.isfinite(mean):
-        raise Diverged(f"seed {seed}, evaluation {number}: return not finite")
+        raise Diverged(f"evaluation {number}: return not finite")
     return mean
 
 
@@ -90,7 +103,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
         Diverged: at the end, if seeds were given up on the way.
     """
     device = choose_device(args.device, args.threads)
-    env: gymnasium.Env = Silent(make_env(args.env_name))
+    env: gymnasium.Env = make_env(args.env_name)
     eval_env: gymnasium.Env = make_env(args.env_name)
     require_time_limit(env, f"--env_name {args.env_name}")
     try_a_step(args.env_name)
@@ -121,11 +134,12 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
             held.enter_context(taken.pop_all())
         for seed, folder in zip(seeds, folders, strict=True):
             try:
-                train(args, env, eval_env, seed, folder, device)
+                train(args, Guarded(env), eval_env, seed, folder, device)
             except Diverged as error:
-                folder.fail(error)
-                faults.append(one_line(error))
-                print(f"seed {seed} is given up: {one_line(error)}")
+                reason = one_line(error) if str(error).startswith("seed ") else f"seed {seed}: {one_line(error)}"
+                folder.fail(reason)
+                faults.append(reason)
+                print(f"seed {seed} is given up: {reason}")
             except EnvironmentFault as error:
                 folder.fail(error)
                 raise RunBroken(f"{error}; the run cannot be resumed: start over with --overwrite") from error

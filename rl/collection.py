@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from common.errors import UsageError
+from common.finite import is_finite
 from common.streams import reset_seed, stream
 from rl.plans import Plans, Window, plan_returns
 from rl.protocols import ActionSpace, Content, ReplayBuffer, StateSpace
@@ -91,7 +92,7 @@ class Collector:
             if over:
                 self._next_episodes(over)
         for n, parts in enumerate(rows):
-            if parts:
+            if parts and n not in self.faults:
                 self.replay.append(n, np.concatenate(parts))
         return ended
 
@@ -101,7 +102,7 @@ class Collector:
         for n in self.active():
             action = self.plans.next(n).copy()
             observation, reward, terminated, truncated, _ = self.envs[n].step(action)
-            if not (np.isfinite(observation).all() and math.isfinite(reward)):
+            if not is_finite(observation, reward):
                 self.faults[n] = f"step {self.steps}: observation {observation}, reward {reward}"
                 continue
             self.taken[n].append(action)
@@ -119,6 +120,11 @@ class Collector:
 
     def _begin_plans(self, act: Callable[[np.ndarray], np.ndarray]) -> None:
         due = self.plans.due()
+        for n in self.active():
+            if due[n] and not is_finite(
+                self.states[n]
+            ):  # that an episode began with, or what was made of an observation
+                self.faults[n] = f"step {self.steps + 1}: observation {self.observations[n]}"
         due[list(self.faults)] = False
         if not due.any():
             return
@@ -131,7 +137,7 @@ class Collector:
                 noise = self.exploration[n].standard_normal(self.actions.dim, dtype=np.float32) * np.float32(self.noise)
                 action = np.clip(chosen[n] + noise, self.actions.policy_low, self.actions.policy_high)
             self.plans.start(n, action)
-            if not np.isfinite(self.plans.raw[n]).all():
+            if not is_finite(action, self.plans.raw[n]):
                 self.faults[n] = f"step {self.steps + 1}: action {action}"
 
     def _window(self, n: int, terminated: bool, truncated: bool, next_state: np.ndarray) -> np.ndarray:
@@ -139,8 +145,11 @@ class Collector:
         states, rewards = zip(*self.pending[n], strict=True)
         self.pending[n] = []
         sums, factors = plan_returns(rewards, terminated, self.discount)
+        if not is_finite(sums, next_state, *states):
+            self.faults[n] = f"step {self.steps}: sum of rewards {list(rewards)}, or state {next_state}"
         begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
-        return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
+        with np.errstate(over="ignore"):
+            return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
 
     def _next_episodes(self, indices: Sequence[int]) -> None:
         for n in indices:

@@ -8,6 +8,7 @@ returns; the video shows the episodes of the first seed. A run that was trained 
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,10 +20,10 @@ from gymnasium.spaces import Box
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
-from common.errors import UsageError
+from common.errors import Diverged, UsageError
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
-from rl.policies import load_policy, seed_folders
+from rl.policies import load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
 
@@ -41,7 +42,8 @@ def main() -> None:
         if video.suffix != ".mp4" or not video.absolute().parent.is_dir():
             raise UsageError(f"--video {args.video}: name an .mp4 file in a folder that exists")
     try:
-        policies = [load_policy(folder) for folder in seed_folders(args.run)]
+        folders = seed_folders(args.run)
+        policies = [load_policy(folder) for folder in folders]
     except CheckpointError as error:
         raise UsageError(
             f"{args.run}: {error}: give the folder of a run of TD3 in some space "
@@ -56,15 +58,28 @@ def main() -> None:
         check_fits(env, env_id, policy.state_space, policy.actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
+    tell_what_is_missing(Path(args.run), folders)
     print(f"{env_id}: {args.episodes} episodes a seed")
     for policy in policies:
         returns = [play(policy, env, seed) for seed in seeds]
+        if not np.isfinite(returns).all():
+            raise Diverged(f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite")
         print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
     if args.video:
         assert video_env is not None
         returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
         video_env.close()
         print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
+
+
+def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
+    """Says which seeds of a run are left out, and of which an older checkpoint is played; `folders` are those played."""
+    for folder in folders:
+        newest = newest_checkpoint(folder)
+        if newest is not None and newest.name != "checkpoint.pt":
+            print(f"{folder}: its checkpoint.pt is missing: the one before it, {newest.name}, is played")
+    for folder in sorted(set(run.glob("seed_*")) - set(folders)) if run not in folders else ():
+        print(f"{folder}: it holds no checkpoint: this seed is left out")
 
 
 def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actions: ActionSpace) -> None:

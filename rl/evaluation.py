@@ -11,6 +11,7 @@ import numpy as np
 from common.environments import make_env
 from common.errors import EnvironmentFault, UsageError
 from common.files import put_in_place
+from common.finite import is_finite
 from common.streams import reset_seed
 from envs.rendering import select_gl_backend
 from rl.plans import Plans
@@ -38,7 +39,7 @@ def evaluate(
         evaluations: N numbers, that of this evaluation within each seed's run.
         active: the indices of the seeds to play, all by default; the others' returns are NaN.
     Returns:
-        (N, episodes) float64 returns.
+        (N, episodes) float64 returns; NaN from the episode on in which an observation or action is not finite.
     """
     count = len(envs)
     returns, episode = np.zeros((count, episodes)), np.zeros(count, dtype=np.int64)
@@ -50,14 +51,23 @@ def evaluate(
         seeds_of = [reset_seed(seeds[n], "evaluation", evaluations[n], int(episode[n])) for n in indices]
         return encode([envs[n].reset(seed=seed)[0] for n, seed in zip(indices, seeds_of, strict=True)])
 
+    def give_up(n: int) -> None:
+        returns[n, episode[n] :], episode[n] = np.nan, episodes
+
     states = reset(range(count))
     while (running := episode < episodes).any():
+        for n in np.flatnonzero(running).tolist():
+            if not is_finite(states[n]):
+                give_up(n)
+        running = episode < episodes
         due = plans.due() & running
         if due.any():
             chosen = policies.act(states, due)
             for n in np.flatnonzero(due).tolist():
                 plans.start(n, chosen[n])
-        indices, observations, begin = np.flatnonzero(running), [], []
+                if not is_finite(plans.raw[n]):
+                    give_up(n)
+        indices, observations, begin = np.flatnonzero(episode < episodes), [], []
         for n in indices.tolist():
             observation, reward, terminated, truncated, _ = envs[n].step(plans.next(n))
             observations.append(observation)
@@ -67,6 +77,8 @@ def evaluate(
                 plans.drop(n)
                 if episode[n] < episodes:
                     begin.append(n)
+        if not observations:
+            break
         states[indices] = encode(observations, states[indices])
         if begin:
             states[begin] = reset(begin)
@@ -98,7 +110,7 @@ def make_video_env(state_space: StateSpace | None, env_id: str, flag: str) -> gy
 
 
 def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray] | None = None) -> float:
-    """Plays one episode of `env`, reset with `seed`, and returns its return.
+    """Plays one episode of `env`, reset with `seed`, and returns its return; NaN if an observation is not finite.
 
     Args:
         policy: an object with `reset()` and `select_action(observation)`.
@@ -108,6 +120,8 @@ def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray]
     policy.reset()
     total, over = 0.0, False
     while not over:
+        if not is_finite(observation):
+            return float("nan")
         if frames is not None:
             frames.append(cast(np.ndarray, env.render()))
         observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))

@@ -91,17 +91,23 @@ class Policy:
         return self._plans.next(0).copy()
 
 
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint in a seed's folder; the one before it where that is missing; None if there is none."""
+    found = (folder / name for name in ("checkpoint.pt", "checkpoint.previous.pt"))
+    return next((path for path in found if path.is_file()), None)
+
+
 def seed_folders(run: str | Path) -> list[Path]:
-    """The folders of a run's seeds, or the folder itself if it is a seed's.
+    """The folders of a run's seeds that have a checkpoint, or the folder itself if it is a seed's.
 
     Raises:
-        CheckpointError: there is no finished run in the folder.
+        CheckpointError: there is no checkpoint in the folder, nor in a seed's.
     """
     run = Path(run)
-    if (run / "checkpoint.pt").is_file():
+    if newest_checkpoint(run):
         return [run]
     folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
-    folders = [folder for folder in folders if (folder / "checkpoint.pt").is_file()]
+    folders = [folder for folder in folders if newest_checkpoint(folder)]
     if not folders:
         raise checkpoint.CheckpointError(f"{run} holds no run: there is no checkpoint.pt in it nor in a seed_<n> of it")
     return folders
@@ -113,7 +119,8 @@ def load_policy(run: str | Path) -> Policy:
     Raises:
         common.checkpoint.CheckpointError: no run there, or one that is damaged or makes no policy.
     """
-    path = seed_folders(run)[0] / "checkpoint.pt"
+    path = newest_checkpoint(seed_folders(run)[0])
+    assert path is not None
     content = checkpoint.load(path, "run")
     with entries.of(path):
         trial = _policy_of(content)

@@ -43,7 +43,8 @@ class ObservedStates:
 
     def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """States of M environments: observations (M, O) to float32 (M, O)."""
-        return np.stack(observations).astype(np.float32)
+        with np.errstate(over="ignore"):  # what becomes infinite is found by who asked
+            return np.stack(observations).astype(np.float32)
 
     def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""

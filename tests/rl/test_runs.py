@@ -277,3 +277,21 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
     ):
         found = [(event.step, event.value) for event in events.Scalars(tag)]
         np.testing.assert_allclose(found, numbers(folder / file)[:, [1, column]], rtol=1e-6)
+
+
+def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):
+    """One has the checkpoint before it, one has none any more, one was begun only."""
+    flags = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "num_seeds": 3, "policy_name": "random"}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    (run / "seed_1" / "checkpoint.pt").unlink()
+    for path in (run / "seed_2").glob("checkpoint*"):
+        path.unlink()
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1)
+    assert ran.code == 0 and [f"seed {n}: mean" in ran.out for n in range(3)] == [True, True, False]
+    older, left_out = ran.out.splitlines()[:2]
+    assert "seed_1" in older and "checkpoint.previous.pt" in older
+    assert "seed_2" in left_out and "left out" in left_out
+    alone = call(rl.evaluate.main, run / "seed_1", threads=None, episodes=1)
+    assert alone.code == 0 and "checkpoint.previous.pt" in alone.out
+    assert call(rl.evaluate.main, run / "seed_2", threads=None).code == 2

@@ -59,6 +59,30 @@ class Talkative(Walk):
         return *super().step(action)[:4], dict(self.told)
 
 
+class Huge(Walk):
+    """Walk that after `first` steps of its life returns a `number` that is none for float32, in one `place`."""
+
+    first: ClassVar[int] = 40
+
+    def __init__(self, place, number=1e300):
+        super().__init__()
+        self.place, self.number, self.lived = place, number, 0
+
+    def reset(self, **kwargs):
+        position, info = super().reset(**kwargs)
+        return self._changed("reset", position), info
+
+    def step(self, action):
+        self.lived += 1
+        position, reward, *rest = super().step(action)
+        return self._changed("observation", position), self._changed("reward", np.array([reward]))[0], *rest
+
+    def _changed(self, place, values):
+        if self.place == place and self.lived >= self.first:
+            values[0] = self.number
+        return values
+
+
 class Scripted(gymnasium.Env):
     """Episodes of given lengths and ends, of random observations and rewards, each of which is kept.
 
@@ -104,6 +128,9 @@ register("WalkBreaks-v0", Walk, max_episode_steps=9, kwargs={"breaks": True})
 register("WalkFar-v0", Walk, max_episode_steps=6, kwargs={"low": (2, 2), "high": (3, 3)})
 register("Scripted-v0", Scripted, max_episode_steps=100, kwargs={"schedule": [(5, "terminated")]})
 register("Talkative-v0", Talkative, max_episode_steps=6)
+for place in ("reset", "observation", "reward"):
+    register(f"Huge-{place}-v0", Huge, max_episode_steps=6, kwargs={"place": place})
+register("HugeSum-v0", Huge, max_episode_steps=6, kwargs={"place": "reward", "number": 2e38})
 THIRDS = {"low": (-1 / 3, -0.7), "high": (0.1, 2 / 3)}  # in float64 they are not numbers of float32
 register("Strict-v0", Strict, max_episode_steps=6, kwargs=THIRDS)
 register("Strict64-v0", Strict, max_episode_steps=6, kwargs=THIRDS | {"dtype": np.float64})

@@ -80,9 +80,10 @@ def load_image_encoder(
         found, encoder = load(path)
     except CheckpointError as error:
         raise UsageError(f"{flag} {name}: {error}: train it anew with embedding/{script}") from error
-    if found.env_id.rpartition(":")[2] != env_id:
+    own = found.env_id.rpartition(":")[2]
+    if own != env_id:
         raise UsageError(
-            f"{flag} {name}: it was trained on images of {found.env_id}, not of {env_id}: train one with "
+            f"{flag} {name}: it was trained on images of {own}, not of {env_id}: train one with "
             f"python embedding/{script} --env {env_name}"
         )
     return encoder, found.source_img_width

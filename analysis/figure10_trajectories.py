@@ -13,12 +13,12 @@ import torch
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
-from common.environments import make_env, time_limit
+from common.environments import time_limit
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
-from embedding.trained import load_embedding
+from embedding.trained import environment_of, load_embedding
 
 
 def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int) -> dict[str, list[np.ndarray]]:
@@ -44,9 +44,10 @@ def main() -> None:
     args = parser.parse_args()
     check_out(args.out, ".csv")
     torch.set_num_threads(1)
-    decoder, _, _, env_id = load_embedding(args.folder)
-    env = make_env(env_id)
-    assert env.observation_space.shape is not None
+    decoder, _, _, own = load_embedding(args.folder)
+    env = environment_of(args.folder, own, args.env_name, decoder)
+    assert env.observation_space.shape is not None and env.spec is not None
+    env_id = env.spec.id
     if time_limit(env) is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
         raise UsageError(
             f"folder {args.folder}: {env_id} has no limit, or no plane of positions: train on PointMass-v0"

@@ -18,13 +18,13 @@ import torch
 from tqdm import tqdm
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
-from common.cli import Parser, add_env_flag, check_out, positive_int, run
-from common.environments import make_env, time_limit
+from common.cli import Parser, check_out, positive_int, run
+from common.environments import time_limit
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
-from embedding.trained import load_embedding
+from embedding.trained import environment_of, load_embedding
 
 BINS = 40
 COLUMNS = ["env", "k", "actions", "horizon", "low", "high", "share"]
@@ -65,15 +65,12 @@ def histograms(found: Mapping[str, tuple[np.ndarray, np.ndarray]], env_id: str, 
 def main() -> None:
     parser = Parser(__doc__.splitlines()[0])
     add_figure_flags(parser, "figure3", "")
-    add_env_flag(parser, None, "environment to play; none: the embedding's own")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
     args = parser.parse_args()
     check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
-    env = make_env(args.env_name or own)
-    if misfit := decoder.misfit(env):
-        raise UsageError(f"--env_name {args.env_name or own}: {misfit}")
+    env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     if env.spec.max_episode_steps is None:
         raise UsageError(f"--env_name {args.env_name or own}: its episodes have no limit: name an environment with one")

@@ -16,7 +16,6 @@ from gymnasium.spaces import Box
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, write_table
 from common.cli import Parser, check_out, positive_int, run
-from common.environments import make_env
 from common.errors import UsageError
 from common.memory import require_memory
 from common.streams import reset_seed, stream
@@ -24,7 +23,7 @@ from embedding.decoder import embed_all
 from embedding.diagnostics import uniform_plans
 from embedding.random_play import check_finite
 from embedding.regression import r_squared, ridge
-from embedding.trained import load_embedding
+from embedding.trained import environment_of, load_embedding
 
 PLANE = 2  # dimensions that a plot has
 
@@ -51,8 +50,10 @@ def main() -> None:
     args = parser.parse_args()
     check_out(args.out, ".csv")
     torch.set_num_threads(1)
-    decoder, encoder, _, env_id = load_embedding(args.folder)
-    env = make_env(env_id)
+    decoder, encoder, _, own = load_embedding(args.folder)
+    env = environment_of(args.folder, own, args.env_name, decoder)
+    assert env.spec is not None
+    env_id = env.spec.id
     if decoder.action_dim != PLANE:
         raise UsageError(
             f"folder {args.folder}: its actions have {decoder.action_dim} numbers: a plane has 2: train on Point-v0"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from gymnasium.spaces import Box
 
-from common.cli import non_negative_int
+from common.cli import add_env_flag, non_negative_int
 from common.errors import UsageError
 from common.files import write_atomically
 from common.paths import RESULTS
@@ -21,8 +21,9 @@ FIGURES = RESULTS / "figures"
 
 
 def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) -> None:
-    """Adds the flags that these scripts share: the embedding's folder, the seed, the file to write."""
+    """Adds the flags that these scripts share: the embedding's folder, the environment, the seed, the file to write."""
     parser.add_argument("folder", help=f"folder of an embedding that embedding/main.py wrote{folder}")
+    add_env_flag(parser, None, "environment to play; none: the embedding's own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
 

@@ -51,6 +51,35 @@ def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.
     return env
 
 
+def known_id(env_name: str, told: str, agree: str) -> str:
+    """The id by which the environment that a file names is made, if something that is imported has registered it.
+
+    A module that a file names is never imported because of that: the file's maker would choose what is executed.
+
+    Args:
+        env_name: the file's: an id, or module:id as the environment was named in training.
+        told: which file, for the message.
+        agree: the way out, where {} stands for module:id.
+    Raises:
+        UsageError: nothing has; says how to agree to the module.
+    """
+    env_id = env_name.rpartition(":")[2]
+    if env_id in gymnasium.registry:
+        return env_id
+    named = env_name if ":" in env_name else f"<module>:{env_name or '<id>'}"
+    raise UsageError(
+        f"{told}: it was trained on {named}, and no module is imported because a file names it: if you trust that "
+        f"module, {agree.format(named)}"
+    )
+
+
+def name_of(env: gymnasium.Env, env_name: str) -> str:
+    """What files call an environment that `env_name` named: its id, behind the module and a colon if it named one."""
+    module, colon, _ = env_name.rpartition(":")
+    assert env.spec is not None  # `make_env` made it
+    return f"{module}{colon}{env.spec.id}"
+
+
 def time_limit(env: gymnasium.Env) -> int | None:
     """The environment's number of steps an episode, or None if it has no limit."""
     assert env.spec is not None  # `make_env` made it

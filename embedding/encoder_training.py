@@ -17,7 +17,7 @@ class EmbeddingTraining:
 
     Args:
         data: `embedding.random_play.Windows`.
-        env_id: what it was played in.
+        env_name: what it was played in, an id or module:id.
         args: the script's flags.
         path: where the encoder is written.
     """
@@ -29,11 +29,11 @@ class EmbeddingTraining:
         data: Windows,
         encoder: ActionEncoder,
         predictor: Predictor,
-        env_id: str,
+        env_name: str,
         args: argparse.Namespace,
         path: str | Path,
     ) -> None:
-        self.encoder, self.predictor, self.env_id, self.args, self.path = encoder, predictor, env_id, args, path
+        self.encoder, self.predictor, self.env_name, self.args, self.path = encoder, predictor, env_name, args, path
         self.epochs, self.actions = args.epochs, encoder.normalise(data.actions).flatten(1)
         self.states, self.targets = predictor.state_whitening(data.states), predictor.target(data.deltas)
         self.mlps = {"encoder": shared_mlp(encoder.layers), "predictor": shared_mlp(predictor.layers)}
@@ -90,7 +90,7 @@ class EmbeddingTraining:
 
     def finish(self) -> None:
         """Writes encoder.pt."""
-        save_encoder(self.path, self.encoder, self.predictor, self.env_id)
+        save_encoder(self.path, self.encoder, self.predictor, self.env_name)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything the next epoch depends on."""

@@ -38,14 +38,13 @@ import torch
 from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, non_negative_int, run
-from common.environments import make_env
 from common.errors import UsageError
 from common.streams import reset_seed, stream
 from embedding import diagnostics
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor
 from embedding.random_play import check_finite, random_play, windows
-from embedding.trained import load_embedding
+from embedding.trained import environment_of, load_embedding
 
 STEPS = 10_000  # of held-out random play
 IMPROVED = 200  # sequences whose plans are improved one by one
@@ -189,11 +188,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     decoder, encoder, predictor, own = load_embedding(args.folder)
-    env_id = args.env_name or own
-    env = make_env(env_id)
+    env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
-    if misfit := decoder.misfit(env):
-        raise UsageError(f"--env_name {env_id}: {misfit}")
     measures = measure(env, decoder, encoder, predictor, args.seed)
     print(f"{args.folder}: plans of {decoder.k} actions, learned on {own}, judged on {env.spec.id}")
     print("\n".join(described(measures)))

@@ -24,7 +24,7 @@ from common.cli import (
     run,
 )
 from common.devices import choose_device
-from common.environments import make_env
+from common.environments import make_env, name_of
 from common.memory import require_memory
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
@@ -88,6 +88,7 @@ def main() -> None:
     check_memory(args, env, device)
     print(f"{env.spec.id}: embedding sequences of {args.traj_len} actions, on {device}, into {folder.path}")
 
+    env_name = name_of(env, args.env_name)
     data = windows(load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len), args.traj_len)
     folder.lock(empty=not (args.resume or args.overwrite))
     state_dim = data.states.shape[1]
@@ -95,7 +96,7 @@ def main() -> None:
         torch.manual_seed(torch_stream(args.seed, "embedding: initial weights").initial_seed())
         encoder = ActionEncoder(low, high, args.traj_len)
         predictor = Predictor(state_dim, encoder.action_dim, use_state=not args.no_state)
-        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env.spec.id)
+        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env_name)
     predictor.state_whitening.fit(data.states)
     predictor.delta_whitening.fit(data.deltas)
     for module in (encoder, predictor, decoder):
@@ -103,7 +104,7 @@ def main() -> None:
     data.states, data.actions, data.deltas = (x.to(device) for x in (data.states, data.actions, data.deltas))
 
     parts: list[Part] = [
-        EmbeddingTraining(data, encoder, predictor, env.spec.id, args, folder.path / "encoder.pt"),
+        EmbeddingTraining(data, encoder, predictor, env_name, args, folder.path / "encoder.pt"),
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]
     training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"])

@@ -20,7 +20,7 @@ from gymnasium.spaces import Box
 
 from common.cli import Parser, add_common_flags, non_negative_float, positive_int, run
 from common.devices import choose_device, choose_precision
-from common.environments import make_env
+from common.environments import make_env, name_of
 from common.memory import require_memory
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
@@ -72,7 +72,8 @@ def main() -> None:
     env = make_env(args.env_name, flag="--env")
     assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
-    env_id, low, high = env.spec.id, env.action_space.low, env.action_space.high
+    env_id, env_name = env.spec.id, name_of(env, args.env_name)
+    low, high = env.action_space.low, env.action_space.high
     folder = open_run(args, env_id, "decoder.pt", "pixels")
     span = decoder_span(args, low, high)
     check_memory(args, env, device)
@@ -87,11 +88,11 @@ def main() -> None:
         action_encoder = ActionEncoder(low, high, args.traj_len)
         state_encoder = ImageEncoder(3 * FRAMES, args.state_dim)
         predictor = PixelPredictor(args.state_dim, action_encoder.action_dim)
-        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env_id)
+        decoder = ActionDecoder(*span, args.traj_len, PRIOR_MAX_EMBEDDING, env_name)
     for module in (action_encoder, state_encoder, predictor, decoder):
         module.to(device)
     data.frames = frames_near(data.frames, device)
-    embedding = PixelEmbedding(state_encoder, action_encoder, predictor, args.traj_len, env_id, args.source_img_width)
+    embedding = PixelEmbedding(state_encoder, action_encoder, predictor, args.traj_len, env_name, args.source_img_width)
     parts: list[Part] = [
         PixelTraining(data, embedding, args, folder.path, device),
         DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),

@@ -14,7 +14,7 @@ import torch
 
 from common.cli import Parser, add_common_flags, positive_int, run
 from common.devices import choose_device, choose_precision
-from common.environments import make_env
+from common.environments import make_env, name_of
 from common.memory import require_memory
 from common.streams import torch_stream
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
@@ -36,9 +36,9 @@ def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
-    spec = make_env(args.env_name, flag="--env").spec
-    assert spec is not None
-    env_id = spec.id
+    env = make_env(args.env_name, flag="--env")
+    assert env.spec is not None
+    env_id = env.spec.id
     folder = open_run(args, env_id, "encoder.pt", "vae")
     state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
@@ -51,7 +51,7 @@ def main() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "vae: initial weights").initial_seed())
         encoder, decoder = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
-    vae = VAE(encoder.to(device), decoder.to(device), env_id, args.source_img_width)
+    vae = VAE(encoder.to(device), decoder.to(device), name_of(env, args.env_name), args.source_img_width)
     frames = frames_near(play.frames, device)
     training = Training(folder, [VAETraining(frames, vae, args, folder.path, device)], vars(args), COLUMNS)
     if training.start():

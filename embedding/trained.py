@@ -8,6 +8,7 @@ from pathlib import Path
 import gymnasium
 
 from common.checkpoint import CheckpointError
+from common.environments import known_id, make_env
 from common.errors import UsageError
 from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
@@ -79,9 +80,10 @@ def load_image_encoder(
         found, encoder = load(path)
     except CheckpointError as error:
         raise UsageError(f"{flag} {name}: {error}: train it anew with embedding/{script}") from error
-    if found.env_id.rpartition(":")[2] != env_id:
+    own = found.env_id.rpartition(":")[2]
+    if own != env_id:
         raise UsageError(
-            f"{flag} {name}: it was trained on images of {found.env_id}, not of {env_id}: train one with "
+            f"{flag} {name}: it was trained on images of {own}, not of {env_id}: train one with "
             f"python embedding/{script} --env {env_name}"
         )
     return encoder, found.source_img_width
@@ -107,6 +109,24 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     if not (same_size and (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
     return decoder, encoder, predictor, env_name
+
+
+def environment_of(folder: str | Path, own: str, env_name: str | None, decoder: ActionDecoder) -> gymnasium.Env:
+    """Makes the environment that an embedding is looked at in.
+
+    Args:
+        folder: the embedding's.
+        own: what it was trained on, as `load_embedding` returns it.
+        env_name: the flag --env; None: its own, if no module need be imported for it.
+        decoder: the embedding's, which must fit.
+    Raises:
+        UsageError: it needs a module that the flag does not name, there is no such environment, or it does not fit.
+    """
+    env_name = env_name or known_id(own, f"folder {folder}", "add --env {}")
+    env = make_env(env_name)
+    if misfit := decoder.misfit(env):
+        raise UsageError(f"--env_name {env_name}: {misfit}")
+    return env
 
 
 def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:

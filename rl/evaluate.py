@@ -3,7 +3,8 @@
     python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
 
 takes a run's folder (every seed in it) or the folder of one seed. Prints the mean and standard deviation of the
-returns; the video shows the episodes of the first seed.
+returns; the video shows the episodes of the first seed. A run that was trained on an environment of one's own needs
+--env module:id again: the module that a file names is not imported.
 """
 
 import math
@@ -17,7 +18,7 @@ from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
-from common.environments import make_env
+from common.environments import known_id, make_env
 from common.errors import UsageError
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
@@ -47,10 +48,11 @@ def main() -> None:
             "(the baselines' files are not of this kind)"
         ) from error
 
-    states, actions = policies[0].state_space, policies[0].actions
-    env_id = args.env_name or policies[0].env_id
+    states = policies[0].state_space
+    env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")
     env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
-    check_fits(env, env_id, states, actions)
+    for policy in policies:
+        check_fits(env, env_id, policy.state_space, policy.actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
     print(f"{env_id}: {args.episodes} episodes a seed")

@@ -9,12 +9,14 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import gymnasium
 import numpy as np
 import torch
 
 from common import checkpoint, entries
+from common.environments import known_id, make_env
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
@@ -65,6 +67,20 @@ class Policy:
         """Forgets what was seen and the plan under way: call it at the start of every episode."""
         self._plans = Plans(self.actions, 1)
         self._state: np.ndarray | None = None
+
+    def make_env(self, trust: bool = False, **kwargs: Any) -> gymnasium.Env:
+        """Makes the environment that it was trained on, observed as it was in training.
+
+        Args:
+            trust: whether to import the module that the run's file names, if it names one: that executes its code.
+            kwargs: passed on to `gymnasium.make`.
+        Raises:
+            UsageError: a module is needed and not trusted; or as for `common.environments.make_env`.
+        """
+        agree = "import it yourself, or call make_env(trust=True), which imports it ({})"
+        env_name = self.env_name if trust else known_id(self.env_name, "the policy", agree)
+        make = self.state_space.make_env if self.state_space else make_env
+        return make(env_name, "env_name", **kwargs)
 
     def select_action(self, observation: np.ndarray) -> np.ndarray:
         """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""

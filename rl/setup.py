@@ -13,7 +13,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.devices import choose_device
-from common.environments import make_env, time_limit
+from common.environments import make_env, name_of, time_limit
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
@@ -38,7 +38,7 @@ class Setup:
     Attributes:
         args: the script's flags.
         method: its row of `rl.methods.METHODS`.
-        env_id: the environment's id.
+        env_id, env_name: the environment's id, and what files call it: that, or module:id.
         device: torch device of networks and replay.
         folder: the run's.
         seeds: the N seeds.
@@ -54,6 +54,7 @@ class Setup:
     args: argparse.Namespace
     method: Method
     env_id: str
+    env_name: str
     device: torch.device
     folder: Path
     seeds: list[int]
@@ -137,6 +138,7 @@ def set_up(
         args=args,
         method=method,
         env_id=env.spec.id,
+        env_name=name_of(env, args.env_name),
         device=device,
         folder=folder,
         seeds=seeds,

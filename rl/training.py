@@ -213,7 +213,7 @@ class Experiment:
         for n in self.collector.active():
             folder = self.store[n].folder.path / "videos"
             folder.mkdir(exist_ok=True)
-            names = setup.env_id, setup.method.name, self.seeds[n]
+            names = setup.env_name, setup.method.name, self.seeds[n]
             policy = Policy(*names, setup.states, setup.actions, self.agent.video_policy(n, steps))
             record_video(policy, setup.video_env, folder / f"{steps}.mp4", [reset_seed(self.seeds[n], "video", steps)])
 
@@ -225,7 +225,7 @@ class Experiment:
         for n in self.collector.active():
             self.store[n].save(
                 {
-                    "env_id": setup.env_id,
+                    **entries.environment_entries(setup.env_name),
                     "method": setup.method.name,
                     "seed": self.seeds[n],
                     "states": setup.states.content(),

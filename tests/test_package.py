@@ -1,5 +1,6 @@
 """The project as a package: it builds, installs into an empty environment, and runs from any folder."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,8 @@ PACKAGES = ("analysis", "common", "embedding", "envs", "experiments", "rl")
 
 
 def run(folder, *command):
-    done = subprocess.run([*map(str, command)], cwd=folder, check=False, capture_output=True, text=True)
+    outside = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([*map(str, command)], cwd=folder, env=outside, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -27,7 +27,7 @@ alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluation
 def figure(
     curves: pd.DataFrame,
     bin_width: int | None = None,
-    until: int | None = None,
+    until: int | Mapping[str, int] | None = None,
     envs: Sequence[str] = (),
     shared: bool = True,
 ) -> alt.ConcatChart:
@@ -36,7 +36,7 @@ def figure(
     Args:
         curves: a frame of `CURVES`.
         bin_width: see `summarize`.
-        until: the step that axes end at; None: the last of each environment.
+        until: the step that axes end at, one for all or one for each environment; None: the last of each environment.
         envs: environments that have a panel, though there may be no curves of them; the panels are in this order.
         shared: whether all panels have one legend; False: each its own.
     """
@@ -49,7 +49,14 @@ def figure(
         drawn = curves if shared else of_env[env]
         labels = series_of(drawn)
         summary = summarize(drawn, bin_width)
-        panels.append(_panel(number, summary[summary.env == env], _colors(labels), until))
+        panels.append(
+            _panel(
+                number,
+                summary[summary.env == env],
+                _colors(labels),
+                until.get(env) if isinstance(until, Mapping) else until,
+            )
+        )
     chart = alt.concat(*panels, columns=3).resolve_scale(color="shared" if shared else "independent")
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
     views = [view for param in chart.params if param.name.startswith("near") for view in param.views]

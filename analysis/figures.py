@@ -139,7 +139,9 @@ def figure10(results: str | Path) -> alt.HConcatChart:
 def figure4(results: str | Path) -> alt.ConcatChart:
     """From states: DynE-TD3 and the baselines on all tasks."""
     curves = select(load_published(results), TASKS, FROM_STATES)
-    return figure(curves, bin_width=FIGURE4_BINS, until=FIGURE4_STEPS, envs=TASKS)
+    longest = curves[curves.method == "DynE-TD3"].groupby("env").steps.max()
+    until = {env: max(FIGURE4_STEPS, int(longest.get(env, 0))) for env in TASKS}
+    return figure(curves, bin_width=FIGURE4_BINS, until=until, envs=TASKS)
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:

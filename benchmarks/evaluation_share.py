@@ -8,10 +8,10 @@ in a long run.
 """
 
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
+from untrained import make_experiment
 
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
-from experiments import make_experiment
 
 EVALUATION, REST = "evaluation", "the rest"
 

@@ -10,11 +10,11 @@ import contextlib
 
 import numpy as np
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
+from untrained import FROM_PIXELS, make_experiment
 
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from envs.rendering import RenderingUnavailable, select_gl_backend
-from experiments import FROM_PIXELS, make_experiment
 
 PARTS = ["environments, drawing, stacking", "encoding", "acting, windows", "replay, noise", "gradient updates"]
 

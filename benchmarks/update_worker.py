@@ -6,7 +6,10 @@ python -P benchmarks/update_worker.py <method> <num_seeds> <environment> <update
 import sys
 import time
 
-from experiments import make_experiment  # of that version
+try:
+    from untrained import make_experiment  # of that version
+except ImportError:
+    from experiments import make_experiment  # its name in earlier versions
 
 
 def main():

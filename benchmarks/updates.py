@@ -16,11 +16,11 @@ from matrix_products import TD3Floor
 from measure import Report, add_report_flags, alternate, ratio, temporary_folder
 from stable_baselines3 import TD3 as PeerTD3
 from stable_baselines3.common.noise import NormalActionNoise
+from untrained import make_experiment
 
 from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.environments import make_env
-from experiments import make_experiment
 
 OURS, DYNE, PEER, FLOOR = "TD3", "DynE-TD3", "stable-baselines3 TD3", "matrix products alone"
 

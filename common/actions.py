@@ -1,14 +1,15 @@
 """Actions as an environment takes them: memory of its own, its own type, within its bounds."""
 
+from typing import Any
+
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
-from gymnasium.utils import RecordConstructorArgs
 
 from common.errors import Diverged
 
 
-class OwnActions(gymnasium.ActionWrapper, RecordConstructorArgs):
+class OwnActions(gymnasium.ActionWrapper):
     """Takes actions in float32, as networks make and files keep them, and hands out copies in the environment's type.
 
     The environment may write into what it gets. What lies outside of its bounds is put at them.
@@ -20,12 +21,16 @@ class OwnActions(gymnasium.ActionWrapper, RecordConstructorArgs):
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
-        RecordConstructorArgs.__init__(self)
-        gymnasium.ActionWrapper.__init__(self, env)
+        super().__init__(env)
         assert isinstance(env.action_space, Box)
         self._low, self._high, self._dtype = env.action_space.low, env.action_space.high, env.action_space.dtype
         if self._dtype != np.float32:
             self.action_space = Box(*bounds_within(env.action_space), dtype=np.float32)
+
+    @property
+    def spec(self) -> Any:  # type: ignore[override]
+        """The environment's own: this wrapper does not count."""
+        return self.env.spec
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """An action (A,) for the environment: a new array; raises `Diverged` if the action is not finite."""

@@ -126,7 +126,8 @@ def fingerprint(env: gymnasium.Env) -> str:
     """What an environment of `make_env` is and does, as a digest: two that differ in it are not the same.
 
     It is made of the time limit, the arguments that are plain values, the spaces, and the observations, rewards and ends of
-    `PROBED_STEPS` drawn actions. The environment must be one that is not in use.
+    `PROBED_STEPS` drawn actions. Of an environment that breaks on the way there is none: "". The environment must be one
+    that is not in use.
     """
     assert env.spec is not None  # `make_env` made it
     observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
@@ -136,11 +137,14 @@ def fingerprint(env: gymnasium.Env) -> str:
         sha.update(np.ascontiguousarray(bound).tobytes())
     rng, episode, over = stream(0, "probe: actions"), 0, True
     for _ in range(PROBED_STEPS):
-        if over:
-            sha.update(np.asarray(env.reset(seed=reset_seed(0, "probe: resets", episode))[0]).tobytes())
-            episode += 1
         action = rng.uniform(acted.low, acted.high).astype(np.float32).clip(acted.low, acted.high)
-        observation, reward, terminated, truncated, _ = env.step(action)
+        try:
+            if over:
+                sha.update(np.asarray(env.reset(seed=reset_seed(0, "probe: resets", episode))[0]).tobytes())
+                episode += 1
+            observation, reward, terminated, truncated, _ = env.step(action)
+        except EnvironmentFault:  # training will say so, if it comes so far
+            return ""
         over = terminated or truncated
         sha.update(np.asarray(observation).tobytes())
         sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())

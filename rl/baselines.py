@@ -136,7 +136,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
             try:
                 train(args, Guarded(env), eval_env, seed, folder, device)
             except Diverged as error:
-                reason = one_line(error) if str(error).startswith("seed ") else f"seed {seed}: {one_line(error)}"
+                reason = one_line(error) if str(error).startswith("seed ") else f"seed {seed}, {one_line(error)}"
                 folder.fail(reason)
                 faults.append(reason)
                 print(f"seed {seed} is given up: {reason}")

@@ -90,7 +90,7 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        if content.get("fingerprint", self.setup.fingerprint) != self.setup.fingerprint:  # older ones have none
+        if content.get("fingerprint") not in (None, "", self.setup.fingerprint):  # older checkpoints have none
             raise UsageError(
                 f"--env_name {self.args.env_name}: it is not what the run that --resume continues began with: its spaces, "
                 "its time limit, its arguments or what follows an action differ, or it is not deterministic: put back what "

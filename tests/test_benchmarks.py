@@ -91,7 +91,7 @@ def test_numbers_are_finite_and_positive(quick_run, name):
 
 
 def test_every_script_is_run(benchmark_module):
-    helpers = {"measure", "matrix_products", "experiments", "run_all", "update_worker"}
+    helpers = {"measure", "matrix_products", "untrained", "run_all", "update_worker"}
     by_itself = {"gpu"}  # where there is one
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - helpers - by_itself
     assert scripts == set(CLAIMS) == set(benchmark_module("run_all").QUICK)

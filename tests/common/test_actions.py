@@ -91,7 +91,7 @@ def test_actions_beyond_the_bounds_are_put_there_and_what_is_not_finite_is_named
     env = OwnActions(gymnasium.make("toy_envs:Strict64-v0"))
     low, high = env.unwrapped.action_space.low, env.unwrapped.action_space.high
     assert np.array_equal(env.action(np.float32([-9, 9])), [low[0], high[1]])
-    same = make_env("ReacherVertical-v2")
+    same = OwnActions(gymnasium.make("ReacherVertical-v2"))
     assert same.action_space is same.unwrapped.action_space
     given = same.action_space.sample()
     found = same.action(given)

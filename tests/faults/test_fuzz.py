@@ -137,7 +137,7 @@ def actions_of(main):
     try:
         main()
     except _Captured as captured:
-        return [action for action in captured.args[0]._actions if action.dest != "help"]
+        return [action for action in captured.args[0]._actions if action.dest not in ("help", "debug")]
     finally:
         cli.Parser.parse_args = original
 

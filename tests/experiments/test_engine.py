@@ -69,9 +69,9 @@ def test_a_node_that_dies_costs_nothing(tasks, counts):
 
     results, disturbed = tasks("cluster")
     shutil.copytree(undisturbed / "Pendulum-v1", results / "Pendulum-v1")  # random play, embedding: done
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1"})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        first, _ = (cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1") for _ in range(2))
+        first, _ = (cluster.add_node(num_cpus=2) for _ in range(2))
         killed = threading.Event()
 
         def kill():

@@ -115,7 +115,7 @@ def _mend_streams() -> None:
         except OSError:  # else the next file that is opened would be in its place
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115 (held until the process ends)
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 (held until the end)
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.writable():
             stream.reconfigure(errors="backslashreplace")

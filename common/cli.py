@@ -5,9 +5,7 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 """
 
 import argparse
-import io
 import math
-import os
 import re
 import sys
 import traceback
@@ -79,7 +77,6 @@ def run(main: Callable[[], object]) -> None:
     written (a full disk); 130: a second SIGINT, or one before the run began (`common.errors`). A run that SIGINT or SIGTERM
     stopped exits with 130 or 143 by itself. Output that cannot be written changes none of this (`common.output`).
     """
-    _mend_streams()
     never_stop_at_output()
     script = Path(sys.argv[0]).name
     try:
@@ -105,20 +102,6 @@ def _again() -> str:
     if "resume" in Parser.flags:
         return " (training goes on with --resume)"
     return " with --overwrite: it begins anew" if "overwrite" in Parser.flags else ""
-
-
-def _mend_streams() -> None:
-    """Gives closed streams somewhere to write to, and has what an encoding lacks escaped."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:  # else the next file that is opened would be in its place
-            os.open(os.devnull, os.O_RDWR)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 (held until the end)
-        stream = getattr(sys, name)
-        if isinstance(stream, io.TextIOWrapper) and stream.writable():
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _leave(script: str, message: str, code: int) -> NoReturn:

@@ -44,7 +44,12 @@ class Output:
 
 
 def never_stop_at_output() -> None:
-    """Makes stdout and stderr of this process an `Output` each."""
+    """Makes stdout and stderr of this process an `Output` each; descriptors that were closed lead to nowhere."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would be in its place
+            os.open(os.devnull, os.O_RDWR)
     if not isinstance(sys.stdout, Output):
         sys.stdout = cast(TextIO, Output(sys.stdout))
     if not isinstance(sys.stderr, Output):

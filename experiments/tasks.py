@@ -160,21 +160,24 @@ def _run(
         flags["encoder"] = curve.embedding
     elif curve.embedding:
         flags |= {"decoder": curve.embedding, "source_env": embeddings[curve.embedding].env}
-    again = "resume" if method.agent else "overwrite"  # baselines begin again
-    flags |= {**curve.flags, "results_dir": results, again: True}
+    flags |= {**curve.flags, "results_dir": results, "resume": True}
     folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
-    target = folder / ("checkpoint.pt" if method.agent else "policies.pt" if "LSP" in curve.method else "model.zip")
     after = (f"embedding {curve.embedding}",) if curve.embedding else ()
     hours = curve.steps / speeds[curve.method] / 3600 if curve.method in speeds else 0.0
     name = f"{_run_name(curve)} seed {seed}"
-    return Task(name, (f"rl/{method.script}", *words_of(flags)), after, folder, target, curve.steps, hours)
+    return Task(
+        name, (f"rl/{method.script}", *words_of(flags)), after, folder, folder / "checkpoint.pt", curve.steps, hours
+    )
 
 
 def _publish(curve: Curve, results: Path) -> Task:
     run = policy_run(results, curve.env, curve.method, curve.run)
-    flags = {"out": results / curve.file, "overwrite": True, "seeds": ",".join(map(str, curve.seeds))}
-    if METHODS[curve.method].agent:
-        flags["until"] = curve.steps
+    flags = {
+        "out": results / curve.file,
+        "overwrite": True,
+        "seeds": ",".join(map(str, curve.seeds)),
+        "until": curve.steps,
+    }
     if curve.variant:
         flags["variant"] = curve.variant
     after = tuple(f"{_run_name(curve)} seed {seed}" for seed in curve.seeds)

@@ -45,10 +45,7 @@ def main() -> None:
         folders = seed_folders(args.run)
         policies = [load_policy(folder) for folder in folders]
     except CheckpointError as error:
-        raise UsageError(
-            f"{args.run}: {error}: give the folder of a run of TD3 in some space "
-            "(the baselines' files are not of this kind)"
-        ) from error
+        raise UsageError(f"{args.run}: {error}: give the folder of a run") from error
 
     states = policies[0].state_space
     env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")

@@ -65,7 +65,7 @@ def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
             method = task.name.split()[1]
             args = script_of(method).parse(list(task.command[1:]))
             assert args.max_timesteps == task.steps and args.num_seeds == 1
-            assert getattr(args, "resume", False) or args.overwrite
+            assert args.resume and task.target.name == "checkpoint.pt"
 
 
 def test_curves_of_the_same_settings_share_their_runs(tmp_path):

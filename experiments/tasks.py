@@ -70,6 +70,7 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     tasks += [_publish_embedding(e, results) for e in manifest.embeddings.values() if e.published]
     tasks += _runs(manifest.curves, manifest.embeddings, results, speeds)
     tasks += [_publish(curve, results) for curve in manifest.curves]
+    tasks += [_final_policies(curve, results) for curve in manifest.curves if curve.final_episodes]
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
@@ -184,6 +185,13 @@ def _publish(curve: Curve, results: Path) -> Task:
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
     return Task(name, command, after, results / "published", run / f".published-{Path(curve.file).stem}-{curve.steps}")
+
+
+def _final_policies(curve: Curve, results: Path) -> Task:
+    run, after = policy_run(results, curve.env, curve.method, curve.run), f"{curve.env} {curve.method} published"
+    out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
+    command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
+    return Task(f"{curve.env} {curve.method} final policies", command, (after,), out.parent, run / ".final_policies")
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:

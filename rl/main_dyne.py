@@ -8,7 +8,7 @@
     python rl/main_dyne.py --pixels --policy_name TD3 --env_name ReacherVertical-v2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
---pixels states are DynE embeddings of images too (section 3.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
+--pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
 
 Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one action held for

@@ -10,8 +10,11 @@ from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
+from rl.main_dyne import WITH_IMAGES
 from rl.methods import METHODS
 from rl.results import EVAL_COLUMNS
+
+SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     tasks += [_publish_embedding(e, results) for e in manifest.embeddings.values() if e.published]
     tasks += _runs(manifest.curves, manifest.embeddings, results, speeds)
     tasks += [_publish(curve, results) for curve in manifest.curves]
+    tasks += [_final_policies(curve, results) for curve in manifest.curves if curve.final_episodes]
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
@@ -152,7 +156,7 @@ def _run(
     method = METHODS[curve.method]
     flags = {"env_name": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
     if method.script == "main_dyne.py":
-        flags["policy_name"] = "DynE-TD3" if method.acts_in == "decoder" else "TD3"
+        flags["policy_name"] = SEEING_STATES.get(curve.method, curve.method)
         flags["pixels"] = method.from_pixels
     if method.script == "main_baselines.py":
         flags["algo"] = curve.method.removesuffix("-plans")
@@ -184,6 +188,13 @@ def _publish(curve: Curve, results: Path) -> Task:
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
     return Task(name, command, after, results / "published", run / f".published-{Path(curve.file).stem}-{curve.steps}")
+
+
+def _final_policies(curve: Curve, results: Path) -> Task:
+    run, after = policy_run(results, curve.env, curve.method, curve.run), f"{curve.env} {curve.method} published"
+    out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
+    command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
+    return Task(f"{curve.env} {curve.method} final policies", command, (after,), out.parent, run / ".final_policies")
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:

@@ -55,13 +55,18 @@ def test_published_decoders_probes_and_tables_are_in_the_manifest():
     assert {f"{table['name']}.csv" for table in content.tables} == {p.name for p in (RESULTS / "figures").glob("*.csv")}
 
 
+def test_the_returns_of_final_policies_are_in_the_manifest():
+    named = {f"{curve.env}_{curve.method}.csv" for curve in read(MANIFEST).curves if curve.final_episodes}
+    assert named == {path.name for path in (RESULTS / "final_policies").glob("*.csv")}
+
+
 def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
     tasks = tasks_of(read(MANIFEST), tmp_path, {"TD3": 100.0})
     names = [task.name for task in tasks]
     assert len(set(names)) == len(names) > 100
     for task in tasks:
         assert all(name in names[: names.index(task.name)] for name in task.after)
-        if task.command[0].startswith("rl/"):
+        if task.command[0].startswith("rl/main_"):
             method = task.name.split()[1]
             args = script_of(method).parse(list(task.command[1:]))
             assert args.max_timesteps == task.steps and args.num_seeds == 1

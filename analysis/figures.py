@@ -23,7 +23,7 @@ from common.errors import UsageError
 from common.theme import panel_width
 from rl.methods import METHODS
 
-ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
+ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"], "held": COLORS["held-TD3"]}
 COLUMNS = {
     "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
     "figure8": ["dx", "dy", "z1", "z2"],
@@ -71,23 +71,20 @@ def figure3(results: str | Path) -> alt.HConcatChart:
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
         whole = horizon == "episode"
-        shown, least = of_horizon[of_horizon.share > LEAST * whole], LEAST * whole
+        shown = of_horizon[of_horizon.share > LEAST * whole]
         shares = alt.Scale(type="log", domainMin=LEAST, nice=False) if whole else alt.Scale(zero=True)
         title = f"{of_horizon.env.iloc[0]}, " + ("all states of episodes" if whole else f"after {horizon}")
         panels.append(
-            alt.Chart(shown.assign(least=least), title=title)
-            .mark_bar(opacity=0.45, binSpacing=0)
+            alt.Chart(shown, title=title)
+            .mark_line(interpolate="step-after", strokeWidth=2)
             .encode(
-                x=alt.X("low:Q", bin="binned", title="distance from the start", axis=alt.Axis(tickCount=8)),
-                x2="high:Q",
+                x=alt.X("low:Q", title="distance from the start", axis=alt.Axis(tickCount=8)),
                 y=alt.Y(
                     "share:Q",
                     title="share of states" + (", logarithmic" if whole else ""),
-                    stack=None,
                     scale=shares,
                     axis=alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6),
                 ),
-                y2="least:Q",
                 color=color,
                 tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")],
             )

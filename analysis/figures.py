@@ -138,11 +138,12 @@ def figure10(results: str | Path) -> alt.HConcatChart:
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
     scale, ticks = alt.Scale(domain=[-far, far], nice=False), alt.Axis(tickCount=6)
     place = {"x": alt.X("x:Q", title="x (m)", scale=scale, axis=ticks), "y": alt.Y("y:Q", title="y (m)", scale=scale)}
-    panels = []
-    for actions, color in action_colors(["raw", *table.actions]).items():
+    panels, colors = [], action_colors(["raw", *table.actions])
+    size = panel_width(len(colors))
+    for actions, color in colors.items():
         paths = table[table.actions == actions]
         ends = paths.loc[paths.groupby("episode").step.idxmax()]
-        told = f"{len(ends)} episodes of {paths.step.max()} steps on PointMass: black their start, dots their ends"
+        told = [f"{len(ends)} episodes of {paths.step.max()} steps on PointMass:", "black their start, dots their ends"]
         lines = alt.Chart(paths).mark_line(strokeWidth=1.5, opacity=0.8, color=color)
         dots = alt.Chart(ends).mark_point(filled=True, size=80, opacity=1, stroke="white", color=color)
         starts = alt.Chart(paths[paths.step == 0].head(1)).mark_point(
@@ -154,7 +155,7 @@ def figure10(results: str | Path) -> alt.HConcatChart:
             dots.encode(**place),
             starts.encode(**place),
         ]
-        panels.append(alt.layer(*layers).properties(title=title, width=SIZE, height=SIZE))
+        panels.append(alt.layer(*layers).properties(title=title, width=size, height=size))
     return alt.hconcat(*panels)
 
 

@@ -1,7 +1,7 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from analysis.curves import read_csv
 from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
+from common.run_folder import RunFolder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
 from rl.main_dyne import WITH_IMAGES
 from rl.methods import METHODS
@@ -56,6 +57,18 @@ class Task:
         except (OSError, ValueError, KeyError, UsageError):
             return False
         return finished and self.target.is_file()
+
+    def state(self, done: Collection[str]) -> str:
+        """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""
+        folder = RunFolder(self.folder, "run")
+        steps = f"{self.progress():,} of {self.steps:,} steps" if self.steps else ""
+        if folder.in_use():
+            return f"running, {steps}" if steps else "running"
+        if folder.failure:
+            return f"failed: {folder.failure}"
+        if missing := set(self.after) - set(done):
+            return f"needs {min(missing)}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        return steps if self.progress() else "not begun"
 
 
 def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float]) -> list[Task]:
@@ -105,6 +118,20 @@ def needed(tasks: Iterable[Task], wanted: Iterable[Task]) -> list[Task]:
             keep.add(name)
             waiting += by_name[name].after
     return [task for task in by_name.values() if task.name in keep]
+
+
+def lacking(tasks: Iterable[Task]) -> list[str]:
+    """A line for each task that is not done, and how far it is; seeds of a run that are as far share one."""
+    tasks = list(tasks)
+    done = {task.name for task in tasks if task.is_done()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for task in (task for task in tasks if task.name not in done):
+        name, _, seed = task.name.partition(" seed ")
+        found.setdefault((name, task.state(done)), []).append(seed)
+    return [
+        " ".join([name, *(["seed", *seeds] if seeds[0] else [])]) + f": {state}"
+        for (name, state), seeds in found.items()
+    ]
 
 
 # ---- the tasks of each kind ----

@@ -11,8 +11,7 @@ from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
 from common.run_folder import RunFolder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
-from rl.main_dyne import WITH_IMAGES
-from rl.methods import METHODS
+from rl.methods import METHODS, WITH_IMAGES
 from rl.results import EVAL_COLUMNS
 
 SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}

@@ -22,11 +22,10 @@ from collections.abc import Sequence
 from common.cli import positive_int, run, share
 from common.errors import UsageError
 from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
-from rl.methods import METHODS, methods_of
+from rl.methods import METHODS, WITH_IMAGES, methods_of
 from rl.training import train
 
 POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
-WITH_IMAGES = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
 PLAN_LENGTH = 4
 
 

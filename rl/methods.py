@@ -69,6 +69,10 @@ _ROWS = [
     Method("random-DynE", "main_dyne.py", "rl.random_agent:RandomAgent", "nothing", "decoder", "#b58f8f"),
 ]
 METHODS = {method.name: method for method in _ROWS}
+WITH_IMAGES = {
+    "DynE-TD3": "SA-DynE-TD3",
+    "TD3": "S-DynE-TD3",
+}  # what a policy of rl/main_dyne.py is called that sees images
 
 
 def methods_of(script: str, *, from_pixels: bool = False) -> list[str]:

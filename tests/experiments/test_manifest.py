@@ -158,6 +158,6 @@ def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
     ran = call(experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 *", threads=None)
     assert ran.code == 0, ran.err
     head, *lines = ran.out.splitlines()
-    assert head == "17 of 17 tasks to do, about 0.6 core-hours"  # 16 seeds of 50 000 steps, and publishing
+    assert head == "18 of 18 tasks to do, about 0.6 core-hours"  # 16 seeds, publishing, playing them again
     assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
     assert not list(tmp_path.iterdir())

@@ -75,7 +75,8 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
 
     Args:
         results: the folder of results.
-        speeds: {method, or script of stage one: seed-steps a second, or hours}, for `Task.hours`.
+        speeds: those of benchmarks/speeds.toml, for `Task.hours`: {method: seed-steps a second}, and of stage one {script:
+            hours, of the scripts of images an epoch's}.
     """
     results = Path(results).absolute()
     tasks = [_train(embedding, results, speeds) for embedding in manifest.embeddings.values()]
@@ -147,7 +148,9 @@ def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> 
     }
     target = folder / ("encoder.pt" if embedding.script == "main_vae.py" else "decoder.pt")
     command = (f"embedding/{embedding.script}", *words_of(flags))
-    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=speeds.get(embedding.script, 0.0))
+    counted = 1 if IMAGES[embedding.script] is None else embedding.epochs  # by the whole, or by epochs
+    hours = counted * speeds.get(embedding.script, 0.0)
+    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=hours)
 
 
 def _publish_embedding(embedding: Embedding, results: Path) -> Task:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.curves import FEW
 from analysis.estimates import interval, mean_probability
 from analysis.figures import reached
 from analysis.report_data import (
-    TOLD,
     Data,
     at,
     authors_returns,
@@ -90,7 +90,7 @@ def amount(series: dict[str, pd.DataFrame]) -> str:
 
 
 def _few(*series: pd.DataFrame) -> bool:
-    return min(map(seeds_of, series)) <= TOLD
+    return min(map(seeds_of, series)) < FEW
 
 
 # ---- the rows ----

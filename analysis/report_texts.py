@@ -232,12 +232,13 @@ def all_tasks(data: Data) -> str:
     curves = select(data.published, TASKS, ["TD3", "DynE-TD3"])
     table = across_tasks(curves, ["DynE-TD3", "TD3"])
     scaled = table["scaled final return, interquartile mean"]
+    tasks, _, few = table["tasks"].iloc[0].partition(", ")
     return paragraphs(
-        f"All {table['tasks'].iloc[0]} tasks together, after as many steps as both methods have on a task, scaled by the",
+        f"All {tasks} tasks together, after as many steps as both methods have on a task, scaled by the",
         "range of the authors' plots, every task counting alike: the interquartile mean is",
         f"{scaled['DynE-TD3']} for DynE-TD3 and {scaled['TD3']} for TD3.",
-        f"A run of DynE-TD3 ends better than one of TD3 with probability {table['P(DynE-TD3 better)']['TD3']}",
-        "(bootstrap stratified by task).",
+        f"A run of DynE-TD3 ends better than one of TD3 with probability {table['P(DynE-TD3 better)']['TD3']}"
+        + (f"; these have no intervals: of the tasks {few}." if few else " (bootstrap stratified by task)."),
     )
 
 

@@ -10,6 +10,11 @@ positions (radians, metres) is taken: velocities have other units; elsewhere tha
 
 import itertools
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np

@@ -14,6 +14,10 @@ import contextlib
 import json
 from pathlib import Path
 from typing import Any
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
 import pandas as pd

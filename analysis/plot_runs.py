@@ -7,6 +7,10 @@ bootstrapped over seeds (95 %); analysis/curves.py tells how.
 """
 
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.charts import figure, save
 from analysis.curves import load_runs, table

@@ -21,6 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import pandas as pd
 import torch

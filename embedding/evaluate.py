@@ -31,6 +31,11 @@ decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a ta
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np

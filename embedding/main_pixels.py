@@ -13,6 +13,11 @@ fixed windows. For the decoder the first three are those of embedding/main.py.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import torch

@@ -9,6 +9,11 @@ the four newest frames. Columns of log.csv: as those of the stage `pixels` of em
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import torch
 

@@ -12,6 +12,11 @@ Writes probe.csv and probe.png into the encoder's folder.
 import math
 from collections.abc import Callable
 from typing import Any
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import altair as alt
 import gymnasium

@@ -11,6 +11,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np

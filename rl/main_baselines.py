@@ -24,6 +24,11 @@ import argparse
 import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"), {"EXTRAS": ("stable_baselines3",)})
 
 import gymnasium
 import numpy as np

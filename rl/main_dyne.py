@@ -14,6 +14,11 @@ A decoder may come from another environment with the same actions: --source_env.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import run
 from common.errors import UsageError

@@ -13,6 +13,11 @@ import argparse
 import io
 from collections.abc import Sequence
 from typing import cast
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np

@@ -42,6 +42,7 @@ NOT_RUN = (
     "apt-get install",
     "jupyter notebook",
     "make test",
+    "source .venv/bin/activate",
     "make demo",
     "make faults",
     "make quick",

@@ -20,11 +20,11 @@ import gymnasium
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import require_time_limit, time_limit
+from common.progress import Progress
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -77,9 +77,9 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     require_time_limit(env, f"--env_name {args.env_name or own}")
-    with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:
+    with Progress(2 * args.episodes, "playing", "episode") as shown:
         found = {
-            name: distances(env, decoder, args.episodes, args.seed, dyne, bar.update)
+            name: distances(env, decoder, args.episodes, args.seed, dyne, shown.update)
             for name, dyne in (("DynE", True), ("raw", False))
         }
     for place, horizon in enumerate((f"after {decoder.k} steps", "over episodes")):

@@ -13,8 +13,8 @@ given up (something was not finite), or none of its checkpoints is whole. resuma
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
 from runpy import run_path
+from typing import Any
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))

@@ -130,6 +130,7 @@ def train_all(args: argparse.Namespace, method: str, train: Train) -> None:
                 taken.callback(folder.release)
             check_siblings(parent, [folder.path for folder in folders], {**vars(args), "num_seeds": 1})
             for seed, folder in zip(seeds, folders, strict=True):
+                folder.resolved = {"device": str(device), "seeds": list(seeds)}
                 folder.begin({**vars(args), "seed": seed, "num_seeds": 1})
             held.enter_context(taken.pop_all())
         for seed, folder in zip(seeds, folders, strict=True):

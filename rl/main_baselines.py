@@ -23,9 +23,9 @@ cuts an episode, stable-baselines3 bootstraps the value of the last state. The s
 import argparse
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
 from pathlib import Path
 from runpy import run_path
+from typing import TYPE_CHECKING, Any, cast
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"), {"EXTRAS": ("stable_baselines3",)})
@@ -34,12 +34,12 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common.cli import run
 from common.environments import make_env
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
+from common.progress import Progress
 from common.run_folder import RunFolder
 from common.streams import stream
 from embedding.trained import load_decoder
@@ -203,7 +203,7 @@ def train_seed(
             nonlocal steps
             before, (info,) = steps, self.locals["infos"]
             steps += info.get("steps", 1)
-            bar.update(steps - before)
+            shown.update(steps - before)
             if "episode" in info:
                 row = (steps, info["episode"]["r"], info["episode"]["l"])
                 results.add_episodes(len(monitored.get_episode_rewards()), [row], NOT_MEASURED)
@@ -216,10 +216,10 @@ def train_seed(
             mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
             results.add_evaluation(len(monitored.get_episode_rewards()), steps, mean)
             number += 1
-            bar.set_postfix_str(f"return {mean:.1f}")
+            shown.note(f"return {mean:.1f}")
 
     label = f"{method_of(args)} {env.spec.id} seed {seed}"
-    with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
+    with Progress(args.max_timesteps, label, "step") as shown:
         try:
             model.learn(args.max_timesteps, callback=Evaluations())
         except ValueError:  # torch's distributions refuse what is not finite

@@ -12,9 +12,9 @@ rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with 
 import argparse
 import io
 from collections.abc import Sequence
-from typing import cast
 from pathlib import Path
 from runpy import run_path
+from typing import cast
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
@@ -23,11 +23,11 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common.cli import positive_int, run
 from common.errors import UsageError
 from common.files import write_atomically
+from common.progress import Progress
 from common.run_folder import RunFolder
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
@@ -86,12 +86,11 @@ def train_seed(
         mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
         results.add_evaluation(episodes, steps, mean)
         number += 1
-        bar.set_postfix_str(f"return {mean:.1f}")
+        shown.note(f"return {mean:.1f}")
 
     state = env.reset(seed=reset_seed(seed, "resets", 0))[0].astype(np.float32)
     total, length, agent = 0.0, 0, None
-    bar = tqdm(total=args.max_timesteps, desc=f"SAC-LSP {env.spec.id} seed {seed}", unit="step", mininterval=1)
-    with bar:
+    with Progress(args.max_timesteps, f"SAC-LSP {env.spec.id} seed {seed}", "step") as shown:
         for step in range(args.max_timesteps):
             level = min(step // level_steps, args.levels - 1)
             place = step - level * level_steps
@@ -116,7 +115,7 @@ def train_seed(
                 s, a, r, following, done = batch.split([state_dim, len(low), 1, state_dim, 1], dim=1)
                 assert agent is not None
                 agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
-            bar.update()
+            shown.update()
             if (step + 1) % args.eval_freq == 0:
                 look(step + 1)
     require_finite((weight for policy in stack.policies for weight in policy.parameters()), seed, args.max_timesteps)

@@ -13,7 +13,7 @@ from torch import nn
 from common import entries
 from common.mlp import MLP, Adam
 from rl.networks import initial_critics
-from rl.pixel_networks import HIDDEN, PixelActor, Trunk
+from rl.pixel_networks import CONVOLUTIONS, HIDDEN, PixelActor, Trunk
 from rl.protocols import ActionSpace, Content
 from rl.replay import Batch
 from rl.td3 import TD3, WithoutAutograd
@@ -130,6 +130,11 @@ class PixelTD3(TD3):
         for module in ("trunk", "actor"):
             for name, tensor in self._modules()[module].state_dict().items():
                 yield f"{module} {name}", tensor
+
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers}, inputs first; of the trunk the channels, and its features."""
+        trunk = [self.state_shape[0], *(outputs for outputs, _, _ in CONVOLUTIONS), self.trunk.width]
+        return super().networks() | {"trunk": trunk, "actor": [self.trunk.width, *HIDDEN, self.actions.dim]}
 
     def policy_content(self, n: int) -> Content:
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""

@@ -200,6 +200,10 @@ class Agent(Protocol):
         """For each seed the name of what is not finite, or None."""
         ...
 
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers}, inputs first, for `opt.json`."""
+        ...
+
     def snapshot(self, n: int) -> Content | None:
         """Everything of seed index `n` that updates read or write."""
         ...

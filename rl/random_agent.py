@@ -70,6 +70,10 @@ class RandomAgent:
         """For each seed None: nothing is computed."""
         return [None] * self.num_seeds
 
+    def networks(self) -> dict[str, list[int]]:
+        """There are none."""
+        return {}
+
     def policy_content(self, n: int) -> None:
         """Nothing is kept of it."""
         return

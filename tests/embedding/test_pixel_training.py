@@ -24,7 +24,7 @@ from embedding.decoder_training import DecoderTraining
 from embedding.pixel_models import load_pixel_embedding, load_vae
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import ImageTraining
-from embedding.renders import GAP, grid
+from embedding.renders import GAP, HEADING, grid
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 PIXELS, VAE = embedding.main_pixels.main, embedding.main_vae.main
@@ -104,7 +104,7 @@ def test_pictures_show_what_goes_in_and_what_should_come_out(train, tmp_path):
     assert np.array_equal(targets[window], np.stack(cells[5:7]))
     assert np.array_equal(pictures["epoch_0001"][:, : 7 * step], pictures["epoch_0010"][:, : 7 * step])
     assert not np.array_equal(pictures["epoch_0001"], pictures["epoch_0010"])
-    zoomed = pictures["latest"][::2, ::2]
+    zoomed = pictures["latest"][HEADING::2, ::2]
     assert np.array_equal(zoomed[: 5 * step - GAP, : 10 * step - GAP], pictures["epoch_0010"])
 
 
@@ -151,7 +151,7 @@ def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypa
     for owner, epochs in stops:
         done, original = [], owner.run_epoch
 
-        def stopped(self, done=done, original=original, epochs=epochs):
+        def stopped(self, _, done=done, original=original, epochs=epochs):
             losses = original(self)
             done.append(losses)
             if len(done) == epochs:

@@ -24,7 +24,18 @@ from rl.evaluation import play
 from rl.policies import load_policy, seed_folders
 
 EVAL = ["episodes", "steps", "mean_return"]
-TRAIN = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+TABLES = {"eval.csv", "train.csv", "speed.csv"}
+TRAIN = [
+    "episodes",
+    "steps",
+    "episode_return",
+    "episode_length",
+    "critic_loss",
+    "value",
+    "actor_loss",
+    "q_min",
+    "q_max",
+]
 KEPT_TO_RESUME = {".lock", "checkpoint.pt", "checkpoint.previous.pt"}
 LOG = ["stage", "epoch", "loss", "error", "regulariser"]
 SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
@@ -120,7 +131,7 @@ def test_a_run_leaves_the_documented_files(run_of, name):
     first, count = flags.get("seed", 0), flags.get("num_seeds", 1)
     assert {path.name for path in folder.iterdir()} == {f"seed_{seed}" for seed in range(first, first + count)}
     for seed, part in enumerate(seed_folders(folder), start=first):
-        assert files(part) == {"opt.json", "eval.csv", "eval.npy", "train.csv", "replay", *KEPT_TO_RESUME}
+        assert files(part) == {*TABLES, "opt.json", "eval.npy", "replay", *KEPT_TO_RESUME}
         assert table(part / "eval.csv")[0] == EVAL and table(part / "train.csv")[0] == TRAIN
         evaluations, training = numbers(part / "eval.csv"), numbers(part / "train.csv")
         limit = gymnasium.spec(RUNS[name][1]).max_episode_steps
@@ -146,7 +157,7 @@ def test_opt_json_holds_every_flag(call, tmp_path, tiny, main):
     assert usage.code == 0
     described = set(re.findall(r"^  --([a-z_]+)", usage.out, flags=re.MULTILINE)) - {"help", "debug"}
     (path,) = tmp_path.rglob("opt.json")
-    assert set(json.loads(path.read_text())) == described
+    assert set(json.loads(path.read_text())) == described | {"resolved"}
 
 
 def test_evaluations_may_be_further_apart_than_the_run_is_long(call, tmp_path):

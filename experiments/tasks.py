@@ -10,8 +10,11 @@ from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
+from rl.main_dyne import WITH_IMAGES
 from rl.methods import METHODS
 from rl.results import EVAL_COLUMNS
+
+SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ def _run(
     method = METHODS[curve.method]
     flags = {"env_name": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
     if method.script == "main_dyne.py":
-        flags["policy_name"] = "DynE-TD3" if method.acts_in == "decoder" else "TD3"
+        flags["policy_name"] = SEEING_STATES.get(curve.method, curve.method)
         flags["pixels"] = method.from_pixels
     if method.script == "main_baselines.py":
         flags["algo"] = curve.method.removesuffix("-plans")

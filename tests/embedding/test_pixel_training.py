@@ -16,6 +16,7 @@ from scripts import listing
 import analysis.list_runs
 import embedding.main_pixels
 import embedding.main_vae
+from common import checkpoint
 from common.devices import choose_precision
 from common.errors import UsageError
 from common.pixel_environments import make_pixel_env
@@ -167,6 +168,31 @@ def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypa
     assert_same(whole, parts)
     parts, ran = train(main, "parts", "--resume", precision=precision, epochs=4)
     assert ran.code == 0 and "is finished" in ran.out
+
+
+@scripts
+def test_an_epoch_that_was_stopped_within_goes_on_exactly(train, main, monkeypatch):
+    """SIGTERM before a batch ends a run there and then, not at the end of its epoch."""
+    whole, ran = train(main, "whole", epochs=2, epoch_size=20)
+    assert ran.code == 0, ran.err
+    for batches in (2, 4, 1, 3):
+        done, original = [], ImageTraining.precision
+
+        def counted(self, done=done, original=original, batches=batches):
+            done.append(self)
+            if len(done) == batches:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ImageTraining, "precision", counted)  # once a batch
+            parts, ran = train(main, "parts", "--resume", epochs=2, epoch_size=20)
+        assert ran.code == 143 and len(done) <= batches + 3, ran.err
+    content = checkpoint.load(parts / "checkpoint.pt", "embedding run")
+    assert content["states"][content["part"]]["under_way"]["done"] in range(1, 5)
+    parts, ran = train(main, "parts", "--resume", epochs=2, epoch_size=20)
+    assert ran.code == 0, ran.err
+    assert_same(whole, parts)
 
 
 @scripts

@@ -145,6 +145,15 @@ def test_a_run_leaves_the_documented_files(run_of, name):
         assert (content["env_id"], content["seed"]) == (RUNS[name][1], seed)
         options = json.loads((part / "opt.json").read_text())
         assert (options["seed"], options["max_timesteps"], options["discount"]) == (seed, 200, 0.99)
+        assert table(part / "speed.csv")[0] == ["steps", "steps_per_second"]
+        speeds = numbers(part / "speed.csv")
+        assert speeds[:, 0].tolist() == [100, 200] and (speeds[:, 1] > 0).all()
+        resolved = options["resolved"]
+        assert resolved["device"] == "cpu" and resolved["seeds"] == list(range(first, first + count))
+        assert resolved["versions"].keys() >= {"python", "torch", "numpy", "gymnasium", "dyne"}
+        hidden = {name: widths[1:-1] for name, widths in resolved["networks"].items()}
+        learns = not name.startswith("random")
+        assert hidden == ({key: [400, 300] for key in ("critic 1", "critic 2", "actor")} if learns else {})
 
 
 @pytest.mark.parametrize("main", [embedding.main.main, rl.main_td3.main, rl.main_dyne.main])
@@ -285,9 +294,13 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
         ("evaluation/mean_return", "eval.csv", 2),
         ("training/episode_return", "train.csv", 2),
         ("training/critic_loss", "train.csv", 4),
+        ("training/actor_loss", "train.csv", 6),
+        ("training/q_max", "train.csv", 8),
     ):
         found = [(event.step, event.value) for event in events.Scalars(tag)]
         np.testing.assert_allclose(found, numbers(folder / file)[:, [1, column]], rtol=1e-6)
+    speeds = [(event.step, event.value) for event in events.Scalars("training/steps_per_second")]
+    np.testing.assert_allclose(speeds, numbers(folder / "speed.csv"), atol=0.01)
 
 
 def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):

@@ -159,7 +159,9 @@ def make_model(
     discount, starts = settings["gamma"], settings["learning_starts"]
     if args.decoder:
         assert isinstance(actions, DynEActions)
-        env = DynEActionSpace(env, actions.decoder, discount)
+        env = DynEActionSpace(
+            env, actions.decoder, discount, normalised=False
+        )  # as published: scaling rounds otherwise
     more = {
         "buffer_size": replay_rows(args),
         "gamma": discount**actions.k,

@@ -140,8 +140,8 @@ class PixelTD3(TD3):
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {name: _of_seed(self._modules()[name], n) for name in ("trunk", "actor")}
 
-    @staticmethod
-    def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of stacks (1, 12, 64, 64) uint8 to actions (D,)."""
         trunk = entries.network(content, "trunk", lambda: Trunk(seeds=[0]))
         sizes = trunk.width, actions.dim, actions.center, actions.scale

@@ -38,6 +38,7 @@ class TD3:
     own_flags: ClassVar[tuple[str, ...]] = ()  # of its script, that it takes beside those of every agent
     sees_plan_step: ClassVar[bool] = False
     least_batch: ClassVar[int] = 1
+    actor_class: ClassVar[type[Actor]] = Actor
     bytes_a_row: ClassVar[int] = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
     # Operators cost less in it than in `torch.no_grad`.
     without_autograd: ClassVar[WithoutAutograd] = torch.inference_mode
@@ -83,7 +84,7 @@ class TD3:
         """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
         space = self.actions
         (state_dim,) = self.state_shape
-        self.actor = Actor.initial(state_dim, space.dim, space.center, space.scale, seeds, self.device)
+        self.actor = self.actor_class.initial(state_dim, space.dim, space.center, space.scale, seeds, self.device)
         self.target_actor = self.actor.like(self.actor.mlp.rows.clone())
         self.actor_adam = Adam(self.actor.mlp, lr)
         self.acting_actor = self.actor if self.device.type == "cpu" else self.actor.like(self.actor.mlp.rows.cpu())
@@ -262,8 +263,8 @@ class TD3:
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
 
-    @staticmethod
-    def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of states (1, *S), numpy, to actions (D,).
 
         Args:
@@ -272,7 +273,7 @@ class TD3:
         """
         widths = entries.widths(content, "widths", outputs=actions.dim)
         row = entries.tensor(content, "actor", (1, row_length(widths)), (torch.float32,))
-        actor = Actor(MLP(row, widths), actions.center, actions.scale)
+        actor = cls.actor_class(MLP(row, widths), actions.center, actions.scale)
         return lambda states: actor(torch.from_numpy(states)[None])[0, 0].numpy()
 
     def _parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:

@@ -1,25 +1,31 @@
 """Drawing learning curves: a panel an environment, means and intervals over seeds, the authors' numbers beside them."""
 
+import base64
 import io
 import itertools
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 import pandas as pd
+import vl_convert
 from altair.typing import ChartType
 from PIL import Image
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
-from analysis.curves import series_of, summarize
+from analysis.curves import FEW, series_of, summarize
 from common.errors import DISK_FULL, UsageError
-from common.files import put_in_place
+from common.files import write_atomically
+from common.theme import AXIS, WIDTH, panel_width
 from rl.methods import METHODS
 
 COLORS = {name: method.color for name, method in METHODS.items()}
-# Where a method has several names, the further ones take these.
-NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "#66a61e", "#a6761d", "#e7298a", "#3b6fb6", "#666666"]
+# What is no method takes these, in this order: the further names of a method, variants.
+NAME_COLORS = ["#1b9e77", "#e6ab02", "#7570b3", "#8c564b", "#17becf", "#e7298a", "#66a61e", "#666666", "#d95f02"]
+COLUMNS = 3  # panels side by side
+LETTER = 6.4  # pixels that a letter of a subtitle takes, about
 
 alt.data_transformers.disable_max_rows()  # charts hold averages, not evaluations
 
@@ -28,72 +34,97 @@ def figure(
     curves: pd.DataFrame,
     bin_width: int | None = None,
     until: int | Mapping[str, int] | None = None,
-    envs: Sequence[str] = (),
     shared: bool = True,
+    colors: Mapping[str, str] | None = None,
 ) -> alt.ConcatChart:
-    """An interactive chart with a panel an environment: means, intervals, and the authors' numbers as diamonds.
+    """An interactive chart with a panel an environment: means over seeds, how far seeds differ, the authors' numbers.
 
     Args:
-        curves: a frame of `CURVES`.
+        curves: a frame of `CURVES`; the panels are in its order.
         bin_width: see `summarize`.
         until: the step that axes end at, one for all or one for each environment; None: the last of each environment.
-        envs: environments that have a panel, though there may be no curves of them; the panels are in this order.
         shared: whether all panels have one legend; False: each its own.
+        colors: {series: colour} of series that are to have another colour than that of their method.
     """
-    of_env = dict([*curves.groupby("env", sort=False)])
-    panels: list[ChartType] = []
-    for number, env in enumerate([*envs, *(env for env in of_env if env not in envs)]):
-        if env not in of_env:
-            panels.append(_empty_panel(env))
-            continue
-        drawn = curves if shared else of_env[env]
-        labels = series_of(drawn)
-        summary = summarize(drawn, bin_width)
-        panels.append(
-            _panel(
-                number,
-                summary[summary.env == env],
-                _colors(labels),
-                until.get(env) if isinstance(until, Mapping) else until,
-            )
-        )
-    chart = alt.concat(*panels, columns=3).resolve_scale(color="shared" if shared else "independent")
+    summaries = []
+    for _, of_env in [("", curves)] if shared else [*curves.groupby("env", sort=False)]:
+        painted = _colors(series_of(of_env), colors or {})
+        averaged = summarize(of_env, bin_width)
+        summaries += [(painted, one) for _, one in averaged.groupby("env", sort=False)]
+    columns = min(len(summaries), COLUMNS)
+    width = panel_width(columns) if columns > 1 else SINGLE
+    titles = [_title(one, width) for _, one in summaries]
+    for row in range(0, len(titles), columns):
+        lines = max(len(title.subtitle) for title in titles[row : row + columns])
+        for title in titles[row : row + columns]:  # all begin on one height
+            title.subtitle += ["\N{NO-BREAK SPACE}"] * (lines - len(title.subtitle))
+    panels = [
+        _panel(
+            number, one, painted, until.get(one.env.iloc[0]) if isinstance(until, Mapping) else until, width, shared
+        ).properties(width=width, height=HEIGHT if columns > 1 else 300, title=title)
+        for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True))
+    ]
+    scales: Any = "shared" if shared else "independent"
+    chart = alt.concat(*panels, columns=columns).resolve_scale(color=scales, stroke=scales)
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
     views = [view for param in chart.params if param.name.startswith("near") for view in param.views]
     by_series = alt.PointSelectionConfig(type="point", fields=["series"])
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
-    return (
-        chart.configure(font="Helvetica, Arial, sans-serif", background="white")
-        .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal", gridColor="#ececec")
-        .configure_legend(labelFontSize=12, labelLimit=320, symbolStrokeWidth=3, symbolSize=110)
-        .configure_title(fontSize=15, fontWeight="normal")
-    )
+    return chart.properties(title=_caption(pd.concat([one for _, one in summaries]), columns * (width + AXIS)))
 
 
-def _colors(labels: Mapping[tuple[str, str], str]) -> dict[str, str]:
+def _caption(summary: pd.DataFrame, width: int) -> alt.TitleParams:
+    """What lines and areas are, below a chart."""
+    many = summary.groupby(["env", "series"]).seeds.max()
+    told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
+    if (many >= FEW).any():
+        told.append(f"Filled areas: 95 % intervals of means over {FEW} seeds or more.")
+    if ((many > 1) & (many < FEW)).any():
+        told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
+    lines = textwrap.wrap(" ".join(told), int(width / LETTER))
+    return alt.TitleParams(lines, orient="bottom", anchor="start", offset=12, fontSize=12, color="#555555")
+
+
+def _colors(labels: Mapping[tuple[str, str], str], chosen: Mapping[str, str]) -> dict[str, str]:
     """{label: colour} of series {(method, name): label}: that of the method, for its further names others."""
     colors: dict[str, str] = {}
     further = itertools.cycle(NAME_COLORS)
     for (method, _), label in labels.items():
         free = method in COLORS and COLORS[method] not in colors.values()
-        colors[label] = COLORS[method] if free else next(further)
+        colors[label] = chosen.get(label) or (COLORS[method] if free else next(further))
     return colors
 
 
-WIDTH, HEIGHT = 400, 270  # of a panel, pixels
+HEIGHT = 200  # of a panel, pixels
+SINGLE = 620  # width of a panel that is alone, pixels
 
 
-def _empty_panel(env: str) -> alt.Chart:
-    """The panel of an environment that there are no curves of."""
-    text = alt.Chart(pd.DataFrame({"text": ["not run yet"]})).mark_text(size=16, color="#888888")
-    return text.encode(text="text:N").properties(
-        width=WIDTH, height=HEIGHT, title=env, view=alt.ViewConfig(stroke="#dddddd")
-    )
+def seeds_told(summary: pd.DataFrame) -> list[str]:
+    """How many seeds the series of a panel have, as short lines: `2 seeds`, or which ones have how many."""
+    of_count: dict[int, list[str]] = {}
+    for series, seeds in summary.groupby("series", sort=False).seeds.max().items():
+        of_count.setdefault(seeds, []).append(str(series))
+    words = {count: f"{count} seed" + "s" * (count > 1) for count in sorted(of_count, reverse=True)}
+    if len(words) == 1:
+        return [*words.values()]
+    return [f"{told}: {', '.join(of_count[count])}" for count, told in words.items()]
 
 
-def _panel(number: int, summary: pd.DataFrame, colors: Mapping[str, str], until: int | None) -> ChartType:
-    """One environment's layers: bands, lines, points that tell their numbers, and the authors' diamonds."""
+# What a point tells. A selection of the nearest point lays areas over the points, whose datum is the point's own datum:
+# Vega-Lite minds that in the formatted fields of tooltips only, so the fields are named here.
+_POINT = "(datum.datum || datum)"
+_TOLD = (
+    "{{'{what}': {d}.series, 'steps': format({d}.steps, ','), 'mean': format({d}.mean, '.2f'),"
+    " 'seeds': {d}.seeds + ({d}.seeds == 1 ? '' : ({d}.seeds < {few} ? ', from ' : ', 95 % interval ')"
+    " + format({d}.low, '.2f') + ' to ' + format({d}.high, '.2f'))}}"
+)
+
+
+def _panel(
+    number: int, summary: pd.DataFrame, colors: Mapping[str, str], until: int | None, width: int, shared: bool
+) -> ChartType:
+    """One environment's layers: areas, lines, points that tell their numbers, and the authors' diamonds."""
     env, last = summary.env.iloc[0], until or summary.steps.max()
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
     first = summary.drop_duplicates("method").set_index("method").series
@@ -105,41 +136,69 @@ def _panel(number: int, summary: pd.DataFrame, colors: Mapping[str, str], until:
     ]
     shown = _returns_shown(summary[summary.steps <= last], [row["mean"] for row in read_off])
     returns = alt.Scale(domain=shown, nice=False)
-    ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=6)
+    ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=max(4, width // 60))
     painted = alt.Scale(domain=[*colors], range=[*colors.values()])
     axes: dict[str, Any] = {
         "x": alt.X("steps:Q", title="environment steps", scale=steps, axis=ticks),
-        "y": alt.Y("mean:Q", title="return", scale=returns),
-        "color": alt.Color(
-            "series:N", title=None, scale=painted, legend=alt.Legend(symbolType="stroke", symbolOpacity=1)
-        ),
+        "y": alt.Y("mean:Q", title="return", scale=returns, axis=alt.Axis(tickCount=6)),
+        "color": alt.Color("series:N", title=None, scale=painted, legend=_legend([*colors], width, shared)),
     }
     base = alt.Chart(summary).encode(**axes)
-    low = alt.Y("low:Q", title="return", scale=returns)
+    edges = {"y": alt.Y("low:Q", title="return", scale=returns), "y2": "high:Q"}
     chosen: Any = {"param": "chosen"}  # altair takes such a dict, but its types have no name for it
     near = alt.selection_point(name=f"near_{number}", on="pointerover", nearest=True, empty=False)
-    told = [alt.Tooltip("series:N", title="method"), alt.Tooltip("steps:Q", format=",")]
-    told += [alt.Tooltip(f"{column}:Q", format=".2f") for column in ("mean", "low", "high")]
-    layers = [
-        base.mark_area(clip=True).encode(
-            y=low, y2="high:Q", opacity=alt.condition(chosen, alt.value(0.2), alt.value(0.03))
-        ),
+    told = _TOLD.format(d=_POINT, what="method" if shared else "variant", few=FEW)
+    layers = []
+    if (summary.seeds >= FEW).any():
+        interval = base.transform_filter(f"datum.seeds >= {FEW}").mark_area(clip=True)
+        layers.append(interval.encode(**edges, opacity=alt.condition(chosen, alt.value(0.25), alt.value(0.03))))
+    if ((summary.seeds > 1) & (summary.seeds < FEW)).any():
+        span = base.transform_filter(f"datum.seeds < {FEW}").mark_area(
+            clip=True, fillOpacity=0.12, strokeWidth=1, strokeDash=[1, 3]
+        )
+        both = {
+            "stroke": alt.Stroke("series:N", scale=painted, legend=None),
+            "opacity": alt.condition(chosen, alt.value(0.8), alt.value(0.03)),
+        }
+        layers.append(span.encode(**edges, **both))
+    layers += [
         base.mark_line(clip=True).encode(opacity=alt.condition(chosen, alt.value(1), alt.value(0.15))),
         base.mark_point(clip=True, filled=True, size=70)
-        .encode(opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=[*told, "seeds:Q"])
+        .encode(opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=alt.value(alt.expr(told)))
         .add_params(near, alt.selection_interval(name=f"zoom_{number}", bind="scales")),
     ]
     if read_off:
-        shape = alt.Shape("source:N", title=None, scale=alt.Scale(range=["diamond"]))
+        above = alt.Legend(orient="top" if shared else "bottom")
+        shape = alt.Shape("source:N", title=None, scale=alt.Scale(range=["diamond"]), legend=above)
         diamonds = alt.Chart(pd.DataFrame(read_off)).mark_point(
-            clip=True, filled=True, size=130, stroke="white", opacity=1
+            clip=True, filled=True, size=90, stroke="white", opacity=1
         )
-        layers.append(diamonds.encode(**axes, shape=shape, tooltip=["source:N", *told[:2], "mean:Q"]))
-    return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=env)
+        tips = [alt.Tooltip("source:N"), alt.Tooltip("series:N", title="method"), alt.Tooltip("steps:Q", format=",")]
+        layers.append(diamonds.encode(**axes, shape=shape, tooltip=[*tips, alt.Tooltip("mean:Q")]))
+    return alt.layer(*layers)
+
+
+def _title(summary: pd.DataFrame, width: int) -> alt.TitleParams:
+    """The title of a panel so many pixels wide: its environment, and how many seeds its series have."""
+    told = (textwrap.wrap(line, int(width / LETTER), break_on_hyphens=False) for line in seeds_told(summary))
+    return alt.TitleParams(summary.env.iloc[0], subtitle=[*itertools.chain(*told)])
+
+
+def _legend(labels: Sequence[str], width: int, shared: bool) -> alt.Legend:
+    """A legend above all panels in as few rows as it needs, or below its own panel in one column."""
+    if not shared:
+        return alt.Legend(symbolType="stroke", symbolOpacity=1, orient="bottom", direction="vertical", columns=1)
+    room = SINGLE if width == SINGLE else WIDTH - 130  # the rest: the authors' diamond
+    widths = [8 * len(label) + 32 for label in labels]
+    columns = len(labels) if sum(widths) <= room else max(1, room // max(widths))
+    return alt.Legend(symbolType="stroke", symbolOpacity=1, orient="top", direction="horizontal", columns=columns)
 
 
 def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[float]:
-    """The range of the returns' axis: the authors', and wider where more is needed for what follows the first fifth.
+    """The range of the returns' axis: that of what follows the first fifth, or the authors', where it is filled.
+
+    The authors' range is taken where the curves are within it and span half of it or more; it is widened to the curves
+    where they leave it.
 
     Args:
         read_off: the authors' numbers that are drawn beside the curves.
@@ -148,7 +207,8 @@ def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[flo
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
     low, high = min([low, *read_off]), max([high, *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
-    if authors and not any(METHODS[name].from_pixels for name in set(summary.method) & METHODS.keys()):
+    from_pixels = any(METHODS[name].from_pixels for name in set(summary.method) & METHODS.keys())
+    if authors and not from_pixels and high - low >= (authors[1] - authors[0]) / 2:
         if authors[0] <= low and high <= authors[1]:
             return list(authors)
         low, high = min(low, authors[0]), max(high, authors[1])
@@ -163,20 +223,58 @@ def save(chart: ChartType, path: str | Path) -> None:
         UsageError: it cannot be written.
         OSError: the disk is full.
     """
+    spec = chart.to_dict()
+    drawn = vl_convert.vegalite_to_svg(spec).encode() if Path(path).suffix == ".svg" else _png(spec)[0]
     try:
-        with put_in_place(path) as temporary:
-            chart.save(str(temporary), format="svg" if Path(path).suffix == ".svg" else "png", scale_factor=2)
+        write_atomically(path, lambda file: file.write(drawn))
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
         raise UsageError(f"{path}: it cannot be written ({error.strerror})") from error
 
 
+def _png(spec: dict[str, Any]) -> tuple[bytes, dict[str, int]]:
+    """A chart as a png file in 256 colours, 2 pixels a point, and its width and height in points."""
+    file, drawn = io.BytesIO(), io.BytesIO(vl_convert.vegalite_to_png(spec, scale=2))
+    image = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image.save(file, format="png", optimize=True)
+    return file.getvalue(), {"width": image.width // 2, "height": image.height // 2}
+
+
+VEGA_LITE = "application/vnd.vegalite.v5+json"  # that Jupyter draws itself, offline, of notebooks not trusted too
+
+
 def show(chart: ChartType) -> None:
-    """In a notebook: the interactive chart and, for where nothing interactive runs, an image of it, in 256 colours."""
+    """In a notebook: the interactive chart; where nothing draws it, as on GitHub, an image of it."""
     from IPython import display
 
-    drawn, small = io.BytesIO(), io.BytesIO()
-    chart.save(drawn, format="png", scale_factor=2)
-    Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    display.display(chart, display.Image(small.getvalue(), retina=True))
+    spec = compact(chart.to_dict())
+    png, size = _png(spec)
+    bundle = {VEGA_LITE: spec, "image/png": base64.b64encode(png).decode(), "text/plain": "a chart"}
+    display.display(bundle, raw=True, metadata={"image/png": size})
+
+
+def compact(spec: dict[str, Any]) -> dict[str, Any]:
+    """A specification for Jupyter's Vega-Lite 5, its data as text of comma-separated values: a tenth of their JSON."""
+    tables = {name: pd.DataFrame(rows) for name, rows in spec["datasets"].items()}
+    formats = {
+        name: {"type": "csv", "parse": {str(column): "number" for column in table.select_dtypes("number")}}
+        for name, table in tables.items()
+    }
+    texts = {
+        name: table.to_csv(index=False, float_format="%.5g", lineterminator="\n") for name, table in tables.items()
+    }
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, list):
+            return [walk(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        named = {"format": formats[part["name"]]} if [*part] == ["name"] and part["name"] in formats else {}
+        return {key: walk(value) for key, value in part.items()} | named
+
+    schema = "https://vega.github.io/schema/vega-lite/v5.json"
+    return walk({key: value for key, value in spec.items() if key != "datasets"}) | {
+        "datasets": texts,
+        "$schema": schema,
+    }

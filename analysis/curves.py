@@ -25,6 +25,7 @@ from rl.results import EVAL_COLUMNS
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
 PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
 ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
+FEW = 5  # seeds; fewer have no interval, which would be too narrow: what they return is told itself
 NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return": "float64"}
 
 
@@ -163,8 +164,17 @@ def bootstrap(values: ArrayLike, resamples: int = 10_000) -> tuple[float, float,
     return values.mean(), low, high
 
 
+def spread(values: ArrayLike) -> tuple[float, float, float]:
+    """The mean of one value a seed (N,), and how far seeds differ: (mean, low, high).
+
+    Of `FEW` seeds or more low and high are `bootstrap`'s interval, of fewer the lowest and the highest seed, of one NaN.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    return bootstrap(values) if len(values) >= FEW or len(values) == 1 else (values.mean(), values.min(), values.max())
+
+
 def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFrame:
-    """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and interval over seeds.
+    """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and `spread` over seeds.
 
     A bin holds the evaluations after its left edge up to its right edge, and stands at its right edge (the last one
     at the last evaluation), so that no curve is ahead of its data. The untrained policy, at step 0, has its own bin.
@@ -183,31 +193,32 @@ def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFram
             edges = np.minimum(-(-one.steps // width) * width, one.steps.max())
             per_seed = one.groupby([edges.rename("edge"), "seed"]).mean_return.mean()
             for edge, values in per_seed.groupby(level="edge"):
-                rows.append((env, method, label, edge, *bootstrap(values), len(values)))
+                rows.append((env, method, label, edge, *spread(values), len(values)))
     return pd.DataFrame(rows, columns=["env", "method", "series", "steps", "mean", "low", "high", "seeds"])
 
 
 def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: int | None = None) -> pd.DataFrame:
-    """Returns at given steps, as text: mean ± half the width of the interval (number of seeds).
+    """Returns at given steps, as text: the mean, and ± half the width of the interval, or fewer than `FEW` seeds one by one.
 
     An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do. Where the
     authors' plots tell a return, a row of theirs follows.
 
     Args:
         curves: a frame of `CURVES`, of one environment.
-        steps: counts of environment steps, the columns; None: quarters of the last step.
+        steps: counts of environment steps, the columns; None: the ends of bins nearest to the quarters of the last step.
         bin_width: in steps; None: `bin_width_of` the last step.
     Returns:
-        A frame of str, a row a series; `-` where a series has no evaluation.
+        A frame of str, a row a series with its number of seeds; `-` where a series has no evaluation.
     """
-    last = int(curves.steps.max())
     rows: dict[str, list[str]] = {}
-    steps = steps or sorted({last * quarter // 4 for quarter in range(5)})
-    width = bin_width or bin_width_of(last)
+    width = bin_width or bin_width_of(curves.steps.max())
+    steps = steps or _quarters(curves, width)
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
         windows = [one[(step - width < one.steps) & (one.steps <= step)] for step in steps]
-        rows[label] = [_entry(window.groupby("seed").mean_return.mean()) for window in windows]
+        seeds = one.seed.nunique()
+        told = f"{label} ({seeds} seed{'s' * (seeds > 1)})"
+        rows[told] = [_entry(window.groupby("seed").mean_return.mean(), seeds) for window in windows]
     for method, returns in AUTHORS.get(curves.env.iloc[0], {}).items():
         if method in set(curves.method) and set(steps) & set(returns):
             rows[f"{method}, authors' plot"] = [f"{returns[step]}" if step in returns else "-" for step in steps]
@@ -215,21 +226,39 @@ def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: i
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _entry(values: pd.Series) -> str:
+def _quarters(curves: pd.DataFrame, width: int) -> list[int]:
+    """The ends of bins nearest to the quarters of the last step, from the first one on.
+
+    Where there are some at which every series has evaluations, or has ended or not begun, they are of these.
+    """
+    lasts = curves.groupby(["method", "name"]).steps.transform("max")
+    edges = pd.Series(np.minimum(-(-curves.steps // width) * width, lasts))
+    of_series = [np.unique(ends) for _, ends in edges.groupby([curves.method, curves.name])]
+    every = np.unique(edges)
+    whole = [end for end in every if all(end in ends or not ends[0] < end < ends[-1] for ends in of_series)]
+    ends = np.array(whole or every)
+    return sorted({int(ends[np.abs(ends - ends[-1] * quarter / 4).argmin()]) for quarter in range(5)})
+
+
+def _entry(values: pd.Series, seeds: int) -> str:
+    """A mean over seeds (N,), and how far they differ; of fewer seeds than the row has, how many they are."""
     if not len(values):
         return "-"
-    mean, low, high = bootstrap(values)
-    return f"{mean:.1f} ± {(high - low) / 2:.1f} ({len(values)} seeds)" if len(values) > 1 else f"{mean:.1f} (1 seed)"
+    mean, low, high = spread(values)
+    few = f", {len(values)} of {seeds} seeds" if len(values) < seeds else ""
+    if len(values) >= FEW:
+        return f"{mean:.1f} ± {(high - low) / 2:.1f}{few}"
+    return f"{mean:.1f}" + (f" ({' '.join(f'{value:.1f}' for value in values)})" if len(values) > 1 else "") + few
 
 
 def series_of(curves: pd.DataFrame) -> dict[tuple[str, str], str]:
     """{(method, name): label} in the order of legends; the label is the method, and the name where it has several."""
 
     def number(text: str) -> tuple[float, str]:
-        """What sorts numbers by their value, before words."""
+        """What sorts texts that begin with a number by its value, before words."""
         try:
-            return float(text), text
-        except ValueError:
+            return float(text.partition(",")[0].split()[0]), text
+        except (ValueError, IndexError):
             return np.inf, text
 
     def place(pair: tuple[str, str]) -> tuple[Any, ...]:

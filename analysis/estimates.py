@@ -2,7 +2,8 @@
 
 Every seed gives one number: its final return, the mean of its evaluations in the last tenth of the steps, or its area
 under the curve, the mean return over all steps. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
-task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Frames of curves are those of `analysis.curves`.
+task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). What fewer than `FEW` seeds of a method return has
+no interval, which would be too narrow. Frames of curves are those of `analysis.curves`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE
-from analysis.curves import bin_width_of, series_of
+from analysis.curves import FEW, bin_width_of, series_of
 from common.errors import UsageError
 
 Statistic = Callable[..., np.ndarray]  # of lists of arrays (..., N_i), one a task, gives (...)
@@ -131,7 +132,7 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
             "seeds": f"{len(final)}",
             "steps": _count(one.steps.max()),
             "final return": _interval(mean, final),
-            "its interquartile mean": _interval(iqm, final),
+            "its interquartile mean": _interval(iqm, final, few=""),
             "mean return over all steps": _interval(mean, areas(one)),
         }
         if len(of_baseline):
@@ -141,7 +142,7 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
             pair = _shared_finals(one, of_baseline)
             told = "no steps shared"
             if all(len(values) for values in pair):
-                told = "{:.2f} [{:.2f}, {:.2f}]".format(*interval(mean_probability, *([values] for values in pair)))
+                told = _probability(mean_probability, *([values] for values in pair))
             rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -169,13 +170,14 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
         for method, final in zip(methods, _shared_finals(*of_methods), strict=True):
             finals[method].append((final - low) / (high - low))
+    few = sum(min(len(tasks[place]) for tasks in finals.values()) < FEW for place in range(len(shared)))
     rows = {}
     for method, tasks in finals.items():
-        better = interval(mean_probability, finals[methods[0]], tasks)
+        better = _probability(mean_probability, finals[methods[0]], tasks)
         rows[method] = {
-            "tasks": f"{len(tasks)}",
-            "scaled final return, interquartile mean": "{:.2f} [{:.2f}, {:.2f}]".format(*interval(iqm, tasks)),
-            f"P({methods[0]} better)": "" if method == methods[0] else "{:.2f} [{:.2f}, {:.2f}]".format(*better),
+            "tasks": f"{len(tasks)}" + (f", {few} have fewer than {FEW} seeds" if few else ""),
+            "scaled final return, interquartile mean": _probability(iqm, tasks),
+            f"P({methods[0]} better)": "" if method == methods[0] else better,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -186,9 +188,19 @@ def _shared_finals(*series: pd.DataFrame) -> list[np.ndarray]:
     return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
 
 
-def _interval(statistic: Statistic, values: pd.Series) -> str:
+def _interval(statistic: Statistic, values: pd.Series, few: str = "seeds") -> str:
+    """A statistic with its interval; of fewer than `FEW` seeds (N,) followed by themselves, or with `few` "" alone."""
     value, low, high = interval(statistic, [values.to_numpy()])
-    return f"{value:.1f}" if len(values) == 1 else f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    if len(values) >= FEW:
+        return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{value:.1f}" + (f" ({' '.join(f'{seed:.1f}' for seed in values)})" if few and len(values) > 1 else "")
+
+
+def _probability(statistic: Statistic, *groups: Sequence[np.ndarray]) -> str:
+    """A number of tasks' seeds in [0, 1], or about there, with its interval where every task has `FEW` seeds or more."""
+    value, low, high = interval(statistic, *groups)
+    enough = all(len(values) >= FEW for group in groups for values in group)
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if enough else f"{value:.2f}"
 
 
 def _count(steps: int) -> str:

@@ -1,12 +1,12 @@
 """The figures of the paper that have data, and the ablations, drawn from what lies in results/.
 
-Figures 3, 8 and 10 come from the tables that the scripts embedding/figure*.py have written, figures 4, 5 and 9 from the
+Figures 3, 8 and 10 come from the tables that the scripts analysis/figure*.py have written, figures 4, 5 and 9 from the
 published curves. `make figures` draws all of them into results/figures/.
 
     python analysis/figures.py results --out results/figures
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from runpy import run_path
 
@@ -19,10 +19,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.authors import TASKS
-from analysis.charts import COLORS, figure, save
+from analysis.charts import COLORS, NAME_COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
+from analysis.variants import QUESTIONS, question
 from common.cli import Parser, run
 from common.errors import UsageError
+from common.theme import panel_width
 from rl.methods import METHODS
 
 ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
@@ -31,19 +33,12 @@ COLUMNS = {
     "figure8": ["dx", "dy", "z1", "z2"],
     "figure10": ["actions", "episode", "step", "x", "y"],
 }
-SIZE = 300  # pixels of a panel
+SIZE = panel_width(2)  # pixels of one panel of two
 FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
-GROUPS = {
-    "k": "k",
-    "kl": "KL weight γ",
-    "source": "decoder of",
-    "objective": "decoder, weight of the norm",
-    "decoder": "decoder",
-}
 
 
 def load(results: str | Path, name: str) -> pd.DataFrame:
@@ -58,26 +53,51 @@ def load(results: str | Path, name: str) -> pd.DataFrame:
     return table
 
 
+def action_colors(actions: Iterable[str]) -> dict[str, str]:
+    """{name of random actions: colour}: those of DynE-TD3 and TD3, of the method of this name, or another one."""
+    further = iter(NAME_COLORS)
+    return {name: ACTIONS.get(name) or COLORS.get(name) or next(further) for name in dict.fromkeys(actions)}
+
+
+LEAST = 1e-5  # share of states at which a logarithmic axis begins
+DECADES = [10.0**exponent for exponent in range(-5, 1)]
+
+
 def figure3(results: str | Path) -> alt.HConcatChart:
-    """How far random policies get: a panel a horizon, the share of states in each bin of distance."""
+    """How far random policies get: a panel a horizon, the share of states in each bin of distance.
+
+    The axis of the shares over whole episodes is logarithmic: the claim is about the few states that are far away.
+    """
     table = load(results, "figure3")
-    color = alt.Color("actions:N", title="actions", scale=alt.Scale(domain=[*ACTIONS], range=[*ACTIONS.values()]))
+    painted = action_colors(table.actions)
+    scale = alt.Scale(domain=[*painted], range=[*painted.values()])
+    color = alt.Color("actions:N", title="random actions", scale=scale, legend=alt.Legend(orient="top"))
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
-        title = f"{of_horizon.env.iloc[0]}, " + ("all of an episode" if horizon == "episode" else f"after {horizon}")
+        whole = horizon == "episode"
+        shown, least = of_horizon[of_horizon.share > LEAST * whole], LEAST * whole
+        shares = alt.Scale(type="log", domainMin=LEAST, nice=False) if whole else alt.Scale(zero=True)
+        title = f"{of_horizon.env.iloc[0]}, " + ("all states of episodes" if whole else f"after {horizon}")
         panels.append(
-            alt.Chart(of_horizon, title=title)
-            .mark_bar(opacity=0.5, binSpacing=0)
+            alt.Chart(shown.assign(least=least), title=title)
+            .mark_bar(opacity=0.45, binSpacing=0)
             .encode(
-                x=alt.X("low:Q", bin="binned", title="distance from the start"),
+                x=alt.X("low:Q", bin="binned", title="distance from the start", axis=alt.Axis(tickCount=8)),
                 x2="high:Q",
-                y=alt.Y("share:Q", title="share of states", stack=None),
+                y=alt.Y(
+                    "share:Q",
+                    title="share of states" + (", logarithmic" if whole else ""),
+                    stack=None,
+                    scale=shares,
+                    axis=alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6),
+                ),
+                y2="least:Q",
                 color=color,
-                tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".4f")],
+                tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")],
             )
-            .properties(width=1.3 * SIZE, height=0.8 * SIZE)
+            .properties(width=SIZE, height=0.6 * SIZE)
         )
-    return alt.hconcat(*panels).resolve_scale(y="independent")
+    return alt.hconcat(*panels).resolve_scale(y="independent", x="independent")
 
 
 def reached(results: str | Path) -> pd.DataFrame:
@@ -101,39 +121,47 @@ def figure8(results: str | Path) -> alt.HConcatChart:
     """What action sequences do, and where the encoder places them, coloured alike."""
     table = load(results, "figure8")
     colored = table.assign(color=two_dimensional_colors(table.dx, table.dy))
-    pairs = [("dx", "dy", "what sequences do, s(t+k) − s(t)"), ("z1", "z2", "where they lie in DynE space, μ")]
+    pairs = [
+        ("dx", "dy", "x(t+k) − x(t)", "y(t+k) − y(t)", "what sequences of actions do"),
+        ("z1", "z2", "μ, first number", "μ, second number", "where the same sequences lie in DynE space"),
+    ]
     panels = [
         alt.Chart(colored, title=title)
         .mark_circle(size=18, opacity=0.9)
         .encode(
-            x=alt.X(f"{x}:Q", title=x),
-            y=alt.Y(f"{y}:Q", title=y),
+            x=alt.X(f"{x}:Q", title=x_title, axis=alt.Axis(tickCount=6)),
+            y=alt.Y(f"{y}:Q", title=y_title, axis=alt.Axis(tickCount=6)),
             color=alt.Color("color:N", scale=None),
         )
-        .properties(width=SIZE, height=SIZE)
-        for x, y, title in pairs
+        .properties(width=SIZE, height=0.8 * SIZE)
+        for x, y, x_title, y_title, title in pairs
     ]
     return alt.hconcat(*panels)
 
 
 def figure10(results: str | Path) -> alt.HConcatChart:
-    """Where random episodes go: a panel for raw actions and one for DynE's, on the same axes."""
+    """Where random episodes go: a panel for each kind of actions, on the same axes; the start and the ends are marked."""
     table = load(results, "figure10")
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
-    scale = alt.Scale(domain=[-far, far], nice=False)
-    panels = [
-        alt.Chart(table[table.actions == actions], title=f"{actions} actions")
-        .mark_line(strokeWidth=1.5)
-        .encode(
-            x=alt.X("x:Q", title="x (m)", scale=scale),
-            y=alt.Y("y:Q", title="y (m)", scale=scale),
-            order="step:Q",
-            detail="episode:N",
-            color=alt.Color("episode:N", legend=None, scale=alt.Scale(scheme="category10")),
+    scale, ticks = alt.Scale(domain=[-far, far], nice=False), alt.Axis(tickCount=6)
+    place = {"x": alt.X("x:Q", title="x (m)", scale=scale, axis=ticks), "y": alt.Y("y:Q", title="y (m)", scale=scale)}
+    panels = []
+    for actions, color in action_colors(["raw", *table.actions]).items():
+        paths = table[table.actions == actions]
+        ends = paths.loc[paths.groupby("episode").step.idxmax()]
+        told = f"{len(ends)} episodes of {paths.step.max()} steps on PointMass: black their start, dots their ends"
+        lines = alt.Chart(paths).mark_line(strokeWidth=1.5, opacity=0.8, color=color)
+        dots = alt.Chart(ends).mark_point(filled=True, size=80, opacity=1, stroke="white", color=color)
+        starts = alt.Chart(paths[paths.step == 0].head(1)).mark_point(
+            filled=True, size=130, opacity=1, stroke="white", color="black", shape="diamond"
         )
-        .properties(width=SIZE, height=SIZE)
-        for actions in ("raw", "DynE")
-    ]
+        title = alt.TitleParams(f"random {actions} actions", subtitle=told)
+        layers = [
+            lines.encode(**place, order="step:Q", detail="episode:N"),
+            dots.encode(**place),
+            starts.encode(**place),
+        ]
+        panels.append(alt.layer(*layers).properties(title=title, width=SIZE, height=SIZE))
     return alt.hconcat(*panels)
 
 
@@ -145,19 +173,20 @@ def figure4(results: str | Path) -> alt.ConcatChart:
     curves = select(load_published(results), TASKS, FROM_STATES)
     longest = curves[curves.method == "DynE-TD3"].groupby("env").steps.max()
     until = {env: max(FIGURE4_STEPS, int(longest.get(env, 0))) for env in TASKS}
-    return figure(curves, bin_width=FIGURE4_BINS, until=until, envs=TASKS)
+    return figure(curves, bin_width=FIGURE4_BINS, until=until)
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
     """From pixels, steps of pretraining counted: the Reacher family."""
     pixels = select(load_published(results), TASKS, FROM_PIXELS)
-    return figure(pixels, bin_width=10_000, until=400_000, envs=REACHERS)
+    return figure(pixels, bin_width=10_000, until=400_000)
 
 
 def figure9(results: str | Path) -> alt.ConcatChart:
-    """The methods from pixels beside SAC and PPO from states: the Reacher family."""
-    curves = select(load_published(results), REACHERS, [*FROM_PIXELS, "SAC", "PPO"])
-    return figure(curves, bin_width=10_000, until=400_000, envs=REACHERS)
+    """The methods from pixels beside SAC and PPO from states: the tasks that methods from pixels were run on."""
+    published = load_published(results)
+    tasks = [task for task in REACHERS if task in set(select(published, REACHERS, FROM_PIXELS).env)]
+    return figure(select(published, tasks, [*FROM_PIXELS, "SAC", "PPO"]), bin_width=10_000, until=400_000)
 
 
 def whole_plans(results: str | Path) -> alt.ConcatChart:
@@ -174,11 +203,22 @@ def plan_curves(results: str | Path) -> pd.DataFrame:
 
 def ablations(results: str | Path) -> alt.ConcatChart:
     """The variants that were tried: a panel a question, each with its own legend."""
+    colors = {
+        asked.words[name]: COLORS[method] for asked in QUESTIONS.values() for name, method in asked.methods.items()
+    }
+    return figure(variants(results), shared=False, colors=colors)
+
+
+def variants(results: str | Path) -> pd.DataFrame:
+    """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
     curves = load_ablations(results)
-    order = [*GROUPS, *sorted(set(curves.group) - set(GROUPS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
+    order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
-    panels = curves.env + ": " + curves.group.map(lambda group: GROUPS.get(group, group))
-    return figure(curves.assign(env=panels, method=curves.name, name="ablation"), shared=False)
+    told = []
+    for (env, group), one in curves.groupby(["env", "group"], sort=False):
+        asked = question(str(group), set(one.name))
+        told.append(one.assign(env=f"{env}: {asked.title}", method=one.name.map(asked.words), name="ablation"))
+    return pd.concat(told)
 
 
 FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] = {

@@ -4,8 +4,8 @@
     python analysis/plot_runs.py results/rl/ReacherVertical-v2
     python analysis/plot_runs.py results/rl/ReacherVertical-v2/TD3/default
 
-reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv, of all runs, of an environment, or of one run. Returns are means over seeds in bins of steps, intervals are
-bootstrapped over seeds (95 %); analysis/curves.py tells how.
+reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv, of all runs, of an environment, or of one run. Returns are means
+over seeds in bins of steps, intervals of 5 seeds or more are bootstrapped over seeds (95 %); analysis/curves.py tells how.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.charts import figure, save
-from analysis.curves import load_runs, table
+from analysis.curves import FEW, load_runs, table
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     curves = load_runs(args.results)
     out = check_out(args.out or Path(args.results) / "curves.png", ".png", ".svg")
     for env, of_env in curves.groupby("env"):
-        print(f"{env}: mean return after so many steps ± half of the 95 % interval")
+        print(f"{env}: mean return up to so many steps, ± half of the 95 % interval; fewer than {FEW} seeds one by one")
         print(f"{table(of_env, args.steps, args.bin_width).to_string()}\n")
     save(figure(curves, args.bin_width), out)
     print(out)

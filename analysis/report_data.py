@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import AUTHORS
-from analysis.curves import bootstrap, load_ablations, load_published
+from analysis.curves import FEW, bootstrap, load_ablations, load_published
 from analysis.estimates import final_returns, interval, mean_probability
 from common.errors import UsageError
 
 MINUS = "\N{MINUS SIGN}"
-TOLD = 3  # so many seeds at most are told one by one
 COLUMNS = 8  # so many steps at most are columns of a table
 LADDER = [2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000]
 
@@ -105,8 +104,12 @@ def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series
 
 
 def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
-    """The probability that a run of the first (N,) returns more than one of the second (M,), and its interval."""
-    return interval(mean_probability, [one.to_numpy()], [other.to_numpy()])
+    """The probability that a run of the first (N,) returns more than one of the second (M,), and its interval.
+
+    The interval is NaN where one of them has fewer than `FEW` seeds.
+    """
+    found = interval(mean_probability, [one.to_numpy()], [other.to_numpy()])
+    return found if min(len(one), len(other)) >= FEW else (found[0], np.nan, np.nan)
 
 
 def seeds_of(one: pd.DataFrame) -> int:
@@ -148,7 +151,9 @@ def seeds(many: int) -> str:
 
 
 def with_interval(found: tuple[float, float, float]) -> str:
-    """A probability and its interval."""
+    """A probability, and its interval if it has one."""
+    if np.isnan(found[1]):
+        return f"{found[0]:.2f}"
     return "{:.2f} [{:.2f}, {:.2f}]".format(*found).replace("-", MINUS)
 
 
@@ -166,14 +171,14 @@ def mostly(told: dict[str, str], unit: str) -> str:
     return f"{usual} {unit}" + (f" ({', '.join(others)})" if others else "")
 
 
-def entry(values: pd.Series, told: int = TOLD) -> str:
-    """A mean over seeds (N,); the seeds of at most `told` in brackets, of more ± half of the 95 % interval."""
+def entry(values: pd.Series) -> str:
+    """A mean over seeds (N,); fewer than `FEW` seeds in brackets, of more ± half of the 95 % interval."""
     if not len(values):
         return ""
     mean, low, high = bootstrap(values)
     if len(values) == 1:
         return number(mean)
-    if len(values) > told:
+    if len(values) >= FEW:
         return f"{number(mean)} ± {(high - low) / 2:.{decimals(mean)}f}"
     return f"{number(mean)} ({' '.join(map(number, values))})"
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from analysis.authors import TASKS
+from analysis.curves import FEW
 from analysis.report_data import (
     LADDER,
     Data,
@@ -18,6 +19,7 @@ from analysis.report_data import (
     seeds_of,
     steps_of,
 )
+from analysis.variants import QUESTIONS
 from common.errors import UsageError
 
 NAMES = [task.removesuffix("-v2") for task in TASKS]
@@ -29,11 +31,11 @@ FINE, COARSE, PIXEL_BINS, PIXEL_FINE = 2_500, 5_000, 25_000, 5_000  # widths of 
 Rows = list[tuple[list[str], pd.DataFrame]]  # the words that a row begins with, and its curves
 
 
-def returns(rows: Rows, ladder: list[int], width: int, told: int = 3) -> tuple[list[str], list[list[str]]]:
+def returns(rows: Rows, ladder: list[int], width: int) -> tuple[list[str], list[list[str]]]:
     """The header, without the words' columns, and the rows of a table of returns at the steps that rows reach."""
     steps = columns(ladder, [steps_of(one) for _, one in rows])
     return [count(step) for step in steps], [
-        [*words, *(entry(at(one, step, width), told) for step in steps)] for words, one in rows
+        [*words, *(entry(at(one, step, width)) for step in steps)] for words, one in rows
     ]
 
 
@@ -175,22 +177,12 @@ def plans(data: Data) -> str:
     return f"{title}\n\n{markdown(['', 'on raw actions', 'on whole plans', 'DynE-TD3'], lines)}"
 
 
-VARIANTS = [
-    ("plan length k", {"1": "1", "2": "2", "4": "4, the default", "8": "8"}, "k"),
-    ("KL weight γ", {"0": "0, deterministic", "1e-4": "1e-4, the default", "1e-2": "1e-2"}, "kl"),
-    (
-        "decoder of",
-        {"ReacherVertical": "ReacherVertical itself", "ReacherTurn": "ReacherTurn", "none": "none: TD3"},
-        "source",
-    ),
-]
-
-
 def ablations(data: Data) -> str:
     """Plan lengths, weights of the bottleneck, sources of the decoder."""
     rows: Rows = []
-    for title, names, group in VARIANTS:
-        rows += [([title, words], data.variant(group, name)) for name, words in names.items()]
+    for group in ("k", "kl", "source"):
+        asked = QUESTIONS[group]
+        rows += [([asked.title, words], data.variant(group, name)) for name, words in asked.words.items()]
     told, rows = seeds_told(rows)
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     return f"ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
@@ -198,7 +190,7 @@ def ablations(data: Data) -> str:
 
 def decoder_range(data: Data) -> str:
     """Decoders that span the bounds of the actions, and those that span [−1, 1]."""
-    names, tasks = {"default": "bounds, ±2", "unit": "unit, ±1"}, ("Pusher", "Striker")
+    names, tasks = QUESTIONS["range"].words, ("Pusher", "Striker")
     told, rows = seeds_told(
         [([task, names[name]], data.variant("decoder", name, task)) for task in tasks for name in names]
     )
@@ -218,8 +210,8 @@ def decoder_objective(data: Data) -> str:
     ]
     spans = [([*words, f"{one.seed.min()} to {one.seed.max()}"], one) for words, one in rows]
     shared = [*spans[:2], *((words, one[one.steps <= steps_of(prior)]) for words, one in spans[2:])]
-    header, lines = returns(shared, [step for step in LADDER if step >= 10_000], FINE, told=1)
-    title = f"DynE-TD3 on ReacherVertical, {averages(FINE)}, ± half of the 95 % interval:"
+    header, lines = returns(shared, [step for step in LADDER if step >= 10_000], FINE)
+    title = f"DynE-TD3 on ReacherVertical, {averages(FINE)}, of {FEW} seeds or more ± half of the 95 % interval:"
     return f"{title}\n\n{markdown(['decoder', 'seeds', *header], lines)}"
 
 

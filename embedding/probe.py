@@ -32,6 +32,7 @@ from common.files import put_in_place, write_atomically
 from common.next_step import results_flag, tell_next
 from common.paths import RESULTS
 from common.progress import Progress
+from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
 from embedding.random_play import RandomPlay, episode_seed, random_play
@@ -47,6 +48,7 @@ SMALL = 16  # width of the images that are probed themselves, pixels
 BATCH = 128
 STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
 COLUMNS = ["env", "representation", "regression", "quantity", "r2"]
+COLORS = {"DynE": "#ff7f0e", "VAE": "#2ca02c", "pixels": "#17becf"}  # of the methods that see by them: rl/methods.py
 
 
 def true_state(env: gymnasium.Env) -> tuple[list[str], Callable[[], list[float]]]:
@@ -154,6 +156,12 @@ def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: in
 def chart(table: pd.DataFrame) -> alt.Chart:
     """Bars of R^2, one colour a representation, a row a regression, from 0 on (worse than the mean is 0)."""
     shown = table.assign(r2=table.r2.clip(0))
+    names = [*dict.fromkeys(table.representation)]
+    painted = alt.Scale(domain=names, range=[COLORS[name.split()[0]] for name in names])
+    title = alt.TitleParams(
+        table.env.iloc[0],
+        subtitle="How well a linear map and a small network tell the true state: 1 is perfectly, 0 no better than the mean",
+    )
     return (
         alt.Chart(shown)
         .mark_bar()
@@ -161,11 +169,11 @@ def chart(table: pd.DataFrame) -> alt.Chart:
             x=alt.X("quantity:N", sort=None, title=None, axis=alt.Axis(labelAngle=-35)),
             xOffset=alt.XOffset("representation:N", sort=None),
             y=alt.Y("r2:Q", title="R² on held-out episodes", scale=alt.Scale(domain=[0, 1])),
-            color=alt.Color("representation:N", sort=None, title=None),
+            color=alt.Color("representation:N", title=None, scale=painted, legend=alt.Legend(orient="top")),
             row=alt.Row("regression:N", sort=None, title=None),
             tooltip=["representation", "regression", "quantity", alt.Tooltip("r2:Q", format=".3f")],
         )
-        .properties(width=520, height=220, title=table.env.iloc[0])
+        .properties(width=panel_width(1), height=240, title=title)
     )
 
 

@@ -8,7 +8,7 @@
     python rl/main_dyne.py --pixels --policy_name TD3 --env_name ReacherVertical-v2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
---pixels states are DynE embeddings of images too (section 3.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
+--pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
 
 Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one action held for
@@ -27,11 +27,10 @@ if __name__ == "__main__":  # says in one line what is not installed
 from common.cli import positive_int, run, share
 from common.errors import UsageError
 from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
-from rl.methods import METHODS, methods_of
+from rl.methods import METHODS, WITH_IMAGES, methods_of
 from rl.training import train
 
 POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
-WITH_IMAGES = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
 PLAN_LENGTH = 4
 
 

@@ -57,7 +57,7 @@ _ROWS = [
     Method("SA-DynE-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "pixels", "decoder", "#9467bd"),
     Method("Pixel-TD3", "main_pixel_td3.py", "rl.pixel_td3:PixelTD3", "frames", "raw", "#17becf"),
     Method("VAE-TD3", "main_vae_td3.py", "rl.td3:TD3", "vae", "raw", "#2ca02c"),
-    Method("SAC", "main_baselines.py", "", "observations", "raw", "#8c564b"),
+    Method("SAC", "main_baselines.py", "", "observations", "raw", "#222222"),
     Method("PPO", "main_baselines.py", "", "observations", "raw", "#bcbd22"),
     Method("SAC-LSP", "main_sac_lsp.py", "", "observations", "raw", "#e377c2"),
     Method("SAC-plans", "main_baselines.py", "", "observations", "decoder", "#e69f00"),
@@ -69,6 +69,10 @@ _ROWS = [
     Method("random-DynE", "main_dyne.py", "rl.random_agent:RandomAgent", "nothing", "decoder", "#b58f8f"),
 ]
 METHODS = {method.name: method for method in _ROWS}
+WITH_IMAGES = {
+    "DynE-TD3": "SA-DynE-TD3",
+    "TD3": "S-DynE-TD3",
+}  # what a policy of rl/main_dyne.py is called that sees images
 
 
 def methods_of(script: str, *, from_pixels: bool = False) -> list[str]:

@@ -17,10 +17,13 @@ import torch
 
 from common import checkpoint, entries
 from common.environments import known_id, make_env
+from common.paths import PUBLISHED_POLICIES, folder_of
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
-from rl.protocols import Act, ActionSpace, Agent, Content, StateSpace
+from rl.protocols import Act, ActionSpace, Content, StateSpace
+
+BASELINES = "rl.baseline_policies"  # makes the policies of methods that have no agent of this project
 
 
 @dataclass
@@ -42,7 +45,7 @@ class Policy:
 
     Attributes:
         env_id, env_name: the environment it was trained on, its id, and as it was named: an id or module:id.
-        method: TD3, DynE-TD3, S-DynE-TD3, ..., random or random-DynE.
+        method: TD3, DynE-TD3, S-DynE-TD3, ..., SAC, random or random-DynE.
         seed: the seed it was trained with.
         state_space: what it sees of observations (`rl.state_spaces`), which makes environments that it can act in; None
             for a random policy.
@@ -100,10 +103,17 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def seed_folders(run: str | Path) -> list[Path]:
     """The folders of a run's seeds that have a checkpoint, or the folder itself if it is a seed's.
 
+    Args:
+        run: a folder, or published/<env> for the policy of an environment that comes with the project.
     Raises:
-        CheckpointError: there is no checkpoint in the folder, nor in a seed's.
+        CheckpointError: there is no checkpoint in the folder, nor in a seed's, or no such published policy.
     """
     run = Path(run)
+    if run.parent == Path("published") and not run.exists():
+        run = PUBLISHED_POLICIES / folder_of(run.name)
+        if not newest_checkpoint(run):
+            there = ", ".join(sorted(f"published/{path.parent.name}" for path in PUBLISHED_POLICIES.glob("*/*.pt")))
+            raise checkpoint.CheckpointError(f"there is no published policy of {run.name}; there are {there or 'none'}")
     if newest_checkpoint(run):
         return [run]
     folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
@@ -114,7 +124,7 @@ def seed_folders(run: str | Path) -> list[Path]:
 
 
 def load_policy(run: str | Path) -> Policy:
-    """Loads the policy of a run's folder (of its first seed, if it holds several).
+    """Loads the policy of a run's folder (of its first seed, if it holds several), or published/<env>.
 
     Raises:
         common.checkpoint.CheckpointError: no run there, or one that is damaged or makes no policy.
@@ -140,11 +150,11 @@ def _blank(states: StateSpace | None) -> np.ndarray:
 
 
 def _policy_of(content: Content) -> Policy:
-    row = METHODS[entries.choice(content, "method", *(name for name, row in METHODS.items() if row.agent))]
+    row = METHODS[entries.choice(content, "method", *METHODS)]
     actions = action_spaces.from_content(entries.table(content, "actions"))
     seed = entries.whole(content, "seed", 0, 2**53)
-    agent_class: type[Agent] = pkgutil.resolve_name(row.agent)
-    act = agent_class.policy_of(entries.entry(content, "policy"), actions, seed)
+    policy_of = pkgutil.resolve_name(row.agent or BASELINES).policy_of
+    act: Callable[[np.ndarray], np.ndarray] = policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
     return Policy(entries.environment(content), row.name, seed, states, actions, act)

@@ -107,7 +107,8 @@ def set_up(
     _check_least(args, agent_class, replay_class)
     check_memory(args, folder, replay_class, agent_class.bytes_a_row, states, actions.dim, device)
     seeds = list(range(args.seed, args.seed + args.num_seeds))
-    store = RunStore(folder, seeds, replay_class.row_width(states.shape, actions.dim), args)
+    width = replay_class.row_width(states.shape, actions.dim)
+    store = RunStore(folder, seeds, width, args, args.replay_size)
     store.check()
 
     envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))

@@ -53,7 +53,27 @@ def test_no_interval_of_one_seed_and_none_wide_of_equal_seeds():
     assert (equal.low == equal["mean"]).all() and (equal.high == equal["mean"]).all()
     one = frame([[-20.0, -9.0]], [0, 1000])
     assert curves.summarize(one)[["low", "high"]].isna().all(axis=None)
-    assert curves.table(one, [1000]).to_numpy().tolist() == [["-9.0 (1 seed)"]]
+    assert curves.table(one, [1000]).to_dict() == {"1 000": {"TD3 (1 seed)": "-9.0"}}
+
+
+def test_fewer_than_five_seeds_have_no_interval_but_are_told():
+    values = [-9.0, -5.0, -8.0, -7.0]
+    assert curves.spread(values) == (-7.25, -9.0, -5.0)
+    assert curves.spread([*values, -6.0]) == curves.bootstrap([*values, -6.0]) != (-7.0, -9.0, -5.0)
+    four = frame([[value] for value in values], [1000])
+    assert curves.table(four, [1000]).to_dict() == {"1 000": {"TD3 (4 seeds)": "-7.2 (-9.0 -5.0 -8.0 -7.0)"}}
+    behind = pd.concat([four, frame([[-6.0], [-4.0]], [2000])])
+    assert curves.table(behind, [2000], 1000).to_dict() == {
+        "2 000": {"TD3 (4 seeds)": "-5.0 (-6.0 -4.0), 2 of 4 seeds"}
+    }
+
+
+def test_the_columns_of_a_table_are_steps_that_were_evaluated():
+    steps = [0, *range(1000, 15_001, 1000)]
+    both = pd.concat([frame([range(16)] * 2, steps), frame([range(16)] * 2, [*steps[:-1], 15_004], "SAC")])
+    table = curves.table(both)
+    assert table.columns.tolist() == ["0", "4 000", "8 000", "11 000", "15 004"]
+    assert table.loc["TD3 (2 seeds)"].str.partition(" ")[0].tolist() == ["0.0", "4.0", "8.0", "11.0", "15.0"]
 
 
 def test_bins_are_at_most_twenty():
@@ -71,9 +91,9 @@ def test_table_tells_what_the_figure_shows():
     assert table.columns.tolist() == ["2 500", "20 000", "50 000", "60 000"]
     for step in (2500, 20_000, 50_000):
         row = summary.loc[step]
-        expected = f"{row['mean']:.1f} ± {(row.high - row.low) / 2:.1f} (8 seeds)"
-        assert table.loc["DynE-TD3", f"{step:,}".replace(",", " ")] == expected
-    assert table.loc["DynE-TD3", "60 000"] == "-"
+        expected = f"{row['mean']:.1f} ± {(row.high - row.low) / 2:.1f}"
+        assert table.loc["DynE-TD3 (8 seeds)", f"{step:,}".replace(",", " ")] == expected
+    assert table.loc["DynE-TD3 (8 seeds)", "60 000"] == "-"
     assert table.loc["DynE-TD3, authors' plot"].tolist() == ["-", "-", "-8", "-"]
 
 
@@ -187,7 +207,7 @@ def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
     returns = [[-20.0, -9.0], [-18.0, -8.0]]
     frames = [frame(returns, [0, 1000], method, env=env) for env in (ENV, "Pusher-v2") for method in ("TD3", "SAC")]
     chart = charts.figure(pd.concat([*frames, frame(returns, [0, 1000], "TD3", "other")]))
-    assert [panel.title for panel in chart.concat] == [ENV, "Pusher-v2"]
+    assert [panel.title.text for panel in chart.concat] == [ENV, "Pusher-v2"]
     for panel in chart.to_dict()["concat"]:
         colors = panel["layer"][0]["encoding"]["color"]["scale"]
         drawn = dict(zip(colors["domain"], colors["range"], strict=True))
@@ -198,11 +218,18 @@ def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
     assert svg.startswith("<svg") and svg.count(">environment steps<") == 2
 
 
-def test_environments_that_were_not_run_have_empty_panels():
-    chart = charts.figure(frame([[-20.0, -9.0]], [0, 1000]), envs=["Pusher-v2", ENV]).to_dict()
-    assert [panel["title"] for panel in chart["concat"]] == ["Pusher-v2", ENV]
-    empty, drawn = chart["concat"]
-    assert chart["datasets"][empty["data"]["name"]] == [{"text": "not run yet"}] and len(drawn["layer"]) == 3
+def test_a_chart_says_how_many_seeds_there_are_and_what_its_areas_are():
+    few, many = [[-20.0, -9.0], [-18.0, -8.0]], [[-20.0, -9.0 + seed] for seed in range(5)]
+    chart = charts.figure(pd.concat([frame(few, [0, 1000], "SAC"), frame(many, [0, 1000])])).to_dict()
+    (panel,) = chart["concat"]
+    assert panel["title"]["subtitle"] == ["5 seeds: TD3", "2 seeds: SAC"]
+    told = " ".join(chart["title"]["text"])
+    assert "95 % intervals" in told and "fewer than 5 seeds" in told
+    interval, span = panel["layer"][:2]
+    assert [layer["transform"][0]["filter"] for layer in (interval, span)] == ["datum.seeds >= 5", "datum.seeds < 5"]
+    assert "strokeDash" in span["mark"] and "strokeDash" not in interval["mark"]
+    (panel,) = charts.figure(frame(few, [0, 1000])).to_dict()["concat"]
+    assert panel["title"]["subtitle"] == ["2 seeds"] and "strokeDash" in panel["layer"][0]["mark"]
 
 
 def test_panels_may_have_legends_of_their_own():
@@ -224,15 +251,16 @@ def test_axis_of_returns_is_the_authors_where_the_curves_lie_in_it():
     assert domain(ENV, -60.0, -19.0, -9.0) == [-20, -5]
     assert domain(ENV, -60.0, -22.0, -9.0) == pytest.approx([-22.85, -4.15])
     assert domain(ENV, -60.0, -40.0, -30.0) == pytest.approx([-41.75, -3.25])
+    assert domain(ENV, -60.0, -12.0, -9.0) == pytest.approx([-12.15, -8.85])  # less than half of the authors' range
     assert domain("Elsewhere-v0", -999.0, 10.0, 30.0) == pytest.approx([9, 31])
     assert domain("Elsewhere-v0", -999.0, 10.0, 10.0) == [9, 11]
 
 
 def test_authors_numbers_stand_where_the_curves_reach():
     long, short = ([[-20.0, -9.0]], [0, 50_000]), ([[-20.0, -9.0]], [0, 20_000])
-    assert len(spec_of(frame(*short, method="DynE-TD3"))["concat"][0]["layer"]) == 3
+    assert len(spec_of(frame(*short, method="DynE-TD3"))["concat"][0]["layer"]) == 2
     spec = spec_of(frame(*long, method="DynE-TD3"), frame(*long, method="SAC"))
-    diamonds = spec["concat"][0]["layer"][3]
+    diamonds = spec["concat"][0]["layer"][2]
     (row,) = spec["datasets"][diamonds["data"]["name"]]
     assert row == {"series": "DynE-TD3", "steps": 50_000, "mean": -8, "source": "authors' plot"}
 
@@ -277,8 +305,8 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     title, header, td3, dyne, *_ = done.stdout.splitlines()
     assert title.startswith(ENV) and header.split() == ["steps", "0", "10", "000"]
-    assert td3.startswith("TD3 ") and td3.count(" ± ") == 2 and td3.count("(3 seeds)") == 2
-    assert dyne.startswith("DynE-TD3 ") and dyne.count("(2 seeds)") == 1 and dyne.endswith(" -")
+    assert td3.startswith("TD3 (3 seeds) ") and td3.count("(") == 3
+    assert dyne.startswith("DynE-TD3 (2 seeds) ") and dyne.endswith(" -")
     png = tmp_path / "curves.png"
     assert png.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") and png.stat().st_size > 10_000
     image = np.asarray(Image.open(png).convert("RGB")).reshape(-1, 3)

@@ -90,8 +90,12 @@ def test_a_summary_compares_with_the_baseline():
     better, worse = (frame([[level] * 21, [level + 1.0] * 21], steps, m) for m, level in (("SAC", -5.0), ("TD3", -9.0)))
     table = estimates.summary(pd.concat([better, worse]))
     assert table.index.tolist() == ["TD3", "SAC"]
-    assert table.loc["SAC", "final return"] == "-4.5 [-5.0, -4.0]" == table.loc["SAC", "mean return over all steps"]
-    assert table.loc["SAC", "P(better than TD3)"] == "1.00 [1.00, 1.00]" and table.loc["SAC", "seeds"] == "2"
+    assert table.loc["SAC", "final return"] == "-4.5 (-5.0 -4.0)" == table.loc["SAC", "mean return over all steps"]
+    assert table.loc["SAC", "P(better than TD3)"] == "1.00" and table.loc["SAC", "seeds"] == "2"
+    assert table.loc["SAC", "its interquartile mean"] == "-4.5"
+    many = frame([[-3.0 + seed] * 21 for seed in range(5)], steps, "SAC")
+    of_many = estimates.summary(pd.concat([many, worse])).loc["SAC"]
+    assert of_many["final return"].startswith("-1.0 [") and of_many["P(better than TD3)"] == "1.00"  # TD3 has two
     assert table.loc["TD3", "steps to TD3's final return"] == "-"  # its final return is that of step 0
     worse = frame([[-20.0] + [-9.0] * 20, [-21.0] + [-8.0] * 20], steps, "TD3")
     table = estimates.summary(pd.concat([better, worse]))
@@ -113,6 +117,11 @@ def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
     rows += [frame([[low, (low + high) / 2]], steps, m, env="Pusher-v2") for m in ("A", "B")]
     rows += [frame([[0.0, 0.0]], steps, "A", env="Striker-v2")]  # B is not there
     table = estimates.across_tasks(pd.concat(rows), ["A", "B"])
+    assert table.tasks.tolist() == ["2, 2 have fewer than 5 seeds"] * 2
+    assert table.iloc[:, 1].tolist() == ["0.75", "0.25"]
+    assert table.loc["B", "P(A better)"] == "0.75"
+    seeds = [pd.concat([one.assign(seed=seed) for seed in range(5)]) for one in rows]
+    table = estimates.across_tasks(pd.concat(seeds), ["A", "B"])
     assert table.tasks.tolist() == ["2", "2"]
     assert table.iloc[:, 1].tolist() == ["0.75 [0.75, 0.75]", "0.25 [0.25, 0.25]"]
     assert table.loc["B", "P(A better)"] == "0.75 [0.75, 0.75]"

@@ -1,17 +1,22 @@
 """Every figure, from the committed data, and what is said where there is none."""
 
+import re
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from curve_runs import ENV, call, frame, refused
 from PIL import Image
 
 from analysis import figures
 from analysis.curves import PUBLISHED
+from analysis.variants import QUESTIONS, question
 from common.errors import UsageError
 from common.paths import REPOSITORY
+from common.theme import WIDTH
+from rl.methods import METHODS
 
 RESULTS = REPOSITORY / "results"
 
@@ -80,3 +85,40 @@ def test_plans_are_compared_where_they_were_tried(tmp_path):
         "DynE-TD3": 1000,
         "SAC-plans": 1000,
     }
+
+
+def test_pictures_have_panels_of_what_was_run_only(results):
+    assert [panel["title"]["text"] for panel in figures.figure5(results).to_dict()["concat"]] == [ENV]
+    assert [panel["title"]["text"] for panel in figures.figure9(results).to_dict()["concat"]] == [ENV]
+
+
+def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(results):
+    panels = {panel["title"]["text"]: panel for panel in figures.ablations(results).to_dict()["concat"]}
+    assert {f"{ENV}: plan length k", "Pusher-v2: range of decoded actions"} <= set(panels)
+    of_source = panels[f"{ENV}: decoder of"]["layer"][0]["encoding"]["color"]["scale"]
+    drawn = dict(zip(of_source["domain"], of_source["range"], strict=True))
+    assert drawn["ReacherVertical itself"] == METHODS["DynE-TD3"].color and drawn["none: TD3"] == METHODS["TD3"].color
+    short = {name for asked in QUESTIONS.values() for name in asked.words if name not in asked.words.values()}
+    assert {"4", "none", "unit", "l2", "no_state", "prior", "default"} < short
+    for panel in panels.values():
+        assert not short & {*panel["layer"][0]["encoding"]["color"]["scale"]["domain"]}
+
+
+def test_an_unknown_ablation_is_called_by_its_names():
+    assert question("lambda", {"b", "a"}) == ("lambda", {"a": "a", "b": "b"}, {})
+    assert question("k", {"4", "16"}).words["16"] == "16" and question("k", {"4"}).words["4"] == "4, the default"
+
+
+def test_charts_are_as_wide_as_a_page(results):
+    for name, draw in figures.FIGURES.items():
+        svg = vl_convert.vegalite_to_svg(draw(results).to_dict())
+        assert float(re.search(r'width="([0-9.]+)"', svg)[1]) < 1.05 * WIDTH, name
+
+
+def test_new_kinds_of_random_actions_have_colours_and_panels(results):
+    table = pd.read_csv(results / "figures" / "figure10.csv")
+    held = table[table.actions == "raw"].assign(actions="held")
+    pd.concat([table, held]).to_csv(results / "figures" / "figure10.csv", index=False)
+    titles = [panel["title"]["text"] for panel in figures.figure10(results).to_dict()["hconcat"]]
+    assert titles == ["random raw actions", "random DynE actions", "random held actions"]
+    assert len(set(figures.action_colors(["raw", "DynE", "held", "SAC"]).values())) == 4

@@ -1,12 +1,18 @@
 """The notebook runs top to bottom, with results to draw and without."""
 
+import json
 import os
+import re
 
 import nbformat
 import numpy as np
 import pytest
+import vl_convert
+from curve_runs import frame
 from nbclient import NotebookClient
 
+from analysis import charts
+from analysis.charts import VEGA_LITE
 from common.paths import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "rl_plots.ipynb"
@@ -56,11 +62,15 @@ def test_the_notebook_draws_what_there_is(tmp_path, monkeypatch):
     (seed / "eval.csv").write_text("episodes,steps,mean_return\n0,0,-60\n10,1000,-50\n")
 
     outputs = execute(tmp_path, monkeypatch)
-    chart, image, table = (output.data for output in outputs["figure-4-curves"])
-    assert "vega" in chart["text/html"] and "image/png" in image
-    assert "(8 seeds)" in table["text/plain"] and "authors' plot" in table["text/plain"]
-    assert len(outputs["runs-all"]) == 2 and "Pusher-v2" in outputs["runs-all"][0].data["text/html"]
-    assert "not run yet" in str(outputs["figure-4-curves"][0].data)  # the other tasks' panels
+    (chart,) = (
+        output.data for output in outputs["figure-4-curves"]
+    )  # an image is one of its forms, not a second output
+    assert {*chart} == {VEGA_LITE, "image/png", "text/plain"}
+    assert [panel["title"]["text"] for panel in chart[VEGA_LITE]["concat"]] == ["ReacherVertical-v2"]
+    (table,) = (output.data for output in outputs["figure-4-tables"])
+    assert "TD3 (8 seeds)" in table["text/plain"] and "authors' plot" in table["text/plain"]
+    (runs,) = outputs["runs-all"]
+    assert "Pusher-v2" in str(runs.data[VEGA_LITE]["concat"])
     final, together = (output.data["text/plain"] for output in outputs["figure-4-statistics"])
     assert "steps to TD3's final return" in final and "1 " in together.splitlines()[-1]
     for cell, words in (("ablations-all", "no curves in it"), ("figure-3-reach", "figure3 has not been run yet")):
@@ -88,3 +98,20 @@ def test_every_figure_of_the_paper_has_a_heading():
 def test_the_committed_notebook_shows_no_error(cell):
     assert all(output.output_type in ("display_data", "stream", "execute_result") for output in cell.outputs)
     assert not any(output.get("name") == "stderr" for output in cell.outputs)
+
+
+def test_what_jupyter_draws_is_the_chart_its_data_short():
+    drawn = charts.figure(frame([[-20.0, -9.0, -8.25], [-18.0, -10.0, -8.0]], [0, 1000, 2000])).to_dict()
+    short = charts.compact(drawn)
+    assert short["$schema"].endswith("/vega-lite/v5.json")
+    assert 1.5 * len(json.dumps(short["datasets"])) < len(json.dumps(drawn["datasets"]))
+    picture, same = (re.sub(r"clip\d+", "clip", vl_convert.vegalite_to_svg(spec)) for spec in (drawn, short))
+    assert picture == same and picture.count("<path") > 5
+
+
+def test_of_one_seed_the_short_data_have_no_spread():
+    one = charts.compact(charts.figure(frame([[-20.0, -9.0]], [0, 1000])).to_dict())
+    (text,) = one["datasets"].values()
+    rows = text.splitlines()
+    place = rows[0].split(",").index("low")
+    assert [row.split(",")[place] for row in rows[1:]] == ["", ""]

@@ -13,6 +13,7 @@ import torch
 import toy_agents
 from same_runs import assert_same
 
+import embedding.probe
 import rl.evaluate
 import rl.main_td3
 from analysis import charts, curves, publish
@@ -37,8 +38,28 @@ def test_every_row_names_what_there_is(method):
     assert method.acts_in in ("raw", "decoder", *CONTROLS)
 
 
+def lab(color):
+    """A colour, hex, in CIELAB, where distances are about as people see them; 2 is just seen."""
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    x, y, z = np.cbrt(to_xyz @ linear / [0.9505, 1, 1.089])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
 def test_colors_differ():
-    assert len({method.color for method in METHODS.values()}) == len(METHODS)
+    names = list(METHODS)
+    places = np.array([lab(METHODS[name].color) for name in names])
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + 1000 * np.eye(len(names))
+    first, second = np.unravel_index(apart.argmin(), apart.shape)
+    assert apart.min() > 12, f"{names[first]} and {names[second]} look alike: choose another color"
+    for baseline in ("SAC", "TD3"):
+        assert apart[names.index("DynE-TD3"), names.index(baseline)] > 60
+
+
+def test_encoders_have_the_colors_of_the_methods_that_see_by_them():
+    of = {"DynE": "S-DynE-TD3", "VAE": "VAE-TD3", "pixels": "Pixel-TD3"}
+    assert {name: METHODS[method].color for name, method in of.items()} == embedding.probe.COLORS
 
 
 def test_a_new_method_is_a_row_and_a_class(call, tmp_path, monkeypatch):

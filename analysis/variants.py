@@ -1,0 +1,67 @@
+"""The words for the variants of an ablation, whose names in results/ablations are short."""
+
+from typing import NamedTuple
+
+
+class Question(NamedTuple):
+    """What a group of variants asks.
+
+    Attributes:
+        title: what varies.
+        words: {name of a variant: what it is}, in the order of tables.
+        method: the variants that are a method of figure 4, {name: method}: they have its colour.
+    """
+
+    title: str
+    words: dict[str, str]
+    methods: dict[str, str]
+
+
+QUESTIONS = {
+    "k": Question(
+        "plan length k", {"1": "1 action", "2": "2 actions", "4": "4, the default", "8": "8 actions"}, {"4": "DynE-TD3"}
+    ),
+    "kl": Question(
+        "KL weight γ",
+        {"0": "0, deterministic", "1e-4": "1e-4, the default", "1e-2": "1e-2"},
+        {"1e-4": "DynE-TD3"},
+    ),
+    "source": Question(
+        "decoder of",
+        {"ReacherVertical": "ReacherVertical itself", "ReacherTurn": "ReacherTurn", "none": "none: TD3"},
+        {"ReacherVertical": "DynE-TD3", "none": "TD3"},
+    ),
+    "objective": Question(
+        "objective of the decoder",
+        {
+            "1e-4": "norm weighs 1e-4, the default",
+            "2.56e-2": "norm weighs 2.56e-2",
+            "prior": "z drawn from the prior",
+        },
+        {"1e-4": "DynE-TD3"},
+    ),
+    "decoder": Question(
+        "training of the decoder",
+        {
+            "default": "default of that time",
+            "no_state": "predicts without the state",
+            "l2": "norm not squared",
+        },
+        {"default": "DynE-TD3"},
+    ),
+    "range": Question(
+        "range of decoded actions",
+        {"default": "the bounds, ±2 (default)", "unit": "±1, as in the release"},
+        {"default": "DynE-TD3"},
+    ),
+}
+
+
+def question(group: str, names: set[str]) -> Question:
+    """What the group of a file in results/ablations asks, of which there are variants of these names.
+
+    An unknown group or variant is called by its name.
+    """
+    key = "range" if group == "decoder" and "unit" in names else group
+    known = QUESTIONS.get(key, Question(group, {}, {}))
+    return known._replace(words=known.words | {name: name for name in sorted(names - set(known.words))})

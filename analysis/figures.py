@@ -8,6 +8,10 @@ published curves. `make figures` draws all of them into results/figures/.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import altair as alt
 import numpy as np

@@ -14,7 +14,11 @@ import textwrap
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from typing import BinaryIO
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis import report_glance, report_tables, report_texts
 from analysis.report_data import Data

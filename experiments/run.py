@@ -17,7 +17,11 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import Parser, fraction, positive_int, run
 from common.errors import NOT_WRITTEN_CODE, UsageError

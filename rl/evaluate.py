@@ -11,7 +11,11 @@ that runs can be compared episode by episode. The video shows the episodes of th
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import cast
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np
@@ -24,6 +28,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.files import write_atomically
+from common.next_step import own_env_flag, shown, tell_next
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
 from rl.policies import load_policy, newest_checkpoint, seed_folders
@@ -80,6 +85,12 @@ def main() -> None:
         returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
         video_env.close()
         print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
+        run = folders[0].absolute().parent
+        if any(run.glob("seed_*/eval.csv")):
+            tell_next(args.video, "analysis/plot_runs.py", shown(run))
+    else:
+        words = shown(args.run), *own_env_flag(env_id), "--video", f"{policies[0].method}.mp4"
+        tell_next(None, "rl/evaluate.py", *words)
 
 
 def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:

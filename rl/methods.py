@@ -1,6 +1,6 @@
 """Every method of stage two, one row each: what trains it, what it sees, what it acts in, how figures draw it.
 
-A new method is a row here and, if it learns in a new way, a class (CONTRIBUTING.md shows both).
+A new method is a row here and, if it learns in a new way, a class (docs/own-algorithm.md shows both).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figure 10: where ten random episodes go on PointMass, with raw actions and with DynE's.
+"""Figure 10: where ten random episodes go on PointMass, with raw actions, with DynE's, and with raw ones held for k steps.
 
     python embedding/main.py --env PointMass-v0
     python analysis/figure10_trajectories.py results/PointMass-v0/default
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
+from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import time_limit
 from common.errors import UsageError
@@ -22,14 +22,14 @@ from embedding.trained import environment_of, load_embedding
 
 
 def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int) -> dict[str, list[np.ndarray]]:
-    """{actions: list of (T + 1, 2) positions}, of random episodes in both action spaces, from the same starts."""
+    """{actions: list of (T + 1, 2) positions}, of random episodes of each kind, from the same starts."""
     limit = time_limit(env)
     assert limit is not None
     count = -(-limit // decoder.k)
     found: dict[str, list[np.ndarray]] = {}
-    for name, dyne in (("raw", False), ("DynE", True)):
-        rng = stream(seed, "trajectories: plans", int(dyne))
-        parts = [random_plans(decoder, env, count, rng, dyne) for _ in range(episodes)]
+    for number, name in enumerate(KINDS):
+        rng = stream(seed, "trajectories: plans", number)
+        parts = [random_plans(decoder, env, count, rng, name) for _ in range(episodes)]
         found[name] = [
             positions_of(env, play_plans(env, plans, reset_seed(seed, "trajectories", episode)))[:, :2]
             for episode, plans in enumerate(parts)

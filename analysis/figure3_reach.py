@@ -1,9 +1,9 @@
-"""Figure 3: how far uniformly random policies get, with DynE actions and with raw ones.
+"""Figure 3: how far uniformly random policies get, with DynE actions, with raw ones and with held ones.
 
     python analysis/figure3_reach.py results/published/decoders/ReacherVertical-v2/k4
 
-plays random episodes in both action spaces (z uniform within max_embedding, a new one every k steps; raw actions uniform
-within the bounds) and writes histograms of the distance between the joints' positions and where they began: after the
+plays random episodes of three kinds (z uniform within max_embedding, a new one every k steps; raw actions uniform within
+the bounds; raw actions that are held for k steps, a control that the paper does not have) and writes histograms of the distance between the joints' positions and where they began: after the
 first k steps, and of all states of an episode. Prints medians and 95th percentiles. In MuJoCo the plain distance of
 positions (radians, metres) is taken: velocities have other units; elsewhere that of whole observations.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from analysis.random_plans import add_figure_flags, play_plans, positions_of, random_plans, write_table
+from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import require_time_limit, time_limit
 from common.streams import reset_seed, stream
@@ -30,16 +30,16 @@ COLUMNS = ["env", "k", "actions", "horizon", "low", "high", "share"]
 
 
 def distances(
-    env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int, dyne: bool, progress: Callable[[int], object]
+    env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int, kind: str, progress: Callable[[int], object]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances from the start, of positions: after the first plan (E,), and of every state after it (E * T,)."""
-    rng = stream(seed, "reach: plans", int(dyne))
+    rng = stream(seed, "reach: plans", KINDS.index(kind))
     limit = time_limit(env)
     assert limit is not None
     count = -(-limit // decoder.k)
     first, whole = [], []
     for episode in range(episodes):
-        plans = random_plans(decoder, env, count, rng, dyne)
+        plans = random_plans(decoder, env, count, rng, kind)
         states = positions_of(env, play_plans(env, plans, reset_seed(seed, "reach", episode)))
         check_finite(env, states)
         away = np.linalg.norm(states - states[0], axis=1)
@@ -72,10 +72,10 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     require_time_limit(env, f"--env_name {args.env_name or own}")
-    with tqdm(total=2 * args.episodes, desc="episodes", unit="episode") as bar:
+    with tqdm(total=len(KINDS) * args.episodes, desc="episodes", unit="episode") as bar:
         found = {
-            name: distances(env, decoder, args.episodes, args.seed, dyne, bar.update)
-            for name, dyne in (("DynE", True), ("raw", False))
+            name: distances(env, decoder, args.episodes, args.seed, name, bar.update)
+            for name in ("DynE", "raw", "held")
         }
     for place, horizon in enumerate((f"after {decoder.k} steps", "over episodes")):
         for name, values in found.items():

@@ -25,7 +25,7 @@ from common.errors import UsageError
 from common.paths import RESULTS
 from common.run_folder import LOCK, RunFolder
 
-WHOLE = ("decoder.pt", "model.zip", "policies.pt")  # what is written at the end of an embedding, or of a baseline
+WHOLE = "decoder.pt"  # what is written at the end of an embedding
 COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
 
@@ -67,9 +67,7 @@ def describe(folder: Path, results: Path) -> dict[str, str | float]:
         is_over, progress = progress_of(content, folder, is_policy)
     except UNFIT:
         is_over, progress = False, "unknown: written by another version"
-    state, flags = "resumable", flags_of(folder)
-    if flags and "resume" not in flags:  # a baseline's
-        state = "failed: cut short, such a run begins anew with --overwrite"
+    state = "resumable"
     if run_folder.in_use():
         state = "running"
     elif failure:
@@ -119,8 +117,8 @@ def flags_of(folder: Path) -> dict[str, Any]:
 def progress_of(content: dict[str, Any] | None, folder: Path, is_policy: bool) -> tuple[bool, str]:
     """Whether a run has reached its end, and how far it is, as text."""
     if content is None:
-        complete = [name for name in WHOLE if (folder / name).is_file()]
-        return bool(complete), f"{complete[0]}, no checkpoint" if complete else "nothing yet"
+        complete = (folder / WHOLE).is_file()
+        return complete, f"{WHOLE}, no checkpoint" if complete else "nothing yet"
     if is_policy:
         end = flags_of(folder).get("max_timesteps") or content["flags"]["max_timesteps"]
         return content["steps"] >= end, f"{content['steps']:,} of {end:,} steps"

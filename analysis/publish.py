@@ -35,6 +35,7 @@ from common.files import write_atomically
 from common.machine import processor
 from common.paths import REPOSITORY
 from embedding.trained import decoder_path, image_encoder_path
+from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
 
 
@@ -67,8 +68,10 @@ def main() -> None:
     flags = {key: load_flags(file) for key, file in files.items()}
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
-        if (row := METHODS.get(curves.method.iloc[0])) is None or not row.agent:
-            raise UsageError(f"--until {args.until}: the numbers of baselines depend on --max_timesteps: leave it out")
+        if (method := curves.method.iloc[0]) in OF_ONE_LENGTH or method not in METHODS:
+            raise UsageError(
+                f"--until {args.until}: the numbers of {method} depend on --max_timesteps, which is {planned}: leave it out"
+            )
         curves = curves[curves.steps <= args.until]
         for of_seed in flags.values():
             of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])

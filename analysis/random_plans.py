@@ -1,4 +1,4 @@
-"""Random policies in raw and in DynE actions: what the scripts of figures 3, 8 and 10 share."""
+"""Random policies in raw, in DynE and in held actions: what the scripts of figures 3, 8 and 10 share."""
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,7 @@ from embedding.diagnostics import decoded_plans, uniform_plans
 from embedding.random_play import simulator_state
 
 FIGURES = RESULTS / "figures"
+KINDS = ("raw", "DynE", "held")  # of actions; the number of each gives its random stream
 
 
 def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) -> None:
@@ -57,12 +58,14 @@ def positions_of(env: gymnasium.Env, states: np.ndarray) -> np.ndarray:
 
 
 def random_plans(
-    decoder: ActionDecoder, env: gymnasium.Env, count: int, rng: np.random.Generator, dyne: bool
+    decoder: ActionDecoder, env: gymnasium.Env, count: int, rng: np.random.Generator, kind: str
 ) -> np.ndarray:
-    """`count` random plans (count, k, A): of uniform z, or of uniform raw actions."""
+    """`count` random plans (count, k, A) of one of `KINDS`: of uniform z, of uniform raw actions, or of one held for k steps."""
     assert isinstance(env.action_space, Box)
     low, high = env.action_space.low, env.action_space.high
-    if not dyne:
+    if kind == "raw":
         return uniform_plans(rng, count, decoder.k, low, high)
+    if kind == "held":
+        return uniform_plans(rng, count, 1, low, high).repeat(decoder.k, axis=1)
     z = rng.uniform(-decoder.max_embedding, decoder.max_embedding, (count, decoder.action_dim))
     return decoded_plans(decoder, z, low, high)

@@ -152,6 +152,10 @@ def fraction(text: str) -> float:
     return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
 
 
+def share(text: str) -> float:
+    return _number(text, float, lambda v: 0 < v <= 1, "a number above 0, up to 1")
+
+
 def folder_name(text: str) -> str:
     """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash."""
     if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]{0,99}", text):

@@ -45,11 +45,10 @@ class RunFolder:
     Args:
         path: the folder; it need not exist.
         kind: what its checkpoints are called (`common.checkpoint`).
-        resumable: whether a run can go on from what is in it.
     """
 
-    def __init__(self, path: str | Path, kind: str, resumable: bool = True) -> None:
-        self.path, self.kind, self.resumable = Path(path), kind, resumable
+    def __init__(self, path: str | Path, kind: str) -> None:
+        self.path, self.kind = Path(path), kind
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
         self._lock: BinaryIO | None = None
         self._made: list[Path] = []  # folders that were made for it
@@ -93,9 +92,9 @@ class RunFolder:
 
     def _check_empty(self) -> None:
         if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
-            go_on = "go on with it by --resume, " if self.resumable else ""
             raise UsageError(
-                f"--name: the run {self.path} exists: {go_on}replace it by --overwrite, or choose another --name"
+                f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose another "
+                "--name"
             )
 
     def _check_links(self) -> None:

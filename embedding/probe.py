@@ -1,10 +1,10 @@
-"""Says how much of the true state is in the embedding of images: a linear probe.
+"""Says how much of the true state is in the embedding of images: probes, a linear one and a small network.
 
     python embedding/probe.py --env ReacherVertical-v2 --encoder default --vae default
 
-plays random steps that no training has seen, embeds what they look like, and predicts from that, by ridge regression,
-the sine and cosine of joint angles, the joints' velocities, and the position of the target. R^2 is that of whole
-episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean. Compared are mu_s of DynE, the
+plays random steps that no training has seen, embeds what they look like, and predicts from that the sine and cosine of
+joint angles, the joints' velocities, and the position of the target, by ridge regression and by a network with two hidden
+layers of 256. R^2 is that of whole episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean. Compared are mu_s of DynE, the
 four newest encodings of a VAE (paper, section 5.3), and the images themselves, 16 x 16 pixels of each of four frames.
 Writes probe.csv and probe.png into the encoder's folder.
 """
@@ -30,7 +30,7 @@ from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
 from embedding.random_play import RandomPlay, episode_seed, random_play
-from embedding.regression import r_squared, ridge
+from embedding.regression import explained, network, r_squared, ridge
 from embedding.trained import image_encoder_path, load_image_encoder
 from envs.pixels import FRAMES, SIZE, stack_rows
 
@@ -41,7 +41,7 @@ LEAST = 20  # episodes that can be shared out
 SMALL = 16  # width of the images that are probed themselves, pixels
 BATCH = 128
 STILL = 1e-6  # standard deviation, metres or radians a second, below which nothing is to be predicted
-COLUMNS = ["env", "representation", "quantity", "r2"]
+COLUMNS = ["env", "representation", "regression", "quantity", "r2"]
 COLORS = {"DynE": "#ff7f0e", "VAE": "#2ca02c", "pixels": "#17becf"}  # of the methods that see by them: rl/methods.py
 
 
@@ -119,12 +119,12 @@ def shrink(frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
 # ---- regression ----
 
 
-def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: int = 0) -> np.ndarray:
-    """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I).
+def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I), {regression: R^2}.
 
     Args:
         episode: (M,) int, the episode that each row is of. Episodes are shared out by `seed`: most are fitted on, by
-            some the penalty of each output is chosen, the rest is held out.
+            some the penalty of each output is chosen, or the network's epoch, the rest is held out.
     """
     order = np.random.default_rng(seed).permutation(np.unique(episode))
     held = max(1, round(HELD_OUT * len(order)))
@@ -136,20 +136,24 @@ def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: in
     found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)) for p in PENALTIES]
     best = np.argmax(found, axis=0)
     weights = np.stack([ridge(inputs[fit | choose], outputs[fit | choose], p) for p in PENALTIES])
-    return r_squared(inputs[test], outputs[test], weights[best, :, np.arange(outputs.shape[1])].T)
+    linear = r_squared(inputs[test], outputs[test], weights[best, :, np.arange(outputs.shape[1])].T)
+    center, spread = outputs[fit].mean(0), outputs[fit].std(0)
+    units = (outputs - center) / np.where(spread < STILL, 1, spread)
+    predict = network(inputs[fit], units[fit], (inputs[choose], units[choose]), seed)
+    return {"linear": linear, "network": explained(units[test], predict(inputs[test]))}
 
 
 # ---- pictures ----
 
 
 def chart(table: pd.DataFrame) -> alt.Chart:
-    """Bars of R^2, one colour a representation, from 0 on (worse than the mean is 0)."""
+    """Bars of R^2, one colour a representation, a row a regression, from 0 on (worse than the mean is 0)."""
     shown = table.assign(r2=table.r2.clip(0))
     names = [*dict.fromkeys(table.representation)]
     painted = alt.Scale(domain=names, range=[COLORS[name.split()[0]] for name in names])
     title = alt.TitleParams(
         table.env.iloc[0],
-        subtitle="How well a linear map tells the true state: 1 is perfectly, 0 no better than the mean",
+        subtitle="How well a map tells the true state: 1 is perfectly, 0 no better than the mean",
     )
     return (
         alt.Chart(shown)
@@ -159,9 +163,10 @@ def chart(table: pd.DataFrame) -> alt.Chart:
             xOffset=alt.XOffset("representation:N", sort=None),
             y=alt.Y("r2:Q", title="R² on held-out episodes", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("representation:N", title=None, scale=painted, legend=alt.Legend(orient="top")),
-            tooltip=["representation", "quantity", alt.Tooltip("r2:Q", format=".3f")],
+            row=alt.Row("regression:N", sort=None, title=None, header=alt.Header(labelFontSize=13)),
+            tooltip=["representation", "regression", "quantity", alt.Tooltip("r2:Q", format=".3f")],
         )
-        .properties(width=panel_width(1), height=240, title=title)
+        .properties(width=panel_width(1) - 20, height=170, title=title)
     )
 
 
@@ -212,10 +217,17 @@ def main() -> None:
     found = {name: probe(inputs, truth[:, moving], episode) for name, inputs in seen.items()}
     columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
     table = pd.DataFrame(
-        [(env_id, name, quantity, r2) for name, of in found.items() for quantity, r2 in zip(columns, of, strict=True)],
+        [
+            (env_id, name, regression, quantity, r2)
+            for name, of in found.items()
+            for regression, values in of.items()
+            for quantity, r2 in zip(columns, values, strict=True)
+        ],
         columns=COLUMNS,
     )
-    print(table.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
+    for regression, part in table.groupby("regression"):
+        print(f"{regression}:")
+        print(part.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
     folder = image_encoder_path("pixels", args.encoder, *names).parent
     write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
     with put_in_place(folder / "probe.png") as temporary:

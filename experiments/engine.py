@@ -94,14 +94,12 @@ def carry_out(
     running: dict[Any, Task] = {}
     outcomes: dict[str, Outcome] = {}
     begun: dict[str, tuple[float, int]] = {}
-    told = time.monotonic()
+    told, began = time.monotonic(), time.time()
     try:
         while waiting or running:
             for task in [task for task in waiting if set(task.after) <= done]:
                 waiting.remove(task)
-                log = logs / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', task.name)}.log"
-                running[remote.remote(task.command, str(task.folder), str(log))] = task
-                begun[task.name] = time.monotonic(), task.progress()
+                running[remote.remote(task.command, str(task.folder), str(_log(logs, task)))] = task
             if not running:
                 break  # what is left needs tasks that failed
             ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
@@ -113,10 +111,13 @@ def carry_out(
                     task.target.parent.mkdir(parents=True, exist_ok=True)
                     task.target.touch()
                 tell(_ended(task, outcome))
+            for task in running.values():  # those whose log is written to have a core, the others wait for one
+                if task.name not in begun and (log := _log(logs, task)).exists() and log.stat().st_mtime >= began:
+                    begun[task.name] = time.monotonic(), task.progress()
             if time.monotonic() - told >= every:
                 told = time.monotonic()
                 for task in running.values():
-                    if line := _goes_on(task, *begun[task.name]):
+                    if task.name in begun and (line := _goes_on(task, *begun[task.name])):
                         tell(line)
     finally:
         ray.shutdown()
@@ -144,6 +145,10 @@ def _connect(address: str | None, cores: int) -> Any:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error
     return ray
+
+
+def _log(logs: Path, task: Task) -> Path:
+    return logs / f"{re.sub(r'[^A-Za-z0-9._=-]+', '_', task.name)}.log"
 
 
 def _ended(task: Task, outcome: Outcome) -> str:

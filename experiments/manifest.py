@@ -23,7 +23,7 @@ IMAGES = {
 }  # scripts of stage one, their kind of folder
 KEYS = {
     "embeddings": {"script", "env", "flags", "published"},
-    "curves": {"env", "method", "seeds", "steps", "embedding", "flags"},
+    "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes"},
     "ablations": {"env", "group", "method", "seeds", "steps", "variants", "flags"},
     "probes": {"env", "encoder", "vae"},
     "tables": {"name", "script", "embedding"},
@@ -61,6 +61,7 @@ class Curve:
         flags: those that differ from defaults.
         file: the csv file, below the folder of results.
         variant: the name of the variant, or "" for a curve of figures 4, 5 and 9.
+        final_episodes: how many episodes the trained policies are played for, all from the same starts; 0: none.
     """
 
     env: str
@@ -71,6 +72,7 @@ class Curve:
     flags: Mapping[str, Any]
     file: str
     variant: str = ""
+    final_episodes: int = 0
 
     @property
     def run(self) -> str:
@@ -146,7 +148,8 @@ def _curves(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
             for method in _several(entry["method"]):
                 file = f"published/{env}_{method}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
-                yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file)
+                more = {"final_episodes": entry.get("final_episodes", 0)}
+                yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file, **more)
 
 
 def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:

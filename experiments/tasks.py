@@ -10,8 +10,10 @@ from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
-from rl.methods import METHODS
+from rl.methods import METHODS, WITH_IMAGES
 from rl.results import EVAL_COLUMNS
+
+SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     tasks += [_publish_embedding(e, results) for e in manifest.embeddings.values() if e.published]
     tasks += _runs(manifest.curves, manifest.embeddings, results, speeds)
     tasks += [_publish(curve, results) for curve in manifest.curves]
+    tasks += [_final_policies(curve, results) for curve in manifest.curves if curve.final_episodes]
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
@@ -152,7 +155,7 @@ def _run(
     method = METHODS[curve.method]
     flags = {"env_name": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
     if method.script == "main_dyne.py":
-        flags["policy_name"] = "DynE-TD3" if method.acts_in == "decoder" else "TD3"
+        flags["policy_name"] = SEEING_STATES.get(curve.method, curve.method)
         flags["pixels"] = method.from_pixels
     if method.script == "main_baselines.py":
         flags["algo"] = curve.method.removesuffix("-plans")
@@ -160,27 +163,37 @@ def _run(
         flags["encoder"] = curve.embedding
     elif curve.embedding:
         flags |= {"decoder": curve.embedding, "source_env": embeddings[curve.embedding].env}
-    again = "resume" if method.agent else "overwrite"  # baselines begin again
-    flags |= {**curve.flags, "results_dir": results, again: True}
+    flags |= {**curve.flags, "results_dir": results, "resume": True}
     folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
-    target = folder / ("checkpoint.pt" if method.agent else "policies.pt" if "LSP" in curve.method else "model.zip")
     after = (f"embedding {curve.embedding}",) if curve.embedding else ()
     hours = curve.steps / speeds[curve.method] / 3600 if curve.method in speeds else 0.0
     name = f"{_run_name(curve)} seed {seed}"
-    return Task(name, (f"rl/{method.script}", *words_of(flags)), after, folder, target, curve.steps, hours)
+    return Task(
+        name, (f"rl/{method.script}", *words_of(flags)), after, folder, folder / "checkpoint.pt", curve.steps, hours
+    )
 
 
 def _publish(curve: Curve, results: Path) -> Task:
     run = policy_run(results, curve.env, curve.method, curve.run)
-    flags = {"out": results / curve.file, "overwrite": True, "seeds": ",".join(map(str, curve.seeds))}
-    if METHODS[curve.method].agent:
-        flags["until"] = curve.steps
+    flags = {
+        "out": results / curve.file,
+        "overwrite": True,
+        "seeds": ",".join(map(str, curve.seeds)),
+        "until": curve.steps,
+    }
     if curve.variant:
         flags["variant"] = curve.variant
     after = tuple(f"{_run_name(curve)} seed {seed}" for seed in curve.seeds)
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
     return Task(name, command, after, results / "published", run / f".published-{Path(curve.file).stem}-{curve.steps}")
+
+
+def _final_policies(curve: Curve, results: Path) -> Task:
+    run, after = policy_run(results, curve.env, curve.method, curve.run), f"{curve.env} {curve.method} published"
+    out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
+    command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
+    return Task(f"{curve.env} {curve.method} final policies", command, (after,), out.parent, run / ".final_policies")
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:

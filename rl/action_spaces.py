@@ -1,11 +1,13 @@
-"""The action space that a policy acts in: raw actions, or embeddings that a decoder turns into k raw actions."""
+"""The action space that a policy acts in: raw actions, embeddings that a decoder turns into k raw actions, or controls."""
 
 import numpy as np
 import torch
 
 from common import checkpoint, entries
 from embedding.decoder import ActionDecoder
-from rl.protocols import ActionSpace, Content
+from rl.protocols import ActionSpace, Content, Unit
+
+LARGEST_BOUND = 1e6  # of raw actions
 
 
 class RawActions:
@@ -13,6 +15,8 @@ class RawActions:
 
     Args:
         low, high: (A,) float32, the environment's bounds.
+        bound: the policy's actions stay within +- this too; None: within `low` and `high` alone.
+        noise_unit: "raw": noises are in units of the action; "bounds": in shares of each dimension's range.
     The policy's bound is the first entry of `high` in every dimension (10 on Thrower), as in the release; where the
     bounds are not symmetric about zero it is each dimension's own range.
     """
@@ -21,18 +25,23 @@ class RawActions:
     description = "raw actions"
     center: np.ndarray
     scale: np.ndarray
+    noise_unit: Unit
+    target_noise_unit: Unit
+    clip_unit: Unit
 
-    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
+    def __init__(self, low: np.ndarray, high: np.ndarray, bound: float | None = None, noise_unit: str = "raw") -> None:
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        self.dim = len(self.low)
+        self.dim, self.bound = len(self.low), bound
         if np.array_equal(self.low, -self.high):
             self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, self.high[0])
         else:
             self.center, self.scale = (self.high + self.low) / 2, (self.high - self.low) / 2
+        if bound is not None:
+            self.scale = np.minimum(self.scale, np.float32(bound))
         self.policy_low = np.maximum(self.low, self.center - self.scale)
         self.policy_high = np.minimum(self.high, self.center + self.scale)
-        self.noise_unit = 1.0  # exploration noise is in raw units, and so is the target policy's
-        self.target_noise_unit = 1.0
+        unit: Unit = (self.policy_high - self.policy_low) / 2 if noise_unit == "bounds" else 1.0
+        self.noise_unit, self.target_noise_unit, self.clip_unit = unit, unit, unit
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random action (A,) float32."""
@@ -44,7 +53,8 @@ class RawActions:
 
     def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
-        return {"kind": "raw", "low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+        bounds = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+        return {"kind": "raw", **bounds} | ({} if self.bound is None else {"bound": self.bound})
 
 
 class DynEActions:
@@ -56,6 +66,10 @@ class DynEActions:
         low, high: (A,) float32, the bounds of the environment that is acted in.
     """
 
+    noise_unit: Unit
+    target_noise_unit: Unit
+    clip_unit: Unit
+
     def __init__(self, decoder: ActionDecoder, low: np.ndarray, high: np.ndarray) -> None:
         self.decoder, self.k, self.dim = decoder.cpu(), decoder.k, decoder.action_dim
         self.description = f"the decoder of {decoder.env_id}, k = {decoder.k}"
@@ -63,7 +77,7 @@ class DynEActions:
         bound = decoder.max_embedding
         self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, bound, np.float32)
         self.policy_low, self.policy_high = -self.scale, self.scale
-        self.noise_unit, self.target_noise_unit = bound, bound / self.k
+        self.noise_unit, self.target_noise_unit, self.clip_unit = bound, bound / self.k, 1.0
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random embedding (A,) float32 within max_embedding."""
@@ -80,11 +94,57 @@ class DynEActions:
         return {"kind": "dyne", "decoder": self.decoder.content(), **bounds}
 
 
+class ControlActions:
+    """Plans that nothing was learned for, in the place of a decoder: controls that show what the learned one adds.
+
+    Everything else is as in `DynEActions`: noises are shares of the range of z, which is [-1, 1] in every dimension.
+
+    Args:
+        kind: "held": z is one action, which is executed k times; "chunk": z is k actions, executed one by one.
+        k: length of a plan; 1: z is a raw action (`identity-TD3`).
+        low, high: (A,) float32, the environment's bounds.
+        share: of the range between the bounds, about its middle, that z = -1 to 1 spans.
+    """
+
+    noise_unit: Unit
+    target_noise_unit: Unit
+    clip_unit: Unit
+
+    def __init__(self, kind: str, k: int, low: np.ndarray, high: np.ndarray, share: float = 1.0) -> None:
+        self.kind, self.k, self.share = kind, k, share
+        self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        self.dim = len(self.low) * (k if kind == "chunk" else 1)
+        self.description = f"{k} raw actions" if kind == "chunk" else f"a raw action held for {k} steps"
+        self.center, self.scale = np.zeros(self.dim, np.float32), np.ones(self.dim, np.float32)
+        self.policy_low, self.policy_high = -self.scale, self.scale
+        self.noise_unit, self.target_noise_unit, self.clip_unit = 1.0, 1.0 / k, 1.0
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """A uniformly random z (D,) float32."""
+        return rng.uniform(self.policy_low, self.policy_high).astype(np.float32)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """The plan of z (D,): raw actions (k, A)."""
+        middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
+        actions = middle + z.reshape(-1, len(self.low)) * (self.share * half)
+        return np.clip(np.broadcast_to(actions, (self.k, len(self.low))), self.low, self.high)
+
+    def content(self) -> Content:
+        """What `from_content` builds the same space from: plain values and tensors."""
+        bounds = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+        return {"kind": self.kind, "k": self.k, "share": self.share, **bounds}
+
+
 def from_content(content: Content) -> ActionSpace:
     """The action space that `content()` described; raises `CheckpointError` if it describes none."""
     low, high = (bound.numpy() for bound in entries.bounds(content, (torch.float32,)))
-    if entries.choice(content, "kind", "raw", "dyne") == "raw":
-        return RawActions(low, high)
+    kind = entries.choice(content, "kind", "raw", "dyne", "held", "chunk")
+    if kind == "raw":
+        bound = entries.positive(content, "bound", LARGEST_BOUND) if "bound" in content else None
+        return RawActions(low, high, bound)
+    if kind != "dyne":
+        k, share = entries.whole(content, "k", 1), entries.positive(content, "share", 1)
+        return ControlActions(kind, k, low, high, share)
     decoder = ActionDecoder.from_content(entries.table(content, "decoder"))
     if decoder.action_dim != len(low):
         raise checkpoint.CheckpointError(f"the decoder's actions have {decoder.action_dim} numbers, not {len(low)}")

@@ -3,7 +3,8 @@
     python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
 
 takes a run's folder (every seed in it) or the folder of one seed. Prints the mean and standard deviation of the
-returns; the video shows the episodes of the first seed. A run that was trained on an environment of one's own needs
+returns; --out writes the return of every episode. All policies start from the same states, whichever run they are of, so
+that runs can be compared episode by episode. The video shows the episodes of the first seed. A run that was trained on an environment of one's own needs
 --env module:id again: the module that a file names is not imported.
 """
 
@@ -14,17 +15,21 @@ from typing import cast
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import torch
 from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
-from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
+from common.files import write_atomically
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, record_video
 from rl.policies import load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
+
+RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
 
 def main() -> None:
@@ -33,10 +38,12 @@ def main() -> None:
     add_env_flag(parser, None, "environment to play; none: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
+    parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
     parser.add_argument("--video", default=None, help="file for a video (mp4)")
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    out = check_out(args.out, ".csv") if args.out else None
     if args.video:
         video = Path(args.video)
         if video.suffix != ".mp4" or not video.absolute().parent.is_dir():
@@ -45,10 +52,7 @@ def main() -> None:
         folders = seed_folders(args.run)
         policies = [load_policy(folder) for folder in folders]
     except CheckpointError as error:
-        raise UsageError(
-            f"{args.run}: {error}: give the folder of a run of TD3 in some space "
-            "(the baselines' files are not of this kind)"
-        ) from error
+        raise UsageError(f"{args.run}: {error}: give the folder of a run") from error
 
     states = policies[0].state_space
     env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")
@@ -60,11 +64,17 @@ def main() -> None:
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
     tell_what_is_missing(Path(args.run), folders)
     print(f"{env_id}: {args.episodes} episodes a seed")
+    rows: list[tuple[str, str, int, int, float]] = []
     for policy in policies:
         returns = [play(policy, env, seed) for seed in seeds]
         if not np.isfinite(returns).all():
             raise Diverged(f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite")
         print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
+        rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
+    if out:
+        table = pd.DataFrame(rows, columns=RETURNS)
+        write_atomically(out, lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+        print(f"{out}: {len(table)} returns")
     if args.video:
         assert video_env is not None
         returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])

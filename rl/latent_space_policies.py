@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from rl.protocols import Content
+
 HIDDEN = 256
 COUPLINGS = 2  # of a policy (the paper's)
 LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
@@ -163,6 +165,23 @@ class SoftActorCritic:
         self._step(2, -(self.log_alpha * (log_density.detach() - self.policy.action_dim)).mean())
         with torch.no_grad():
             torch._foreach_lerp_(list(self.target_critic.parameters()), list(self.critic.parameters()), self.tau)
+
+    def snapshot(self) -> Content:
+        """What updates read and write besides the policy, as state_dicts and tensors."""
+        return {
+            "critic": self.critic.state_dict(),
+            "target critic": self.target_critic.state_dict(),
+            "temperature": self.log_alpha.detach(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def rewind(self, state: Content) -> None:
+        """Goes back to a `snapshot`."""
+        self.critic.load_state_dict(state["critic"])
+        self.target_critic.load_state_dict(state["target critic"])
+        self.log_alpha.data.copy_(state["temperature"])
+        for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
 
     def _step(self, index: int, loss: torch.Tensor) -> None:
         self.optimizers[index].zero_grad()

@@ -4,9 +4,9 @@
     python rl/main_baselines.py --algo PPO --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
     python rl/main_baselines.py --algo TD3 --decoder default --env_name ReacherVertical-v2 --max_timesteps 20000
 
-writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, model.zip}, of PPO also what it
-normalises by, vecnormalize.pkl (both are stable-baselines3's own files, load only those that you trust): evaluations from the
-start states that the other methods have. Seeds are trained one after the other; such a run cannot be resumed.
+writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt}: evaluations from the
+start states that the other methods have. Seeds are trained one after the other. PPO saves, and stops, between two rollouts of
+2048 steps; its runs go on with the --max_timesteps that they began with.
 
 With --decoder SAC or TD3 acts in an embedding space in the simple way (paper, section 3.2): `envs.dyne_actions` makes k
 steps one, and the algorithm sees only every k-th state. Steps are counted in the environment's own, there are k updates
@@ -17,34 +17,28 @@ Hyperparameters are those of the authors of each method for MuJoCo. SAC: Haarnoj
 ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, step size 3e-4 falling to 0,
 tanh networks of 64-64, observations and rewards normalised by running statistics); ppo2
 takes the larger of the clipped and the unclipped value error, stable-baselines3 has only the clipped one. Where a time limit
-cuts an episode, stable-baselines3 bootstraps the value of the last state. The step size reaches 0 at --max_timesteps: a longer run begins otherwise.
+cuts an episode, stable-baselines3 bootstraps the value of the last state. The step size reaches 0 at --max_timesteps.
 """
 
 import argparse
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common.cli import run
-from common.environments import make_env
 from common.errors import UsageError
-from common.files import put_in_place, write_atomically
-from common.run_folder import RunFolder
 from common.streams import stream
 from embedding.trained import load_decoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
-from rl.baselines import baseline_parser, mean_return, replay_rows, require_finite, train_all
-from rl.policies import Policies
+from rl.baseline_env import Guarded
+from rl.baselines import Baseline, baseline_parser, replay_rows, train_all
 from rl.protocols import ActionSpace
-from rl.results import NOT_MEASURED, SeedResults
-from rl.state_spaces import ObservedStates
+from rl.sb3_learner import Normalise, SB3Learner
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -109,32 +103,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def greedy(
-    model: "BaseAlgorithm", env: gymnasium.Env, actions: ActionSpace, normalise: Callable[[np.ndarray], np.ndarray]
-) -> Policies:
-    """The `Policies` of one seed: a model without noise.
-
-    Args:
-        model: of stable-baselines3.
-        env: the environment that it acts in.
-        actions: its action space (`rl.action_spaces`).
-        normalise: observations (N, S) to what the model sees.
-    """
-
-    def act(states: np.ndarray, due: np.ndarray) -> np.ndarray:
-        """States (N, S) to actions (N, D)."""
-        return model.predict(normalise(states), deterministic=True)[0]
-
-    return Policies(ObservedStates(cast(Box, env.observation_space).shape[0]), actions, act)
-
-
 def make_model(
     args: argparse.Namespace,
     env: gymnasium.Env,
     actions: ActionSpace,
     seed: int,
     device: torch.device,
-) -> tuple["BaseAlgorithm", Callable[[np.ndarray], np.ndarray]]:
+) -> tuple["BaseAlgorithm", Normalise]:
     """A model of stable-baselines3, and the function that normalises its observations.
 
     Args:
@@ -148,8 +123,7 @@ def make_model(
     common: dict[str, Any] = {"seed": int(stream(seed, "stable-baselines3").integers(2**31)), "device": device}
     if args.algo == "PPO":
         vectors = VecNormalize(DummyVecEnv([lambda: env]), gamma=PPO["gamma"])
-        normalise = cast(Callable[[np.ndarray], np.ndarray], vectors.normalize_obs)
-        return stable_baselines3.PPO("MlpPolicy", vectors, **PPO, **common), normalise
+        return stable_baselines3.PPO("MlpPolicy", vectors, **PPO, **common), cast(Normalise, vectors.normalize_obs)
     settings = {"SAC": SAC, "TD3": TD3}[args.algo]
     discount, starts = settings["gamma"], settings["learning_starts"]
     if args.decoder:
@@ -166,68 +140,13 @@ def make_model(
         more |= {"action_noise": NormalActionNoise(zeros, width), "target_policy_noise": TARGET_NOISE / actions.k}
         more["target_noise_clip"] = NOISE_CLIP / float(actions.scale[0])
     algorithm = getattr(stable_baselines3, args.algo)
-    return algorithm("MlpPolicy", env, **settings | more, **common), lambda states: states
+    return algorithm("MlpPolicy", DummyVecEnv([lambda: env]), **settings | more, **common), lambda states: states
 
 
-def train_seed(
-    args: argparse.Namespace,
-    env: gymnasium.Env,
-    eval_env: gymnasium.Env,
-    seed: int,
-    folder: RunFolder,
-    device: torch.device,
-) -> None:
-    """Trains one seed into its locked folder."""
-    from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.monitor import Monitor
-
-    assert env.spec is not None
-    results = SeedResults(folder.path)
-    results.begin()
-    monitored, actions = Monitor(env), choose_actions(args, env)
-    model, normalise = make_model(args, monitored, actions, seed, device)
-    policies, number, steps = greedy(model, eval_env, actions, normalise), 0, 0
-
-    class Evaluations(BaseCallback):
-        """Counts the environment's steps, evaluates every `--eval_freq` of them, and notes episodes as they end."""
-
-        def _on_training_start(self) -> None:
-            self.look()
-
-        def _on_step(self) -> bool:
-            nonlocal steps
-            before, (info,) = steps, self.locals["infos"]
-            steps += info.get("steps", 1)
-            bar.update(steps - before)
-            if "episode" in info:
-                row = (steps, info["episode"]["r"], info["episode"]["l"])
-                results.add_episodes(len(monitored.get_episode_rewards()), [row], NOT_MEASURED)
-            if steps // args.eval_freq > before // args.eval_freq:
-                self.look()
-            return steps < args.max_timesteps
-
-        def look(self) -> None:
-            nonlocal number
-            mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
-            results.add_evaluation(len(monitored.get_episode_rewards()), steps, mean)
-            number += 1
-            bar.set_postfix_str(f"return {mean:.1f}")
-
-    label = f"{method_of(args)} {env.spec.id} seed {seed}"
-    with tqdm(total=args.max_timesteps, desc=label, unit="step", mininterval=1, smoothing=0.05) as bar:
-        try:
-            model.learn(args.max_timesteps, callback=Evaluations())
-        except ValueError:  # torch's distributions refuse what is not finite
-            require_finite(model.policy.parameters(), seed, steps)
-            raise
-    require_finite(model.policy.parameters(), seed, steps)
-    if vectors := model.get_vec_normalize_env():
-        with put_in_place(folder.path / "vecnormalize.pkl") as temporary:
-            vectors.save(str(temporary))
-    whole = io.BytesIO()
-    model.save(whole)
-    write_atomically(folder.path / "model.zip", lambda file: file.write(whole.getbuffer()))  # the last: it is finished
-    results.close()
+def make_learner(baseline: Baseline, env: Guarded, seed: int) -> SB3Learner:
+    """What trains one seed in `env`."""
+    model, normalise = make_model(baseline.args, env, baseline.actions, seed, baseline.device)
+    return SB3Learner(model, normalise, env, baseline.actions)
 
 
 def choose_actions(args: argparse.Namespace, env: gymnasium.Env) -> ActionSpace:
@@ -244,9 +163,7 @@ def method_of(args: argparse.Namespace) -> str:
 
 def main() -> None:
     args = parse()
-    if args.decoder:
-        choose_actions(args, make_env(args.env_name))  # before anything is written
-    train_all(args, method_of(args), train_seed)
+    train_all(args, method_of(args), make_learner, SB3Learner.row_width, lambda env: choose_actions(args, env))
 
 
 if __name__ == "__main__":

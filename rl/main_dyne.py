@@ -8,21 +8,25 @@
     python rl/main_dyne.py --pixels --policy_name TD3 --env_name ReacherVertical-v2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
---pixels states are DynE embeddings of images too (section 3.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
+--pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
+
+Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one action held for
+--plan_length steps (--policy_name held-TD3), that many actions one behind the other (chunk-TD3), or one raw action
+(identity-TD3); --plan_share narrows the range of actions.
 """
 
 import argparse
 from collections.abc import Sequence
 
-from common.cli import run
+from common.cli import positive_int, run, share
 from common.errors import UsageError
 from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
-from rl.methods import METHODS, methods_of
+from rl.methods import METHODS, WITH_IMAGES, methods_of
 from rl.training import train
 
 POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
-WITH_IMAGES = {"DynE-TD3": "SA-DynE-TD3", "TD3": "S-DynE-TD3"}  # what a policy is called that sees images
+PLAN_LENGTH = 4
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -36,11 +40,24 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
     )
     parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
+    parser.add_argument("--plan_length", type=positive_int, default=None, help="k of held-TD3 and chunk-TD3; none: 4")
+    parser.add_argument(
+        "--plan_share", type=share, default=None, help="share of the actions' range, of the controls; none: 1"
+    )
     args = parser.parse_args(argv)
-    acts_in_z = METHODS[args.policy_name].acts_in == "decoder"
-    for flag in () if acts_in_z else ("decoder", "source_env"):
-        if getattr(args, flag) is not None:
-            raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} takes raw actions: leave it out")
+    method = METHODS[args.policy_name]
+    acts_in_z = method.acts_in == "decoder"
+    unused = {
+        "decoder": not acts_in_z,
+        "source_env": not acts_in_z,
+        "plan_length": method.acts_in not in ("held", "chunk"),
+        "plan_share": not method.is_control,
+    }
+    for flag, is_unused in unused.items():
+        if is_unused and getattr(args, flag) is not None:
+            raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} does not use it: leave it out")
+    if method.is_control:
+        args.plan_length, args.plan_share = args.plan_length or PLAN_LENGTH, args.plan_share or 1.0
     if args.encoder is not None and not args.pixels:
         raise UsageError(f"--encoder {args.encoder}: states need no encoder: add --pixels, or leave it out")
     args.encoder = args.encoder or ("default" if args.pixels else None)
@@ -48,7 +65,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if args.decoder is None and acts_in_z and (not args.pixels or args.source_env):
         args.decoder = "default"
     if args.pixels and args.policy_name not in WITH_IMAGES:
-        raise UsageError(f"--policy_name {args.policy_name}: a random policy sees nothing: call it without --pixels")
+        raise UsageError(f"--pixels: {args.policy_name} sees no images: use DynE-TD3 or TD3, or leave it out")
     return args
 
 

@@ -6,30 +6,28 @@ The first policy is trained by SAC for the first `--max_timesteps / --levels` st
 is trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905) to an entropy
 of minus the number of actions; the entropy of an upper level is taken relative to its normal prior. Each level starts with the
 temperature of the level below. The authors' scripts have a fixed scale of rewards instead. Writes results/rl/<env>/SAC-LSP/<name>/seed_<n>/ as
-rl/main_baselines.py does; such a run cannot be resumed. --levels 1 is SAC with an invertible policy.
+rl/main_baselines.py does; a run goes on with the --max_timesteps that it began with. --levels 1 is SAC with an invertible
+policy.
 """
 
 import argparse
-import io
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common.cli import positive_int, run
 from common.errors import UsageError
-from common.files import write_atomically
-from common.run_folder import RunFolder
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
-from rl.baselines import baseline_parser, mean_return, replay_rows, require_finite, train_all
+from rl.baseline_env import Guarded
+from rl.baselines import Baseline, SeedRun, baseline_parser, on_cpu, replay_rows, train_all
 from rl.latent_space_policies import PolicyStack, SoftActorCritic
 from rl.policies import Policies
-from rl.results import NOT_MEASURED, SeedResults
+from rl.protocols import Content
 from rl.state_spaces import ObservedStates
 
 BATCH = 256
@@ -56,73 +54,128 @@ def greedy(stack: PolicyStack) -> Policies:
     return Policies(ObservedStates(stack.state_dim), RawActions(stack.low, stack.high), act)
 
 
-def train_seed(
-    args: argparse.Namespace,
-    env: gymnasium.Env,
-    eval_env: gymnasium.Env,
-    seed: int,
-    folder: RunFolder,
-    device: torch.device,
-) -> None:
-    """Trains one seed into its locked folder."""
+class LSPLearner:
+    """A `Learner` of `rl.baselines`: a stack of policies, the last of which is being trained.
+
+    Args:
+        baseline: what the seeds have in common.
+        env: the environment to train in.
+        seed: the seed.
+    """
+
+    def __init__(self, baseline: Baseline, env: Guarded, seed: int) -> None:
+        self.args, self.env, self.seed, self.device = baseline.args, env, seed, baseline.device
+        space = cast(Box, env.action_space)
+        self.state_dim, self.action_dim = cast(Box, env.observation_space).shape[0], len(space.low)
+        self.rng = stream(seed, "SAC-LSP: exploration, batches")
+        self.generator = torch_stream(seed, "SAC-LSP: noise")
+        torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
+        self.stack = PolicyStack(self.state_dim, space.low, space.high, self.device)
+        self.policies = greedy(self.stack)
+        self.level_steps = self.args.max_timesteps // self.args.levels  # the last has what is left over
+        self.rows = np.zeros((replay_rows(self.args), self.row_width(self.state_dim, self.action_dim)), np.float32)
+        self.place = self._saved = 0  # steps of the level, and how many of their rows are on the disk
+        self.agent = self._next_agent(1.0)
+
+    @staticmethod
+    def row_width(state_dim: int, action_dim: int) -> int:
+        """Numbers a row of replay: both observations, what the policy chose, reward, terminated."""
+        return 2 * state_dim + action_dim + 2
+
+    def _next_agent(self, alpha: float) -> SoftActorCritic:
+        """Puts a new policy on the stack; returns what trains it, of temperature `alpha` at first."""
+        return SoftActorCritic(self.stack.add(), self.state_dim, self.device, self.generator, alpha=alpha)
+
+    def weights(self) -> Iterable[torch.Tensor]:
+        """All weights of the stack."""
+        return (weight for policy in self.stack.policies for weight in policy.parameters())
+
+    def learn(self, run: SeedRun) -> None:
+        """Trains until the run is over."""
+        if run.saved_steps < 0:
+            self.env.reset(seed=reset_seed(self.seed, "resets", 0))
+        run.start()
+        while not run.pause():
+            level = min(run.steps // self.level_steps, self.args.levels - 1)
+            if level == len(self.stack.policies):
+                self.agent = self._next_agent(self.agent.log_alpha.exp().item())
+                self.place = self._saved = 0
+            ended = self._step()
+            run.count(1, ended)
+            if ended:
+                self.env.reset(seed=reset_seed(self.seed, "resets", run.episodes))
+            if self.place >= min(LEARNING_STARTS, self.level_steps):
+                self._update()
+            run.look_if_due()
+
+    def _step(self) -> tuple[float, int] | None:
+        """One step into the replay; return and length of the episode if it ended with it."""
+        state = self.env.observation.astype(np.float32)
+        chosen, raw = self.stack.act(state[None], self.rng.standard_normal((1, self.action_dim), dtype=np.float32))
+        following, reward, terminated, _, info = self.env.step(raw[0])
+        row = [*state, *chosen[0], reward, *following.astype(np.float32), terminated]
+        self.rows[self.place % len(self.rows)] = row
+        self.place += 1
+        return info.get("ended")
+
+    def _update(self) -> None:
+        """One update from the steps of this level."""
+        indices = self.rng.integers(0, min(self.place, len(self.rows)), BATCH)
+        batch = torch.from_numpy(self.rows[indices]).to(self.device)
+        s, a, r, following, done = batch.split([self.state_dim, self.action_dim, 1, self.state_dim, 1], dim=1)
+        self.agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
+
+    # ---- what is kept ----
+
+    def take_unsaved(self) -> list[np.ndarray]:
+        """The level's rows of replay since this was last called, a list of (M, width) float32."""
+        size = len(self.rows)
+        places = np.arange(max(self._saved, self.place - size), self.place) % size
+        self._saved = self.place
+        return [self.rows[places]] if len(places) else []
+
+    def policy_content(self) -> Content:
+        """What `rl.baseline_policies` makes the policy without noise from again."""
+        policies = [on_cpu(policy.state_dict()) for policy in self.stack.policies]
+        return {"kind": "stack", "state_dim": self.state_dim, "policies": policies}
+
+    def snapshot(self) -> Content:
+        """Everything that the next steps and updates depend on besides the replay, the policies and the episode."""
+        return {
+            "policies": [on_cpu(policy.state_dict()) for policy in self.stack.policies],
+            **{name: on_cpu(part) for name, part in self.agent.snapshot().items()},
+            "place": self.place,
+            "streams": {
+                "exploration, batches": self.rng.bit_generator.state,
+                "noise": self.generator.get_state(),
+                "initial weights": torch.get_rng_state(),
+            },
+        }
+
+    def rewind(self, state: Any, rows: Iterable[np.ndarray]) -> None:
+        """Goes back to a `snapshot`; `rows`: the replay's newest, in parts (M, width)."""
+        while len(self.stack.policies) < len(state["policies"]):
+            self.agent = self._next_agent(1.0)
+        for policy, weights in zip(self.stack.policies, state["policies"], strict=True):
+            policy.load_state_dict(weights)
+        self.agent.rewind(state)
+        self.place = self._saved = state["place"]
+        newest = np.concatenate(list(rows) or [self.rows[:0]])
+        count = min(self.place, len(newest), len(self.rows))
+        self.rows[np.arange(self.place - count, self.place) % len(self.rows)] = newest[len(newest) - count :]
+        self.rng.bit_generator.state = state["streams"]["exploration, batches"]
+        self.generator.set_state(state["streams"]["noise"])
+        torch.set_rng_state(state["streams"]["initial weights"])
+
+
+def raw_actions(env: gymnasium.Env) -> RawActions:
+    """The environment's own actions."""
     space = cast(Box, env.action_space)
-    low, high, state_dim = space.low, space.high, cast(Box, env.observation_space).shape[0]
-    assert env.spec is not None
-    results, stack = SeedResults(folder.path), PolicyStack(state_dim, low, high, device)
-    results.begin()
-    rng, generator = stream(seed, "SAC-LSP: exploration, batches"), torch_stream(seed, "SAC-LSP: noise")
-    torch.manual_seed(torch_stream(seed, "SAC-LSP: initial weights").initial_seed())
-    policies, number, episodes = greedy(stack), 0, 0
-    level_steps = args.max_timesteps // args.levels  # the last has what is left over
-    rows = np.zeros((replay_rows(args), 2 * state_dim + len(low) + 2), np.float32)
-
-    def look(steps: int) -> None:
-        nonlocal number
-        mean = mean_return(policies, eval_env, seed, number, args.eval_episodes)
-        results.add_evaluation(episodes, steps, mean)
-        number += 1
-        bar.set_postfix_str(f"return {mean:.1f}")
-
-    state = env.reset(seed=reset_seed(seed, "resets", 0))[0].astype(np.float32)
-    total, length, agent = 0.0, 0, None
-    bar = tqdm(total=args.max_timesteps, desc=f"SAC-LSP {env.spec.id} seed {seed}", unit="step", mininterval=1)
-    with bar:
-        for step in range(args.max_timesteps):
-            level = min(step // level_steps, args.levels - 1)
-            place = step - level * level_steps
-            if place == 0:
-                alpha = agent.log_alpha.exp().item() if agent else 1.0
-                agent = SoftActorCritic(stack.add(), state_dim, device, generator, alpha=alpha)
-            if step == 0:
-                look(0)
-            h = rng.standard_normal((1, len(low)), dtype=np.float32)
-            chosen, raw = stack.act(state[None], h)
-            following, reward, terminated, truncated, _ = env.step(raw[0])
-            following = following.astype(np.float32)
-            rows[place % len(rows)] = [*state, *chosen[0], reward, *following, terminated]
-            state, total, length = following, total + float(reward), length + 1
-            if terminated or truncated:
-                episodes += 1
-                results.add_episodes(episodes, [(step + 1, total, length)], NOT_MEASURED)
-                state = env.reset(seed=reset_seed(seed, "resets", episodes))[0].astype(np.float32)
-                total, length = 0.0, 0
-            if place + 1 >= min(LEARNING_STARTS, level_steps):
-                batch = torch.from_numpy(rows[rng.integers(0, min(place + 1, len(rows)), BATCH)]).to(device)
-                s, a, r, following, done = batch.split([state_dim, len(low), 1, state_dim, 1], dim=1)
-                assert agent is not None
-                agent.update(s, a, r.squeeze(1), following, done.squeeze(1))
-            bar.update()
-            if (step + 1) % args.eval_freq == 0:
-                look(step + 1)
-    require_finite((weight for policy in stack.policies for weight in policy.parameters()), seed, args.max_timesteps)
-    whole = io.BytesIO()
-    torch.save([policy.state_dict() for policy in stack.policies], whole)
-    write_atomically(folder.path / "policies.pt", lambda file: file.write(whole.getbuffer()))
-    results.close()
+    return RawActions(space.low, space.high)
 
 
 def main() -> None:
-    train_all(parse(), "SAC-LSP", train_seed)
+    train_all(parse(), "SAC-LSP", LSPLearner, LSPLearner.row_width, raw_actions)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 import argparse
 from collections.abc import Sequence
 
-from common.cli import run
+from common.cli import positive_float, run
 from rl.flags import training_parser
 from rl.methods import METHODS, methods_of
 from rl.training import train
@@ -16,7 +16,17 @@ from rl.training import train
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    return training_parser(__doc__, methods_of("main_td3.py")).parse_args(argv)
+    parser = training_parser(__doc__, methods_of("main_td3.py"))
+    parser.add_argument(
+        "--noise_unit",
+        choices=["raw", "bounds"],
+        default="raw",
+        help="what --expl_noise, --policy_noise and --noise_clip count in: units of the action, or half its range",
+    )
+    parser.add_argument(
+        "--action_bound", type=positive_float, default=None, help="the policy's actions stay within +- this"
+    )
+    return parser.parse_args(argv)
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 PRETRAINING = 100_000  # random steps that the encoder of a pretrained method has seen, of the same environment
 PRETRAINED_SCRIPTS = {"pixels": "main_pixels.py", "vae": "main_vae.py"}  # embedding/<script> trains what they see by
 
+CONTROLS = ("held", "chunk", "identity")
+
 
 @dataclass(frozen=True)
 class Method:
@@ -19,7 +21,8 @@ class Method:
         agent: its class, as module:name; "" where stable-baselines3 or a script of its own trains it.
         sees: "observations"; "pixels" or "vae": images by DynE's encoder or by a VAE's; "frames": images by a network of
             its own; "nothing".
-        acts_in: "raw": the environment's actions; "decoder": the embeddings of a decoder.
+        acts_in: "raw": the environment's actions; "decoder": the embeddings of a decoder; "held", "chunk", "identity":
+            controls that nothing was learned for, in a decoder's place (`rl.action_spaces.ControlActions`).
         color: in figures, hex.
     """
 
@@ -29,6 +32,11 @@ class Method:
     sees: str
     acts_in: str
     color: str
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it acts in plans that nothing was learned for."""
+        return self.acts_in in CONTROLS
 
     @property
     def from_pixels(self) -> bool:
@@ -54,10 +62,17 @@ _ROWS = [
     Method("SAC-LSP", "main_sac_lsp.py", "", "observations", "raw", "#e377c2"),
     Method("SAC-plans", "main_baselines.py", "", "observations", "decoder", "#e69f00"),
     Method("TD3-plans", "main_baselines.py", "", "observations", "decoder", "#009e73"),
+    Method("held-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "held", "#56b4e9"),
+    Method("chunk-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "chunk", "#8dd3c7"),
+    Method("identity-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "identity", "#b15928"),
     Method("random", "main_td3.py", "rl.random_agent:RandomAgent", "nothing", "raw", "#7f7f7f"),
     Method("random-DynE", "main_dyne.py", "rl.random_agent:RandomAgent", "nothing", "decoder", "#b58f8f"),
 ]
 METHODS = {method.name: method for method in _ROWS}
+WITH_IMAGES = {
+    "DynE-TD3": "SA-DynE-TD3",
+    "TD3": "S-DynE-TD3",
+}  # what a policy of rl/main_dyne.py is called that sees images
 
 
 def methods_of(script: str, *, from_pixels: bool = False) -> list[str]:

@@ -20,7 +20,9 @@ from common.environments import known_id, make_env
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
-from rl.protocols import Act, ActionSpace, Agent, Content, StateSpace
+from rl.protocols import Act, ActionSpace, Content, StateSpace
+
+BASELINES = "rl.baseline_policies"  # makes the policies of methods that have no agent of this project
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Policy:
 
     Attributes:
         env_id, env_name: the environment it was trained on, its id, and as it was named: an id or module:id.
-        method: TD3, DynE-TD3, S-DynE-TD3, ..., random or random-DynE.
+        method: TD3, DynE-TD3, S-DynE-TD3, ..., SAC, random or random-DynE.
         seed: the seed it was trained with.
         state_space: what it sees of observations (`rl.state_spaces`), which makes environments that it can act in; None
             for a random policy.
@@ -138,11 +140,11 @@ def _blank(states: StateSpace | None) -> np.ndarray:
 
 
 def _policy_of(content: Content) -> Policy:
-    row = METHODS[entries.choice(content, "method", *(name for name, row in METHODS.items() if row.agent))]
+    row = METHODS[entries.choice(content, "method", *METHODS)]
     actions = action_spaces.from_content(entries.table(content, "actions"))
     seed = entries.whole(content, "seed", 0, 2**53)
-    agent_class: type[Agent] = pkgutil.resolve_name(row.agent)
-    act = agent_class.policy_of(entries.entry(content, "policy"), actions, seed)
+    policy_of = pkgutil.resolve_name(row.agent or BASELINES).policy_of
+    act: Callable[[np.ndarray], np.ndarray] = policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
     return Policy(entries.environment(content), row.name, seed, states, actions, act)

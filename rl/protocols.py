@@ -15,6 +15,7 @@ from rl.plans import Window
 from rl.replay import Batch
 
 Content = dict[str, Any]  # tensors and plain values: what a checkpoint may hold (`common.checkpoint`)
+Unit = float | np.ndarray  # that noises are counted in: one, or (D,) one for each dimension of an action
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (N, *S) and due (N,) bool to actions (N, D)
 
 
@@ -28,7 +29,9 @@ class ActionSpace(Protocol):
         low, high: (A,) float32, the environment's bounds.
         center, scale: (D,) float32: an actor's tanh spans center ± scale.
         policy_low, policy_high: (D,) float32, the bounds of the policy's actions.
-        noise_unit, target_noise_unit: what standard deviations of exploration and of the targets are multiplied by.
+        noise_unit, target_noise_unit: what standard deviations of exploration and of the targets are multiplied by: a
+            number, or (D,) one for each dimension.
+        clip_unit: what the bound of the targets' noise is multiplied by, likewise.
     """
 
     k: int
@@ -40,8 +43,9 @@ class ActionSpace(Protocol):
     scale: np.ndarray
     policy_low: np.ndarray
     policy_high: np.ndarray
-    noise_unit: float
-    target_noise_unit: float
+    noise_unit: Unit
+    target_noise_unit: Unit
+    clip_unit: Unit
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random action (D,) float32."""

@@ -21,11 +21,14 @@ class RunStore:
         seeds: the N seeds.
         row_width: floats a row of replay.
         args: the script's flags.
+        replay_size: how many of the newest rows a seed's replay keeps.
     """
 
-    def __init__(self, folder: Path, seeds: Sequence[int], row_width: int, args: argparse.Namespace) -> None:
+    def __init__(
+        self, folder: Path, seeds: Sequence[int], row_width: int, args: argparse.Namespace, replay_size: int
+    ) -> None:
         self.folder, self.seeds, self.args = folder, seeds, args
-        self.stores = [SeedStore(folder, seed, row_width, args) for seed in seeds]
+        self.stores = [SeedStore(folder, seed, row_width, args, replay_size) for seed in seeds]
 
     def __getitem__(self, n: int) -> SeedStore:
         """The `SeedStore` of seed index `n`."""
@@ -97,6 +100,22 @@ class RunStore:
         """Flushes all results and gives the folders back."""
         for store in self.stores:
             store.close()
+
+
+def check_fingerprint(content: Content, env_name: str, fingerprint: str) -> None:
+    """Raises `UsageError` unless an environment does what it did when a run began.
+
+    Args:
+        content: of a checkpoint of the run.
+        env_name: the flag's value.
+        fingerprint: what the environment does (`common.environments.fingerprint`).
+    """
+    if content.get("fingerprint") not in (None, "", fingerprint):  # older checkpoints have none
+        raise UsageError(
+            f"--env_name {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
+            "its arguments or what follows an action differ, or it is not deterministic: put back what it was, or start over "
+            "with --overwrite"
+        )
 
 
 def _contents(store: SeedStore) -> list[Content]:

@@ -21,14 +21,15 @@ class SeedStore:
         seed: the seed.
         row_width: floats a row of replay.
         args: the script's flags.
+        replay_size: how many of the newest rows the replay keeps.
     """
 
-    def __init__(self, run: Path, seed: int, row_width: int, args: argparse.Namespace) -> None:
+    def __init__(self, run: Path, seed: int, row_width: int, args: argparse.Namespace, replay_size: int) -> None:
         self.seed, self.args = seed, args
         self.flags = {**vars(args), "seed": seed, "num_seeds": 1}
         self.folder = RunFolder(seed_folder(run, seed), "run")
-        self.results = SeedResults(self.folder.path, args.tensorboard)
-        self.replay = ReplayFiles(self.folder.path, row_width, args.replay_size)
+        self.results = SeedResults(self.folder.path, getattr(args, "tensorboard", False))
+        self.replay = ReplayFiles(self.folder.path, row_width, replay_size)
 
     def check(self) -> None:
         """Raises `UsageError` if the folder cannot be used as the flags ask."""

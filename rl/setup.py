@@ -18,7 +18,7 @@ from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
 from embedding.trained import load_decoder, load_image_encoder
-from rl.action_spaces import DynEActions, RawActions
+from rl.action_spaces import ControlActions, DynEActions, RawActions
 from rl.agents import Agents
 from rl.collection import Collector
 from rl.evaluation import make_video_env
@@ -107,7 +107,8 @@ def set_up(
     _check_least(args, agent_class, replay_class)
     check_memory(args, folder, replay_class, agent_class.bytes_a_row, states, actions.dim, device)
     seeds = list(range(args.seed, args.seed + args.num_seeds))
-    store = RunStore(folder, seeds, replay_class.row_width(states.shape, actions.dim), args)
+    width = replay_class.row_width(states.shape, actions.dim)
+    store = RunStore(folder, seeds, width, args, args.replay_size)
     store.check()
 
     envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))
@@ -122,7 +123,7 @@ def set_up(
         lr=args.lr,
         tau=args.tau,
         policy_noise=args.policy_noise * actions.target_noise_unit,
-        noise_clip=args.noise_clip,
+        noise_clip=args.noise_clip * actions.clip_unit,
         policy_freq=args.policy_freq,
         **{flag: getattr(args, flag) for flag in agent_class.own_flags},
     )
@@ -173,7 +174,13 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
     """What the policy of a method acts in; raises `UsageError` if the decoder that it names will not do."""
     space = cast(Box, env.action_space)
     low, high = space.low, space.high
-    return DynEActions(load_decoder(args, env), low, high) if method.acts_in == "decoder" else RawActions(low, high)
+    if method.acts_in == "decoder":
+        return DynEActions(load_decoder(args, env), low, high)
+    if method.acts_in == "raw":
+        return RawActions(low, high, getattr(args, "action_bound", None), getattr(args, "noise_unit", "raw"))
+    if method.acts_in == "identity":
+        return ControlActions("held", 1, low, high, args.plan_share)
+    return ControlActions(method.acts_in, args.plan_length, low, high, args.plan_share)
 
 
 def _check_least(args: argparse.Namespace, agent_class: type[Agent], replay_class: type[ReplayBuffer]) -> None:

@@ -116,7 +116,7 @@ class EncodedFrames(FrameStates):
 
 
 class DynEStates(EncodedFrames):
-    """mu_s of the four newest frames, the encoder being DynE's e_s of stacks (paper, section 3.3)."""
+    """mu_s of the four newest frames, the encoder being DynE's e_s of stacks (paper, section 5.3 and appendix B)."""
 
     kind: ClassVar[str] = "dyne"
 

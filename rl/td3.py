@@ -28,8 +28,8 @@ class TD3:
         device: torch device.
         lr: Adam's step size, actor and critics.
         tau: share of the networks that moves into the targets at each actor update.
-        policy_noise: standard deviation of the target policy's noise, in units of the action.
-        noise_clip: bound of that noise, in units of the action.
+        policy_noise: standard deviation of the target policy's noise, in units of the action; a number, or (D,).
+        noise_clip: bound of that noise, likewise.
         policy_freq: actor and targets are updated at every `policy_freq`-th update.
     """
 
@@ -56,12 +56,14 @@ class TD3:
         *,
         lr: float,
         tau: float,
-        policy_noise: float,
-        noise_clip: float,
+        policy_noise: float | np.ndarray,
+        noise_clip: float | np.ndarray,
         policy_freq: int,
     ) -> None:
         self.state_shape, self.actions, self.num_seeds, self.device = state_shape, actions, len(seeds), device
-        self.tau, self.policy_noise, self.noise_clip, self.policy_freq = tau, policy_noise, noise_clip, policy_freq
+        self.tau, self.policy_freq = tau, policy_freq
+        self.policy_noise = torch.as_tensor(policy_noise, dtype=torch.float32, device=device)
+        self.noise_clip = torch.as_tensor(noise_clip, dtype=torch.float32, device=device)
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
         self.critics = self._make_critics(seeds)

@@ -19,6 +19,7 @@ from rl.evaluation import evaluate, record_video
 from rl.methods import Method
 from rl.policies import Policies, Policy
 from rl.protocols import Content
+from rl.run_store import check_fingerprint
 from rl.setup import Setup, set_up
 
 
@@ -90,12 +91,7 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        if content.get("fingerprint") not in (None, "", self.setup.fingerprint):  # older checkpoints have none
-            raise UsageError(
-                f"--env_name {self.args.env_name}: it is not what the run that --resume continues began with: its spaces, "
-                "its time limit, its arguments or what follows an action differ, or it is not deterministic: put back what "
-                "it was, or start over with --overwrite"
-            )
+        check_fingerprint(content, self.args.env_name, self.setup.fingerprint)
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])

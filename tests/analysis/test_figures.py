@@ -121,4 +121,8 @@ def test_new_kinds_of_random_actions_have_colours_and_panels(results):
     pd.concat([table, held]).to_csv(results / "figures" / "figure10.csv", index=False)
     titles = [panel["title"]["text"] for panel in figures.figure10(results).to_dict()["hconcat"]]
     assert titles == ["random raw actions", "random DynE actions", "random held actions"]
-    assert len(set(figures.action_colors(["raw", "DynE", "held", "SAC"]).values())) == 4
+    found = figures.action_colors(["raw", "DynE", "held", "drawn"])
+    assert [found[name] for name in ("raw", "DynE", "held")] == [
+        METHODS[name].color for name in ("TD3", "DynE-TD3", "held-TD3")
+    ]
+    assert len(set(found.values())) == 4

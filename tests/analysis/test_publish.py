@@ -44,9 +44,12 @@ def test_a_run_that_goes_on_is_published_up_to_a_step(tmp_path, monkeypatch, cap
     assert curves.load_published(tmp_path).groupby("seed").steps.max().tolist() == [5000] * 3
     text = out.with_suffix(".txt").read_text()
     assert "5000 a seed" in text and "--max_timesteps 5000" in text  # the command that makes just this
-    sac = write_run(tmp_path, [0], "PPO", last=6_000)
-    line = refused(publish, monkeypatch, capsys, sac, "--out", out, "--overwrite", "--until", "5000")
-    assert "depend on --max_timesteps" in line
+    for method in ("PPO", "SAC-LSP"):
+        run = write_run(tmp_path, [0], method, last=6_000)
+        line = refused(publish, monkeypatch, capsys, run, "--out", out, "--overwrite", "--until", "5000")
+        assert f"the numbers of {method} depend on --max_timesteps" in line
+    sac = write_run(tmp_path, [0], "SAC", last=6_000)
+    call(publish, monkeypatch, sac, "--out", out.with_name(f"{ENV}_SAC.csv"), "--commit", "abc", "--until", "5000")
 
 
 def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):

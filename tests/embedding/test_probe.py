@@ -15,7 +15,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from embedding.probe import chart, play_again, probe, shrink, true_state
 from embedding.random_play import random_play, simulator_state
-from embedding.regression import r_squared, ridge
+from embedding.regression import network, r_squared, ridge
 
 RNG = np.random.default_rng(0)
 ENV = "ReacherVertical-v2"
@@ -43,14 +43,26 @@ def test_a_probe_finds_what_is_linear_and_nothing_in_noise():
     inputs = np.concatenate([hidden @ RNG.standard_normal((3, 8)), np.zeros((2000, 1))], axis=1).astype(np.float32)
     outputs = np.stack([hidden[:, 0], hidden[:, 0] ** 2, RNG.standard_normal(2000)], axis=1)
     found = probe(inputs, outputs, np.repeat(np.arange(40), 50))
-    assert found[0] > 0.999 and np.all(found[1:] < 0.05)
+    linear, square, noise = found["linear"]
+    assert linear > 0.999 and square < 0.05 and noise < 0.05
+    linear, square, noise = found["network"]  # which finds the square too
+    assert linear > 0.95 and square > 0.8 and noise < 0.05
+
+
+def test_the_network_is_the_same_for_the_same_seed_and_leaves_torchs_stream_alone():
+    inputs, outputs = RNG.standard_normal((300, 4)), RNG.standard_normal((300, 2))
+    state = torch.get_rng_state()
+    first, again, other = (network(inputs, outputs, (inputs[:50], outputs[:50]), seed)(inputs) for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_probe_is_judged_on_episodes_that_it_has_not_seen():
     """Inputs that tell the episode apart tell nothing of others."""
     episode = np.repeat(np.arange(30), 20)
     outputs = RNG.standard_normal((30, 1))[episode]
-    assert probe(np.eye(30)[episode], outputs, episode)[0] < 0.05
+    for found in probe(np.eye(30)[episode], outputs, episode).values():
+        assert found[0] < 0.05
 
 
 @pytest.mark.parametrize("env_id", ["ReacherVertical-v2", "ReacherTurn-v2", "ReacherPush-v2"])
@@ -104,6 +116,7 @@ def test_the_script_writes_a_table_and_a_picture(call, results):
     assert list(table.columns) == embedding.probe.COLUMNS
     assert list(table.representation.unique()) == ["DynE (100)", "VAE (4 x 25)", "pixels (4 x 16 x 16)"]
     quantities = ["sin joint0", "cos joint0", "sin joint1", "cos joint1", "velocity joint0", "velocity joint1"]
+    assert list(table.regression.unique()) == ["linear", "network"] and len(table) == 3 * 2 * 8
     assert list(table.quantity.unique()) == [*quantities, "target x", "target z"]
     assert np.isfinite(table.r2).all() and (table.r2 <= 1).all() and "velocity joint1" in ran.out
     assert Image.open(folder / "probe.png").size[0] > 500 and chart(table).to_dict()

@@ -55,17 +55,22 @@ def test_published_decoders_probes_and_tables_are_in_the_manifest():
     assert {f"{table['name']}.csv" for table in content.tables} == {p.name for p in (RESULTS / "figures").glob("*.csv")}
 
 
+def test_the_returns_of_final_policies_are_in_the_manifest():
+    named = {f"{curve.env}_{curve.method}.csv" for curve in read(MANIFEST).curves if curve.final_episodes}
+    assert named == {path.name for path in (RESULTS / "final_policies").glob("*.csv")}
+
+
 def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
     tasks = tasks_of(read(MANIFEST), tmp_path, {"TD3": 100.0})
     names = [task.name for task in tasks]
     assert len(set(names)) == len(names) > 100
     for task in tasks:
         assert all(name in names[: names.index(task.name)] for name in task.after)
-        if task.command[0].startswith("rl/"):
+        if task.command[0].startswith("rl/main_"):
             method = task.name.split()[1]
             args = script_of(method).parse(list(task.command[1:]))
             assert args.max_timesteps == task.steps and args.num_seeds == 1
-            assert getattr(args, "resume", False) or args.overwrite
+            assert args.resume and task.target.name == "checkpoint.pt"
 
 
 def test_curves_of_the_same_settings_share_their_runs(tmp_path):
@@ -116,6 +121,6 @@ def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
     ran = call(experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 *", threads=None)
     assert ran.code == 0, ran.err
     head, *lines = ran.out.splitlines()
-    assert head == "17 of 17 tasks to do, about 0.6 core-hours"  # 16 seeds of 50 000 steps, and publishing
+    assert head == "18 of 18 tasks to do, about 0.6 core-hours"  # 16 seeds, publishing, playing them again
     assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
     assert not list(tmp_path.iterdir())

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
-from fault_runs import FEWER, FLAGS, FOLDERS, MAINS, wait_until_held
+from fault_runs import BASELINES, FEWER, FLAGS, FOLDERS, MAINS, wait_until_held
 from processes import ScriptProcess
 from same_runs import assert_same, contents
 from scripts import Malicious, can_draw, listing
@@ -65,6 +65,8 @@ def start(tmp_path_factory):
 @scripts
 def test_kill_9_loses_nothing(script, start, flags_of, tmp_path, counts, full):
     """One run, killed over and over at random moments, ends as the undisturbed one."""
+    if script in BASELINES and not full:
+        pytest.skip("in full counts only: tests/rl/test_baseline_resume.py stops them in their midst")
     wanted, rng = (20 if full else 2), np.random.default_rng(None if full else 0)
     flags = flags_of(script, results_dir=tmp_path, **{} if full else FEWER[script])
     if script == "rl/main_dyne.py" and full and can_draw():
@@ -110,9 +112,13 @@ def test_a_second_sigint_stops_at_once_and_loses_nothing(start, flags_of, tmp_pa
 # ---- full disks ----
 
 WRITES = {
-    "the checkpoint": (checkpoint, "save", ["rl/main_td3.py", "embedding/main.py", "embedding/main_vae.py"]),
+    "the checkpoint": (
+        checkpoint,
+        "save",
+        ["rl/main_td3.py", "embedding/main.py", "embedding/main_vae.py", *BASELINES],
+    ),
     "csv": (CsvLog, "append", ["rl/main_td3.py", "embedding/main.py"]),
-    "the replay": (ReplayFiles, "append", ["rl/main_td3.py", "rl/main_pixel_td3.py"]),
+    "the replay": (ReplayFiles, "append", ["rl/main_td3.py", "rl/main_pixel_td3.py", *BASELINES]),
     "the video": (rl.evaluation, "write_video", ["rl/main_dyne.py"]),
 }
 SHORT = {
@@ -122,6 +128,7 @@ SHORT = {
     "rl/main_td3.py": {"max_timesteps": 300, "eval_freq": 100},
     "rl/main_dyne.py": {"max_timesteps": 200, "eval_freq": 100, "render_freq": 100, "num_seeds": 1},
     "rl/main_pixel_td3.py": {"max_timesteps": 60, "eval_freq": 20, "checkpoint_freq": 0},
+    **{script: {"max_timesteps": 600} for script in BASELINES},
 }
 
 
@@ -179,7 +186,8 @@ def test_a_disk_that_fills_up(script, start, flags_of, tmp_path, counts, full):
     if not full or subprocess.run([*mount, "size=1m", "none", disk], capture_output=True, check=False).returncode:
         pytest.skip("in full counts only, and only where a disk may be mounted")
     try:
-        flags = flags_of(script, **{**SHORT[script], "render_freq": 0} if "rl/" in script else SHORT[script])
+        flags = flags_of(script, **SHORT[script])
+        flags.pop("render_freq", None)
         process = start(script, flags, "--results_dir", tmp_path, "--name", "whole")
         assert process.wait() == 0, process.err
         whole = tmp_path / FOLDERS[script] / "whole"

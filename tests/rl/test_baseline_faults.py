@@ -13,13 +13,15 @@ import analysis.list_runs
 import analysis.plot_runs
 import rl.main_baselines
 import rl.main_sac_lsp
+from common import checkpoint
 from common.paths import REPOSITORY
+from rl.policies import load_policy
 
 SHORT = {"env": "toy_envs:Walk-v0", "max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1}
 SCRIPTS = {
-    "SAC": (rl.main_baselines.main, ["--algo", "SAC"], "model.zip"),
-    "PPO": (rl.main_baselines.main, ["--algo", "PPO"], "model.zip"),
-    "SAC-LSP": (rl.main_sac_lsp.main, [], "policies.pt"),
+    "SAC": (rl.main_baselines.main, ["--algo", "SAC"]),
+    "PPO": (rl.main_baselines.main, ["--algo", "PPO"]),
+    "SAC-LSP": (rl.main_sac_lsp.main, []),
 }
 methods = pytest.mark.parametrize("method", list(SCRIPTS))
 
@@ -38,7 +40,7 @@ def files_up_to(size):
 @methods
 def test_a_seed_that_is_not_finite_does_not_end_those_after_it(call, tmp_path, monkeypatch, method):
     """The 50th step in the environment that all seeds are trained in comes to NaN: it is one of seed 0."""
-    main, arguments, result = SCRIPTS[method]
+    main, arguments = SCRIPTS[method]
     assert call(main, *arguments, **SHORT, results_dir=tmp_path, name="alone", seed=1).code == 0
     step = toy_envs.Walk.step
 
@@ -52,14 +54,17 @@ def test_a_seed_that_is_not_finite_does_not_end_those_after_it(call, tmp_path, m
     assert ran.code == 3 and "error: seed 0, step" in ran.err.splitlines()[-1], ran
     run = tmp_path / "rl" / "Walk-v0" / method
     assert [(run / "default" / f"seed_{seed}" / "failed.json").exists() for seed in range(3)] == [True, False, False]
-    assert [(run / "default" / f"seed_{seed}" / result).exists() for seed in range(3)] == [False, True, True]
+    kept = [checkpoint.load(run / "default" / f"seed_{seed}" / "checkpoint.pt", "run")["steps"] for seed in range(3)]
+    assert kept == [0, 200, 200]
+    ran = call(main, *arguments, "--resume", **SHORT, results_dir=tmp_path, num_seeds=3)
+    assert ran.code == 3 and "error: seed 0, step" in ran.err.splitlines()[-1], ran  # it stays given up
     tables = [pd.read_csv(folder / "seed_1" / "eval.csv") for folder in (run / "default", run / "alone")]
     assert tables[0].equals(tables[1])
 
 
 @methods
 def test_weights_that_are_not_finite_are_not_kept(call, tmp_path, monkeypatch, method):
-    main, arguments, result = SCRIPTS[method]
+    main, arguments = SCRIPTS[method]
     for settings in (rl.main_baselines.SAC, rl.main_baselines.PPO):
         monkeypatch.setitem(settings, "learning_rate", 1e30)
     monkeypatch.setitem(rl.main_baselines.SAC, "learning_starts", 100)
@@ -72,26 +77,28 @@ def test_weights_that_are_not_finite_are_not_kept(call, tmp_path, monkeypatch, m
     )
     ran = call(main, *arguments, **SHORT, results_dir=tmp_path)
     assert ran.code == 3 and "not finite" in ran.err.splitlines()[-1], ran
-    assert not list(tmp_path.rglob(result)) and len(list(tmp_path.rglob("failed.json"))) == 1
+    (folder,) = [path.parent for path in tmp_path.rglob("failed.json")]
+    assert checkpoint.load(folder / "checkpoint.pt", "run")["steps"] < 200
+    load_policy(folder)  # which refuses weights that are not finite
 
 
 @methods
-def test_a_full_disk_leaves_no_half_model(call, tmp_path, method):
-    main, arguments, result = SCRIPTS[method]
+def test_a_full_disk_leaves_no_half_checkpoint(call, tmp_path, method):
+    main, arguments = SCRIPTS[method]
     with files_up_to(20_000):
         ran = call(main, *arguments, **SHORT, results_dir=tmp_path)
-    assert ran.code == 1 and "make room, then call it again with --overwrite" in ran.err, ran
-    assert "--resume" not in ran.err and "Traceback" not in ran.err
+    assert ran.code == 1 and "make room, then call it again (training goes on with --resume)" in ran.err, ran
+    assert "Traceback" not in ran.err
     (folder,) = tmp_path.rglob("seed_0")
-    assert not [path for path in folder.iterdir() if result in path.name]
+    assert not [path for path in folder.iterdir() if "checkpoint" in path.name]
     listed = call(analysis.list_runs.main, tmp_path, threads=None)
-    assert "failed: cut short" in listed.out and "finished" not in listed.out, listed.out
-    ran = call(main, *arguments, "--overwrite", **SHORT, results_dir=tmp_path)
-    assert ran.code == 0 and (folder / result).exists(), ran.err
+    assert "resumable" in listed.out and "finished" not in listed.out, listed.out
+    ran = call(main, *arguments, "--resume", **SHORT, results_dir=tmp_path)
+    assert ran.code == 0 and (folder / "checkpoint.pt").exists(), ran.err
 
 
 def test_seeds_of_one_baseline_have_the_same_flags(call, tmp_path):
-    main, arguments, _ = SCRIPTS["SAC-LSP"]
+    main, arguments = SCRIPTS["SAC-LSP"]
     assert call(main, *arguments, **SHORT, results_dir=tmp_path).code == 0
     ran = call(main, *arguments, **SHORT | {"eval_episodes": 2}, results_dir=tmp_path, seed=1)
     assert ran.code == 2 and "--eval_episodes 2: seed_0 of the run" in ran.err, ran
@@ -100,7 +107,7 @@ def test_seeds_of_one_baseline_have_the_same_flags(call, tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_a_full_disk_leaves_no_half_picture_of_runs(call, tmp_path, suffix):
-    main, arguments, _ = SCRIPTS["SAC-LSP"]
+    main, arguments = SCRIPTS["SAC-LSP"]
     assert call(main, *arguments, **SHORT, results_dir=tmp_path / "results").code == 0
     out = tmp_path / f"curves.{suffix}"
     for before in (None, b"a picture"):

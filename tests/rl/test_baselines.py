@@ -1,9 +1,5 @@
 """Baselines: SAC and PPO through stable-baselines3, and SAC-LSP: densities, targets, stacking; the scripts."""
 
-import json
-import zipfile
-from types import SimpleNamespace
-
 import gymnasium
 import numpy as np
 import pandas as pd
@@ -16,10 +12,15 @@ import embedding.main
 import rl.main_baselines
 import rl.main_sac_lsp
 from analysis import list_runs
+from common import checkpoint
+from common.interruption import Interruption
 from embedding.decoder import ActionDecoder
-from rl.action_spaces import RawActions
+from rl.action_spaces import DynEActions, RawActions
+from rl.baselines import Baseline, SeedRun
 from rl.latent_space_policies import LatentPolicy, PolicyStack, SoftActorCritic
 from rl.main_baselines import make_model
+from rl.main_sac_lsp import LSPLearner
+from rl.seed_store import SeedStore
 
 S, A, B = 5, 3, 7
 CPU = torch.device("cpu")
@@ -170,8 +171,7 @@ def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
     (listed,) = list_runs.join_seeds(pd.DataFrame([list_runs.describe(folder / "seed_3", tmp_path)])).state
     assert listed == "finished"
     ran = call(main, *arguments, **flags)
-    assert ran.code == 2 and "--overwrite" in ran.err and "--resume" not in ran.err
-    assert (folder / "seed_3" / "vecnormalize.pkl").exists() == (method == "PPO")
+    assert ran.code == 2 and "--overwrite" in ran.err and "--resume" in ran.err
     again = call(main, *arguments, **{**flags, "num_seeds": 1, "seed": 4, "name": "again"})
     assert again.code == 0
     repeated = pd.read_csv(folder.parent / "again" / "seed_4" / "eval.csv")
@@ -187,12 +187,19 @@ def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo)
     table = pd.read_csv(folder / "eval.csv")
     assert table.steps.tolist() == [0, 252, 500, 752, 1000] and table.episodes.tolist() == [0, 2, 5, 7, 10]
     assert (pd.read_csv(folder / "train.csv").episode_length == 100).all()
-    with zipfile.ZipFile(folder / "model.zip") as saved:
-        data = json.loads(saved.read("data"))
-    k = ActionDecoder.load(decoder / "decoder.pt").k
-    assert data["gamma"] == pytest.approx(0.99**k) and data["num_timesteps"] == 1200 // k
-    starts = {"SAC": 1000, "TD3": 0}[algo] // k
-    assert data["gradient_steps"] == k and data["_n_updates"] == k * (1200 // k - starts - 1)  # none after the last
+    agent = checkpoint.load(folder / "checkpoint.pt", "run")["agent"]
+    k, starts = ActionDecoder.load(decoder / "decoder.pt").k, {"SAC": 1000, "TD3": 0}[algo]
+    assert agent["timesteps"] == 1200 // k and agent["updates"] == 1200 - starts  # as many as steps
+
+
+def test_plans_are_discounted_as_wholes(tiny):
+    env = gymnasium.make("ReacherVertical-v2")
+    decoder = ActionDecoder.load(tiny / "ReacherVertical-v2" / "default" / "decoder.pt")
+    actions = DynEActions(decoder, env.action_space.low, env.action_space.high)
+    for algo in ("SAC", "TD3"):
+        args = rl.main_baselines.parse(["--algo", algo, "--decoder", "default"])
+        model, _ = make_model(args, env, actions, 0, CPU)
+        assert model.gamma == pytest.approx(0.99**decoder.k) and model.gradient_steps == decoder.k > 1
 
 
 TOLD = [
@@ -267,7 +274,11 @@ def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeyp
     monkeypatch.setattr(SoftActorCritic, "update", noted_update)
     monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 10)
     args = rl.main_sac_lsp.parse(["--max_timesteps", "61", "--eval_freq", "20", "--eval_episodes", "1"])
-    rl.main_sac_lsp.train_seed(args, env, elsewhere, 0, SimpleNamespace(path=tmp_path), CPU)
+    actions = rl.main_sac_lsp.raw_actions(env)
+    baseline = Baseline(args, "SAC-LSP", "Scripted-v0", "", env, elsewhere, actions, CPU, LSPLearner)
+    store = SeedStore(tmp_path, 0, LSPLearner.row_width(3, 2), args, 1000)
+    store.lock()
+    SeedRun(baseline, 0, store, Interruption(), None).train()
 
     literal = {}  # (level, action, reward, following, terminated) of each state
     for episode in env.unwrapped.episodes:
@@ -301,7 +312,7 @@ def test_every_level_has_its_steps(call, tmp_path):
     flags = {"eval_freq": 1000, "eval_episodes": 1, "results_dir": tmp_path}
     assert call(rl.main_sac_lsp.main, max_timesteps=9, levels=6, **flags).code == 0
     folder = tmp_path / "rl" / "ReacherVertical-v2" / "SAC-LSP" / "default" / "seed_0"
-    assert len(torch.load(folder / "policies.pt")) == 6
+    assert len(checkpoint.load(folder / "checkpoint.pt", "run")["policy"]["policies"]) == 6
     ran = call(rl.main_sac_lsp.main, max_timesteps=5, levels=6, name="more", **flags)
     assert ran.code == 2 and "--levels 6: there are 5 steps" in ran.err
 

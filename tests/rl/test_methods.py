@@ -14,7 +14,7 @@ import embedding.probe
 import rl.main_td3
 from analysis import charts, curves, publish
 from common.paths import REPOSITORY
-from rl.methods import METHODS, Method, methods_of
+from rl.methods import CONTROLS, METHODS, Method, methods_of
 from rl.policies import load_policy
 
 pytestmark = pytest.mark.quick
@@ -28,7 +28,7 @@ def test_every_row_names_what_there_is(method):
     assert not method.agent or callable(pkgutil.resolve_name(method.agent))
     assert re.fullmatch("#[0-9a-f]{6}", method.color)
     assert method.sees in ("observations", "pixels", "vae", "frames", "nothing")
-    assert method.acts_in in ("raw", "decoder")
+    assert method.acts_in in ("raw", "decoder", *CONTROLS)
 
 
 def lab(color):

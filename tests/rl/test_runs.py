@@ -9,6 +9,7 @@ import sys
 import gymnasium
 import imageio_ffmpeg
 import numpy as np
+import pandas as pd
 import pytest
 
 import embedding.main
@@ -212,6 +213,20 @@ def test_a_loaded_random_policy_draws_within_the_bounds(run_of):
     policy = load_policy(run_of("random"))
     actions = np.stack([policy.select_action(np.zeros(11)) for _ in range(500)])
     assert (np.abs(actions) <= 1).all() and actions.min() < -0.95 and actions.max() > 0.95
+
+
+def test_evaluate_writes_the_return_of_every_episode(run_of, call, tmp_path):
+    folder, out = run_of("TD3"), tmp_path / "returns.csv"
+    ran = call(rl.evaluate.main, folder, threads=None, episodes=3, seed=5, out=out)
+    assert ran.code == 0, ran.err
+    written = pd.read_csv(out)
+    assert list(written.columns) == rl.evaluate.RETURNS and len(written) == 3 * len(seed_folders(folder))
+    seed = int(written.seed.iloc[-1])
+    policy, env = load_policy(folder / f"seed_{seed}"), gymnasium.make("ReacherVertical-v2")
+    for episode, value in enumerate(written[written.seed == seed]["return"]):
+        assert value == pytest.approx(play(policy, env, reset_seed(5, "evaluate", episode)), rel=1e-5)
+    refused = call(rl.evaluate.main, folder, threads=None, out=tmp_path / "no" / "x.csv")
+    assert refused.code == 2 and "--out" in refused.err and not (tmp_path / "no").exists()
 
 
 def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):

@@ -20,6 +20,7 @@ from embedding.pixel_models import (
     save_vae,
 )
 from rl.action_spaces import DynEActions, RawActions
+from rl.latent_space_policies import LatentPolicy
 from rl.pixel_networks import PixelActor, Trunk
 from rl.policies import load_policy
 from rl.state_spaces import FrameStates, ObservedStates
@@ -59,6 +60,21 @@ def whole_pixel_run():
     return whole_run() | {"method": "Pixel-TD3", "states": FrameStates(64).content(), "policy": policy}
 
 
+def whole_ppo_run():
+    layers = torch.nn.ModuleList(torch.nn.Linear(a, b) for a, b in ((11, 4), (4, 2)))
+    statistics = {"mean": torch.zeros(11).double(), "variance": torch.ones(11).double(), "count": 7.0}
+    policy = {"kind": "mlp", "widths": [11, 4, 2], "activation": "tanh", "squash": False, "low": LOW, "high": HIGH}
+    return whole_run() | {
+        "method": "PPO",
+        "policy": {**policy, "weights": layers.state_dict(), "statistics": statistics},
+    }
+
+
+def whole_stack_run():
+    policies = [LatentPolicy(11, 2, squash).state_dict() for squash in (True, False)]
+    return whole_run() | {"method": "SAC-LSP", "policy": {"kind": "stack", "state_dim": 11, "policies": policies}}
+
+
 def write_decoder(path):
     ActionDecoder(LOW, HIGH, 2, 3.0, ENV, ("squared", 1e-4)).save(path)
 
@@ -83,6 +99,12 @@ KINDS = {
     "pixels": ("pixel encoder", write_pixels, load_pixel_embedding),
     "vae": ("vae", write_vae, load_vae),
     "run": ("run", lambda path: checkpoint.save(path, "run", whole_run()), lambda path: load_policy(path.parent)),
+    "ppo": ("run", lambda path: checkpoint.save(path, "run", whole_ppo_run()), lambda path: load_policy(path.parent)),
+    "stack": (
+        "run",
+        lambda path: checkpoint.save(path, "run", whole_stack_run()),
+        lambda path: load_policy(path.parent),
+    ),
     "dyne": ("run", lambda path: checkpoint.save(path, "run", whole_dyne_run()), lambda path: load_policy(path.parent)),
     "frames": ("run", lambda path: checkpoint.save(path, "run", whole_pixel_run()), lambda p: load_policy(p.parent)),
 }

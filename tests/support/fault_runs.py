@@ -10,8 +10,10 @@ import embedding.main_pixels
 import embedding.main_vae
 import rl.evaluate
 import rl.evaluation
+import rl.main_baselines
 import rl.main_dyne
 import rl.main_pixel_td3
+import rl.main_sac_lsp
 import rl.main_td3
 from common.run_folder import RunFolder
 
@@ -22,7 +24,10 @@ MAINS = {
     "rl/main_td3.py": rl.main_td3.main,
     "rl/main_dyne.py": rl.main_dyne.main,
     "rl/main_pixel_td3.py": rl.main_pixel_td3.main,
+    "rl/main_baselines.py": rl.main_baselines.main,
+    "rl/main_sac_lsp.py": rl.main_sac_lsp.main,
 }
+BASELINES = ("rl/main_baselines.py", "rl/main_sac_lsp.py")
 POLICY = {"max_timesteps": 2000, "num_seeds": 2, "eval_freq": 500, "eval_episodes": 1, "batch_size": 20}
 DOT = {"env": "toy_pixel_envs:Dot-v0", "source_img_width": 64}
 IMAGES = {**DOT, "steps": 200, "epochs": 12, "epoch_size": 64, "batch_size": 8, "checkpoint_freq": 1}
@@ -34,6 +39,9 @@ FLAGS = {
     "embedding/main_pixels.py": {**IMAGES, "decoder_epochs": 2, "decoder_batches": 20},
     "embedding/main_vae.py": IMAGES,
 }
+for script in BASELINES:  # updates begin after 1000 steps
+    FLAGS[script] = {"max_timesteps": 3000, "eval_freq": 500, "eval_episodes": 1, "checkpoint_freq": 100}
+FLAGS["rl/main_baselines.py"] |= {"algo": "SAC", "env": "Hopper-v5"}
 FLAGS["rl/main_pixel_td3.py"] |= {
     "max_timesteps": 400,
     "checkpoint_freq": 20,
@@ -48,6 +56,7 @@ FEWER = {
     "rl/main_td3.py": {"max_timesteps": 800},
     "rl/main_dyne.py": {"max_timesteps": 800},
     "rl/main_pixel_td3.py": {"max_timesteps": 100},
+    **{script: {"max_timesteps": 1300} for script in BASELINES},
 }
 FOLDERS = {
     "embedding/main_pixels.py": "Dot-v0-pixels",
@@ -56,6 +65,8 @@ FOLDERS = {
     "rl/main_td3.py": "rl/Hopper-v5/TD3",
     "rl/main_dyne.py": "rl/ReacherVertical-v2/DynE-TD3",
     "rl/main_pixel_td3.py": "rl/Dot-v0/Pixel-TD3",
+    "rl/main_baselines.py": "rl/Hopper-v5/SAC",
+    "rl/main_sac_lsp.py": "rl/ReacherVertical-v2/SAC-LSP",
 }
 
 

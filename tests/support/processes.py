@@ -9,7 +9,7 @@ from pathlib import Path
 from common.paths import REPOSITORY
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["torch", "mujoco", "rl.main_dyne", "embedding.main"])
+_context.set_forkserver_preload(["torch", "mujoco", "rl.main_dyne", "embedding.main", "stable_baselines3"])
 
 
 class ScriptProcess:

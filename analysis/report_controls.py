@@ -1,0 +1,194 @@
+"""The results page on why the method works: controls, noises, embeddings of other seeds, final policies."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.curves import bootstrap
+from analysis.report_data import (
+    LADDER,
+    Data,
+    at,
+    better,
+    count,
+    environment,
+    finals,
+    listed,
+    markdown,
+    number,
+    seeds,
+    steps_of,
+    with_interval,
+)
+from analysis.report_tables import COARSE, FINE, Rows, averages, once, returns, seeds_told, some
+from analysis.report_texts import paragraphs, standing
+from common.errors import UsageError
+
+TASK = "ReacherVertical"
+CONTROLS = {
+    "identity-TD3": "one raw action, DynE-TD3's noises and critic",
+    "held-TD3": "one raw action held for 4 steps",
+    "chunk-TD3": "4 raw actions, one behind the other",
+}
+UNTRAINED = "DynE, the decoder of an untrained encoder"
+
+
+def fresh(data: Data) -> list[int]:
+    """The seeds of the controls, which no choice was made on."""
+    return sorted(data.series(TASK, next(iter(CONTROLS))).seed.unique())
+
+
+def of_seeds(one: pd.DataFrame, wanted: Sequence[int]) -> pd.DataFrame:
+    """The part of a series that is of some seeds."""
+    return one[one.seed.isin(wanted)]
+
+
+def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
+    """{action space in words: its curves}: DynE's, the controls, raw actions, all of the same seeds."""
+    wanted = fresh(data)
+    found = {"DynE, the published decoder": data.series(TASK, "DynE-TD3")}
+    found[UNTRAINED] = data.variant("controls", "untrained")
+    found["raw actions: TD3"] = data.series(TASK, "TD3")
+    found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
+    return {words: of_seeds(one, wanted) for words, one in found.items()}
+
+
+def controls(data: Data) -> str:
+    """The same agent in several action spaces, and TD3."""
+    wanted = fresh(data)
+    rows: Rows = [([words], one) for words, one in action_spaces(data).items()]
+    header, lines = returns(rows, LADDER, FINE)
+    title = f"{TASK}, seeds {wanted[0]} to {wanted[-1]}, {averages(FINE)}, ± half of the 95 % interval:"
+    return f"{title}\n\n{markdown(['action space', *header], lines)}"
+
+
+def controls_text(data: Data) -> str:
+    """How a run of DynE-TD3 ends against one of each control."""
+    found = action_spaces(data)
+    (_, dyne), *others = found.items()
+    told, stands = [], {}
+    for words, one in others:
+        ours, theirs, upto = finals(dyne, one)
+        probability = better(ours, theirs)
+        told.append(f"{with_interval(probability)} ({words})")
+        stands[words] = standing(probability[0])
+    behind = [words for words, stand in stands.items() if stand != "ahead of"]
+    return paragraphs(
+        f"Over the last tenth of {count(upto)} steps a run of DynE-TD3 ends better with probability {listed(told)}.",
+        f"DynE-TD3 is not ahead of: {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
+    )
+
+
+def held(data: Data) -> str:
+    """Held actions beside DynE-TD3 and TD3 on the other tasks of the Reacher family."""
+    rows: Rows = []
+    for task in ("ReacherTurn", "ReacherPush"):
+        found = data.methods(task, ["TD3", "DynE-TD3", "held-TD3"])
+        if "held-TD3" in found:
+            last = min(map(steps_of, found.values()))
+            rows += [([task, method], one[one.steps <= last]) for method, one in found.items()]
+    told, rows = seeds_told(some(rows, "held actions"))
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
+    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+
+
+NOISES = {
+    "bounds": "TD3, noises 10 % and 20 % of each bound",
+    "bounds-2": "the same, actions within ±2",
+}
+
+
+def noises(data: Data) -> str:
+    """TD3 with noises in shares of the bounds on the tasks of the seven-jointed arm."""
+    rows: Rows = []
+    for task in ("Pusher", "Striker", "Thrower"):
+        rows.append(([task, "TD3, noises of 0.1 and 0.2"], data.series(task, "TD3")))
+        for name, words in NOISES.items():
+            if name in noise_variants(data, task):
+                rows.append(([task, words], data.variant("noise", name, task)))
+        rows.append(([task, "DynE-TD3"], data.series(task, "DynE-TD3")))
+    told, rows = seeds_told(rows)
+    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
+    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+
+
+def noise_variants(data: Data, task: str) -> list[str]:
+    """The variants of TD3's noise that were tried on a task."""
+    curves = data.ablations
+    return sorted(curves[(curves.env == environment(task)) & (curves.group == "noise")].name.unique())
+
+
+def noises_text(data: Data) -> str:
+    """Whether TD3 gains by them, and how DynE-TD3 stands to the better one."""
+    told = []
+    for task in ("Pusher", "Striker", "Thrower"):
+        variants = {name: data.variant("noise", name, task) for name in noise_variants(data, task)}
+        if not variants:
+            raise UsageError(f"there are no noises of TD3 on {task}")
+        raw, dyne = data.series(task, "TD3"), data.series(task, "DynE-TD3")
+        name, best = max(variants.items(), key=lambda item: finals(item[1], raw)[0].mean())
+        of_best, of_raw, _ = finals(best, raw)
+        ours, _, _ = finals(dyne, best)
+        told.append(
+            f"on {task} {number(of_best.mean())} against {number(of_raw.mean())} ({NOISES[name]}; DynE-TD3 "
+            f"{number(ours.mean())})"
+        )
+    return f"The best of these noises against TD3's own, over the last tenth of the steps: {listed(told)}."
+
+
+# ---- embeddings of other seeds ----
+
+
+def embeddings(data: Data) -> str:
+    """How much the return depends on the seed of the embedding, and how much on that of the policy."""
+    variants = sorted(data.ablations[data.ablations.group == "embedding"].name.unique())
+    if not variants:
+        raise UsageError("there are no embeddings of other seeds")
+    others = {name: data.variant("embedding", name) for name in variants}
+    wanted = sorted(set.intersection(*(set(one.seed) for one in others.values())))
+    every = {"seed0": of_seeds(data.series(TASK, "DynE-TD3"), wanted), **others}
+    upto = min(map(steps_of, every.values()))
+    table = pd.DataFrame({name: at(one, upto, FINE) for name, one in every.items()})
+    within = float(np.sqrt(table.var(ddof=1).mean()))
+    means = table.mean()
+    of_means = float(means.std(ddof=1))
+    expected = within / np.sqrt(len(table))
+    between = float(np.sqrt(max(of_means**2 - expected**2, 0)))
+    return paragraphs(
+        f"{len(every)} embeddings, which differ in the seed of stage one, were each used by {seeds(len(table))} of DynE-TD3",
+        f"on {TASK}. Over the {count(FINE)} steps up to {count(upto)} the embeddings' means are",
+        f"{listed([number(value) for value in means])}.",
+        f"The standard deviation over seeds, with the same embedding, is {within:.2f}. That of the embeddings' means is",
+        f"{of_means:.2f}; {expected:.2f} of it are to be expected from the seeds alone. So the embeddings themselves",
+        f"differ by a standard deviation of about {between:.2f}.",
+    )
+
+
+# ---- final policies ----
+
+
+def final_returns_of(data: Data, method: str) -> pd.DataFrame:
+    """Returns of the trained policies, a row a seed, a column a start: all methods have the same starts."""
+    path = data.results / "final_policies" / f"{environment(TASK)}_{method}.csv"
+    try:
+        return pd.read_csv(path).pivot(index="seed", columns="episode", values="return")
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path}: there is no table of final policies ({error})") from error
+
+
+def final_policies(data: Data) -> str:
+    """Final policies of DynE-TD3 and TD3, start by start."""
+    dyne, td3 = (final_returns_of(data, method) for method in ("DynE-TD3", "TD3"))
+    told = []
+    for method, table in (("DynE-TD3", dyne), ("TD3", td3)):
+        mean, low, high = bootstrap(table.mean(axis=1))
+        told.append(f"{method} {number(mean)} [{number(low)}, {number(high)}]")
+    differences = dyne.mean(axis=0) - td3.mean(axis=0)
+    share = f"{(differences > 0).sum()} of {len(differences)}"
+    return paragraphs(
+        f"The trained policies of {TASK} ({seeds(len(dyne))} of each method) were played again from the same",
+        f"{dyne.shape[1]} starts, without noise. Means and 95 % intervals over seeds: {listed(told)}. From {share} starts",
+        f"the mean over seeds is higher with DynE-TD3. Start by start the difference is {number(differences.mean())} on",
+        f"average, with a standard deviation over starts of {differences.std(ddof=1):.1f}.",
+    )

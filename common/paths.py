@@ -14,6 +14,8 @@ IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, wi
 RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
 # /<env>/k<k>/{encoder.pt, decoder.pt}; a package brings them along.
 PUBLISHED_DECODERS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "decoders"
+# /<env>/checkpoint.pt; likewise.
+PUBLISHED_POLICIES = REPOSITORY / "rl" / "published" if IS_INSTALLED else RESULTS / "published" / "policies"
 
 
 def folder_of(env_id: str) -> str:

@@ -23,7 +23,7 @@ IMAGES = {
 }  # scripts of stage one, their kind of folder
 KEYS = {
     "embeddings": {"script", "env", "flags", "published"},
-    "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes"},
+    "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes", "policy_seed"},
     "ablations": {"env", "group", "method", "seeds", "steps", "variants", "flags"},
     "probes": {"env", "encoder", "vae"},
     "tables": {"name", "script", "embedding"},
@@ -62,6 +62,7 @@ class Curve:
         file: the csv file, below the folder of results.
         variant: the name of the variant, or "" for a curve of figures 4, 5 and 9.
         final_episodes: how many episodes the trained policies are played for, all from the same starts; 0: none.
+        policy_seed: the seed whose trained policy comes with the project; None: none does.
     """
 
     env: str
@@ -73,6 +74,7 @@ class Curve:
     file: str
     variant: str = ""
     final_episodes: int = 0
+    policy_seed: int | None = None
 
     @property
     def run(self) -> str:
@@ -148,7 +150,7 @@ def _curves(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
             for method in _several(entry["method"]):
                 file = f"published/{env}_{method}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
-                more = {"final_episodes": entry.get("final_episodes", 0)}
+                more = {key: entry[key] for key in ("final_episodes", "policy_seed") if key in entry}
                 yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file, **more)
 
 

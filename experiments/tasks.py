@@ -70,6 +70,9 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     tasks += _runs(manifest.curves, manifest.embeddings, results, speeds)
     tasks += [_publish(curve, results) for curve in manifest.curves]
     tasks += [_final_policies(curve, results) for curve in manifest.curves if curve.final_episodes]
+    tasks += [
+        _publish_policy(curve, curve.policy_seed, results) for curve in manifest.curves if curve.policy_seed is not None
+    ]
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
@@ -194,6 +197,13 @@ def _final_policies(curve: Curve, results: Path) -> Task:
     out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
     command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
     return Task(f"{curve.env} {curve.method} final policies", command, (after,), out.parent, run / ".final_policies")
+
+
+def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
+    folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
+    out = results / "published" / "policies" / curve.env
+    command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
+    return Task(f"{curve.env} policy", command, (f"{_run_name(curve)} seed {seed}",), out, folder / ".published")
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:

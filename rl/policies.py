@@ -17,6 +17,7 @@ import torch
 
 from common import checkpoint, entries
 from common.environments import known_id, make_env
+from common.paths import PUBLISHED_POLICIES, folder_of
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
@@ -102,10 +103,17 @@ def newest_checkpoint(folder: Path) -> Path | None:
 def seed_folders(run: str | Path) -> list[Path]:
     """The folders of a run's seeds that have a checkpoint, or the folder itself if it is a seed's.
 
+    Args:
+        run: a folder, or published/<env> for the policy of an environment that comes with the project.
     Raises:
-        CheckpointError: there is no checkpoint in the folder, nor in a seed's.
+        CheckpointError: there is no checkpoint in the folder, nor in a seed's, or no such published policy.
     """
     run = Path(run)
+    if run.parent == Path("published") and not run.exists():
+        run = PUBLISHED_POLICIES / folder_of(run.name)
+        if not newest_checkpoint(run):
+            there = ", ".join(sorted(f"published/{path.parent.name}" for path in PUBLISHED_POLICIES.glob("*/*.pt")))
+            raise checkpoint.CheckpointError(f"there is no published policy of {run.name}; there are {there or 'none'}")
     if newest_checkpoint(run):
         return [run]
     folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
@@ -116,7 +124,7 @@ def seed_folders(run: str | Path) -> list[Path]:
 
 
 def load_policy(run: str | Path) -> Policy:
-    """Loads the policy of a run's folder (of its first seed, if it holds several).
+    """Loads the policy of a run's folder (of its first seed, if it holds several), or published/<env>.
 
     Raises:
         common.checkpoint.CheckpointError: no run there, or one that is damaged or makes no policy.

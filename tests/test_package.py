@@ -28,7 +28,7 @@ def python(tmp_path_factory):
     """The interpreter of an environment that holds the wheel, and the dependencies of this one."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
-    for name in (*PACKAGES, "results/published/decoders"):
+    for name in (*PACKAGES, "results/published/decoders", "results/published/policies"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)
@@ -51,6 +51,8 @@ def test_one_script_of_each_stage_runs_from_an_installed_copy(python, tmp_path):
     run(tmp_path, python, "-m", "embedding.main", *steps, *tiny)
     short = ["--max_timesteps", "200", "--batch_size", "8", "--eval_episodes", "1"]
     run(tmp_path, python, "-m", "rl.main_dyne", *steps, *short, "--decoder", "published-k4")
+    played = run(tmp_path, python, "-m", "rl.evaluate", "published/ReacherVertical-v2", "--episodes", "1")
+    assert "DynE-TD3 seed" in played
     table = run(tmp_path, python, "-m", "analysis.list_runs")
     assert (tmp_path / "results" / "ReacherVertical-v2" / "default" / "decoder.pt").is_file()
     assert "DynE-TD3" in table and "finished" in table

@@ -60,6 +60,11 @@ def test_the_returns_of_final_policies_are_in_the_manifest():
     assert named == {path.name for path in (RESULTS / "final_policies").glob("*.csv")}
 
 
+def test_published_policies_are_in_the_manifest():
+    named = {curve.env for curve in read(MANIFEST).curves if curve.policy_seed is not None}
+    assert named == {path.parent.name for path in (RESULTS / "published" / "policies").glob("*/checkpoint.pt")}
+
+
 def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
     tasks = tasks_of(read(MANIFEST), tmp_path, {"TD3": 100.0})
     names = [task.name for task in tasks]

@@ -1,0 +1,64 @@
+"""Copies the policy of a seed's newest checkpoint to where published ones lie, with a text beside it on how it was made.
+
+    python analysis/publish_policy.py results/rl/ReacherVertical-v2/DynE-TD3/default/seed_0 \
+        --out results/published/policies/ReacherVertical-v2
+
+writes checkpoint.pt, which holds what acts and nothing of the training, and policy.txt. Commit, machine and versions are
+those of this moment, as with publish.py. `load_policy("published/ReacherVertical-v2")` and rl/evaluate.py take it by name.
+"""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+from analysis.publish import machine, rebuild_commands, repository_commit
+from common import checkpoint
+from common.cli import Parser, run
+from common.errors import UsageError
+from common.files import write_atomically
+from rl.policies import load_policy, newest_checkpoint
+
+KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("seed_folder", help="folder of one seed of a run, results/rl/<env>/<method>/<name>/seed_<n>")
+    parser.add_argument("--out", required=True, help="folder to write, <env> of a folder of policies")
+    parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    args = parser.parse_args()
+    folder, out = Path(args.seed_folder), Path(args.out)
+    path = newest_checkpoint(folder)
+    if path is None:
+        raise UsageError(f"{folder}: there is no checkpoint in it: name the folder of one seed")
+    if (out / "checkpoint.pt").exists() and not args.overwrite:
+        raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
+    try:
+        load_policy(folder)  # whole, and of this version
+        content = checkpoint.load(path, "run")
+        flags = json.loads((folder / "opt.json").read_text())
+    except (checkpoint.CheckpointError, OSError, ValueError) as error:
+        raise UsageError(f"{folder}: it holds no policy: {error}") from error
+    commands = rebuild_commands(content["method"], [flags | {"max_timesteps": content["steps"]}])
+    lines = {
+        "policy": f"{content['method']} on {content['env_id']}, seed {content['seed']}",
+        "steps": f"{content['steps']}",
+        "command": f"\n{'':13}".join(commands),
+        "commit": args.commit or repository_commit(),
+        "machine": machine(flags.get("device", "cpu")),
+        "versions": f"python {platform.python_version()}, torch {version('torch')}, mujoco {version('mujoco')}",
+    }
+    text = "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(out / "checkpoint.pt", "run", {name: content[name] for name in KEPT if name in content})
+        write_atomically(out / "policy.txt", lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
+    print(f"{out}: {lines['policy']}, {lines['steps']} steps")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""analysis/publish_policy.py: what it writes acts as the run's policy did, and holds nothing else."""
+
+import numpy as np
+import pytest
+
+import analysis.publish_policy
+import rl.evaluate
+import rl.main_dyne
+from common import checkpoint
+from common.paths import PUBLISHED_POLICIES
+from rl.policies import load_policy
+
+pytestmark = pytest.mark.quick
+FLAGS = {"env": "ReacherVertical-v2", "max_timesteps": 200, "eval_freq": 200, "eval_episodes": 1, "batch_size": 8}
+
+
+@pytest.fixture
+def run(call, tmp_path):
+    ran = call(rl.main_dyne.main, results_dir=tmp_path, policy_name="held-TD3", **FLAGS)
+    assert ran.code == 0, ran.err
+    return tmp_path / "rl" / FLAGS["env"] / "held-TD3" / "default" / "seed_0"
+
+
+def test_it_acts_as_the_run_does_and_holds_nothing_of_the_training(call, run, tmp_path):
+    out = tmp_path / "policies" / FLAGS["env"]
+    ran = call(analysis.publish_policy.main, run, out=out, threads=None)
+    assert ran.code == 0, ran.err
+    before, after = load_policy(run), load_policy(out)
+    for state in np.random.default_rng(0).normal(size=(9, 11)).astype(np.float32):
+        assert np.array_equal(before.select_action(state), after.select_action(state))
+    assert (after.env_id, after.method, after.seed) == (FLAGS["env"], "held-TD3", 0)
+    content = checkpoint.load(out / "checkpoint.pt", "run")
+    assert set(content) <= set(analysis.publish_policy.KEPT) and content["steps"] == 200
+    text = (out / "policy.txt").read_text()
+    for words in ("rl/main_dyne.py --env_name ReacherVertical-v2", "--policy_name held-TD3", "--max_timesteps 200"):
+        assert words in text
+
+    again = call(analysis.publish_policy.main, run, out=out, threads=None)
+    assert again.code == 2 and "--overwrite" in again.err
+    assert call(analysis.publish_policy.main, "--overwrite", run, out=out, threads=None).code == 0
+
+
+def test_what_is_no_seeds_folder(call, run, tmp_path):
+    for folder in (run.parent, tmp_path / "nowhere"):
+        ran = call(analysis.publish_policy.main, folder, out=tmp_path / "out", threads=None)
+        assert ran.code == 2 and ran.err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("env_id", sorted(path.parent.name for path in PUBLISHED_POLICIES.glob("*/checkpoint.pt")))
+def test_published_policies_are_played_by_name(call, env_id):
+    policy = load_policy(f"published/{env_id}")
+    assert (policy.env_id, policy.method) == (env_id, "DynE-TD3")
+    ran = call(rl.evaluate.main, f"published/{env_id}", threads=None, episodes=1)
+    assert ran.code == 0 and f"seed {policy.seed}: mean return" in ran.out
+    missing = call(rl.evaluate.main, "published/Nothing-v2", threads=None)
+    assert missing.code == 2 and f"published/{env_id}" in missing.err

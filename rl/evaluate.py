@@ -62,7 +62,7 @@ def main() -> None:
     states = policies[0].state_space
     env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")
     env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
-    require_time_limit(env, f"--env_name {env_id}")
+    require_time_limit(env, f"--env {env_id}")
     for policy in policies:
         check_fits(env, env_id, policy.state_space, policy.actions)
     video_env = make_video_env(states, env_id, "--video") if args.video else None
@@ -110,7 +110,7 @@ def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actio
     wanted, own = states and states.observed, len(actions.low)
     if taken != own or wanted not in (None, seen):
         raise UsageError(
-            f"--env_name {env_id}: its observations and actions have {seen} and {taken} numbers, the policy's {wanted} "
+            f"--env {env_id}: its observations and actions have {seen} and {taken} numbers, the policy's {wanted} "
             f"and {own}: use an environment like it"
         )
 

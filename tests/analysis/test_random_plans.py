@@ -132,7 +132,7 @@ def test_embeddings_that_do_not_fit_are_refused(call, tiny, tmp_path):
     for main, arguments, words in (
         (analysis.figure8_effects.main, [pendulum], "a plane has 2: train on Point-v0"),
         (analysis.figure8_effects.main, [reacher, "--sequences", "5"], "use at least 10"),
-        (analysis.figure3_reach.main, [reacher, "--env", "Pendulum-v1"], "--env_name Pendulum-v1"),
+        (analysis.figure3_reach.main, [reacher, "--env", "Pendulum-v1"], "--env Pendulum-v1"),
         (analysis.figure3_reach.main, [tiny], f"folder {tiny}"),
     ):
         ran = call(main, *arguments, "--out", tmp_path / "t.csv", threads=None)

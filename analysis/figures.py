@@ -27,7 +27,7 @@ from common.errors import UsageError
 from common.theme import panel_width
 from rl.methods import METHODS
 
-ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"]}
+ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"], "held": COLORS["held-TD3"]}
 COLUMNS = {
     "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
     "figure8": ["dx", "dy", "z1", "z2"],
@@ -75,23 +75,20 @@ def figure3(results: str | Path) -> alt.HConcatChart:
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
         whole = horizon == "episode"
-        shown, least = of_horizon[of_horizon.share > LEAST * whole], LEAST * whole
+        shown = of_horizon[of_horizon.share > LEAST * whole]
         shares = alt.Scale(type="log", domainMin=LEAST, nice=False) if whole else alt.Scale(zero=True)
         title = f"{of_horizon.env.iloc[0]}, " + ("all states of episodes" if whole else f"after {horizon}")
         panels.append(
-            alt.Chart(shown.assign(least=least), title=title)
-            .mark_bar(opacity=0.45, binSpacing=0)
+            alt.Chart(shown, title=title)
+            .mark_line(interpolate="step-after", strokeWidth=2)
             .encode(
-                x=alt.X("low:Q", bin="binned", title="distance from the start", axis=alt.Axis(tickCount=8)),
-                x2="high:Q",
+                x=alt.X("low:Q", title="distance from the start", axis=alt.Axis(tickCount=8)),
                 y=alt.Y(
                     "share:Q",
                     title="share of states" + (", logarithmic" if whole else ""),
-                    stack=None,
                     scale=shares,
                     axis=alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6),
                 ),
-                y2="least:Q",
                 color=color,
                 tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")],
             )
@@ -145,11 +142,12 @@ def figure10(results: str | Path) -> alt.HConcatChart:
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
     scale, ticks = alt.Scale(domain=[-far, far], nice=False), alt.Axis(tickCount=6)
     place = {"x": alt.X("x:Q", title="x (m)", scale=scale, axis=ticks), "y": alt.Y("y:Q", title="y (m)", scale=scale)}
-    panels = []
-    for actions, color in action_colors(["raw", *table.actions]).items():
+    panels, colors = [], action_colors(["raw", *table.actions])
+    size = panel_width(len(colors))
+    for actions, color in colors.items():
         paths = table[table.actions == actions]
         ends = paths.loc[paths.groupby("episode").step.idxmax()]
-        told = f"{len(ends)} episodes of {paths.step.max()} steps on PointMass: black their start, dots their ends"
+        told = [f"{len(ends)} episodes of {paths.step.max()} steps on PointMass:", "black their start, dots their ends"]
         lines = alt.Chart(paths).mark_line(strokeWidth=1.5, opacity=0.8, color=color)
         dots = alt.Chart(ends).mark_point(filled=True, size=80, opacity=1, stroke="white", color=color)
         starts = alt.Chart(paths[paths.step == 0].head(1)).mark_point(
@@ -161,7 +159,7 @@ def figure10(results: str | Path) -> alt.HConcatChart:
             dots.encode(**place),
             starts.encode(**place),
         ]
-        panels.append(alt.layer(*layers).properties(title=title, width=SIZE, height=SIZE))
+        panels.append(alt.layer(*layers).properties(title=title, width=size, height=size))
     return alt.hconcat(*panels)
 
 

@@ -9,6 +9,7 @@ published curves. `make figures` draws all of them into results/figures/.
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from runpy import run_path
+from typing import Any
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
@@ -27,7 +28,6 @@ from common.errors import UsageError
 from common.theme import panel_width
 from rl.methods import METHODS
 
-ACTIONS = {"DynE": COLORS["DynE-TD3"], "raw": COLORS["TD3"], "held": COLORS["held-TD3"]}
 COLUMNS = {
     "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
     "figure8": ["dx", "dy", "z1", "z2"],
@@ -38,6 +38,7 @@ FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
+CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
 
 
@@ -54,9 +55,10 @@ def load(results: str | Path, name: str) -> pd.DataFrame:
 
 
 def action_colors(actions: Iterable[str]) -> dict[str, str]:
-    """{name of random actions: colour}: those of DynE-TD3 and TD3, of the method of this name, or another one."""
+    """{kind of random actions: colour}: that of the TD3 that acts by them, or where there is none another one."""
     further = iter(NAME_COLORS)
-    return {name: ACTIONS.get(name) or COLORS.get(name) or next(further) for name in dict.fromkeys(actions)}
+    of_method = {kind: COLORS.get("TD3" if kind == "raw" else f"{kind}-TD3") for kind in actions}
+    return {kind: color or next(further) for kind, color in of_method.items()}
 
 
 LEAST = 1e-5  # share of states at which a logarithmic axis begins
@@ -71,29 +73,31 @@ def figure3(results: str | Path) -> alt.HConcatChart:
     table = load(results, "figure3")
     painted = action_colors(table.actions)
     scale = alt.Scale(domain=[*painted], range=[*painted.values()])
-    color = alt.Color("actions:N", title="random actions", scale=scale, legend=alt.Legend(orient="top"))
+    color = alt.Color(
+        "actions:N", title="random actions", scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1)
+    )
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
         whole = horizon == "episode"
-        shown = of_horizon[of_horizon.share > LEAST * whole]
+        least = LEAST * whole
         shares = alt.Scale(type="log", domainMin=LEAST, nice=False) if whole else alt.Scale(zero=True)
         title = f"{of_horizon.env.iloc[0]}, " + ("all states of episodes" if whole else f"after {horizon}")
-        panels.append(
-            alt.Chart(shown, title=title)
-            .mark_line(interpolate="step-after", strokeWidth=2)
-            .encode(
-                x=alt.X("low:Q", title="distance from the start", axis=alt.Axis(tickCount=8)),
-                y=alt.Y(
-                    "share:Q",
-                    title="share of states" + (", logarithmic" if whole else ""),
-                    scale=shares,
-                    axis=alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6),
-                ),
-                color=color,
-                tooltip=["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")],
-            )
-            .properties(width=SIZE, height=0.6 * SIZE)
+        named = "share of states" + (", logarithmic" if whole else "")
+        ticks = alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6)
+        y = alt.Y("share:Q", title=named, stack=None, scale=shares, axis=ticks)
+        x: dict[str, Any] = {"title": "distance from the start", "axis": alt.Axis(tickCount=8)}
+        bars = alt.Chart(of_horizon[of_horizon.share > least].assign(least=least)).mark_bar(opacity=0.15, binSpacing=0)
+        ends = of_horizon.groupby("actions", sort=False).tail(1)
+        edges = pd.concat([of_horizon, ends.assign(low=ends.high)])
+        outlines = alt.Chart(edges.assign(share=edges.share.clip(lower=least))).mark_line(
+            interpolate="step-after", strokeWidth=2
         )
+        tips = ["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")]
+        layers = [
+            bars.encode(x=alt.X("low:Q", bin="binned", **x), x2="high:Q", y=y, y2="least:Q", color=color, tooltip=tips),
+            outlines.encode(x=alt.X("low:Q", **x), y=y, color=color),
+        ]
+        panels.append(alt.layer(*layers).properties(title=title, width=SIZE, height=0.6 * SIZE))
     return alt.hconcat(*panels).resolve_scale(y="independent", x="independent")
 
 
@@ -142,12 +146,16 @@ def figure10(results: str | Path) -> alt.HConcatChart:
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
     scale, ticks = alt.Scale(domain=[-far, far], nice=False), alt.Axis(tickCount=6)
     place = {"x": alt.X("x:Q", title="x (m)", scale=scale, axis=ticks), "y": alt.Y("y:Q", title="y (m)", scale=scale)}
-    panels, colors = [], action_colors(["raw", *table.actions])
-    size = panel_width(len(colors))
-    for actions, color in colors.items():
+    painted = action_colors(["raw", *table.actions])
+    width = panel_width(len(painted))
+    panels = []
+    for actions, color in painted.items():
         paths = table[table.actions == actions]
         ends = paths.loc[paths.groupby("episode").step.idxmax()]
-        told = [f"{len(ends)} episodes of {paths.step.max()} steps on PointMass:", "black their start, dots their ends"]
+        told = [
+            f"{len(ends)} episodes of {paths.step.max()} steps on PointMass:",
+            "black their start, dots their ends",
+        ]
         lines = alt.Chart(paths).mark_line(strokeWidth=1.5, opacity=0.8, color=color)
         dots = alt.Chart(ends).mark_point(filled=True, size=80, opacity=1, stroke="white", color=color)
         starts = alt.Chart(paths[paths.step == 0].head(1)).mark_point(
@@ -159,7 +167,7 @@ def figure10(results: str | Path) -> alt.HConcatChart:
             dots.encode(**place),
             starts.encode(**place),
         ]
-        panels.append(alt.layer(*layers).properties(title=title, width=size, height=size))
+        panels.append(alt.layer(*layers).properties(title=title, width=width, height=width))
     return alt.hconcat(*panels)
 
 
@@ -199,6 +207,16 @@ def plan_curves(results: str | Path) -> pd.DataFrame:
     return curves[curves.steps <= curves.env.map(tried).fillna(-1)]
 
 
+def controls(results: str | Path) -> alt.ConcatChart:
+    """The same agent in DynE's space and in spaces that nothing was learned for, and TD3: runs of the same seeds."""
+    published = load_published(results)
+    tried = published[published.method.isin(CONTROLS)].groupby("env")
+    seeds, last = tried.seed.unique(), tried.steps.max()
+    curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "DynE-TD3", *CONTROLS])
+    fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
+    return figure(curves[np.array(fair) & (curves.steps <= curves.env.map(last))], bin_width=2500)
+
+
 def ablations(results: str | Path) -> alt.ConcatChart:
     """The variants that were tried: a panel a question, each with its own legend."""
     colors = {
@@ -227,6 +245,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
     "figure9": figure9,
     "figure10": figure10,
     "plans": whole_plans,
+    "controls": controls,
     "ablations": ablations,
 }
 

@@ -49,6 +49,13 @@ QUESTIONS = {
         },
         {"default": "DynE-TD3"},
     ),
+    "controls": Question("decoder", {"untrained": "of an untrained encoder"}, {}),
+    "noise": Question(
+        "noises of TD3",
+        {"bounds": "10 % and 20 % of each bound", "bounds-2": "the same, actions within ±2"},
+        {},
+    ),
+    "embedding": Question("seed of the embedding", {}, {}),
     "range": Question(
         "range of decoded actions",
         {"default": "the bounds, ±2 (default)", "unit": "±1, as in the release"},

@@ -170,10 +170,10 @@ def chart(table: pd.DataFrame) -> alt.Chart:
             xOffset=alt.XOffset("representation:N", sort=None),
             y=alt.Y("r2:Q", title="R² on held-out episodes", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("representation:N", title=None, scale=painted, legend=alt.Legend(orient="top")),
-            row=alt.Row("regression:N", sort=None, title=None),
+            row=alt.Row("regression:N", sort=None, title=None, header=alt.Header(labelFontSize=13)),
             tooltip=["representation", "regression", "quantity", alt.Tooltip("r2:Q", format=".3f")],
         )
-        .properties(width=panel_width(1), height=240, title=title)
+        .properties(width=panel_width(1) - 20, height=170, title=title)
     )
 
 

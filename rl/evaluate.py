@@ -2,10 +2,11 @@
 
     python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
 
-takes a run's folder (every seed in it) or the folder of one seed. Prints the mean and standard deviation of the
-returns; --out writes the return of every episode. All policies start from the same states, whichever run they are of, so
-that runs can be compared episode by episode. The video shows the episodes of the first seed. A run that was trained on an environment of one's own needs
---env module:id again: the module that a file names is not imported.
+takes folders of runs (every seed in them) or of single seeds. Prints the mean and standard deviation of the returns;
+--out writes the return of every episode. All policies start from the same states, whichever run they are of, so that
+runs can be compared episode by episode. The video, an .mp4 or a .gif, shows the first seed of each folder side by side.
+A run that was trained on an environment of one's own needs --env module:id again: the module that a file names is not
+imported.
 """
 
 import math
@@ -28,10 +29,11 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.files import write_atomically
-from common.next_step import own_env_flag, shown, tell_next
+from common.next_step import shown, tell_next
 from common.streams import reset_seed
-from rl.evaluation import make_video_env, play, record_video
-from rl.policies import load_policy, newest_checkpoint, seed_folders
+from rl.evaluation import make_video_env, play
+from rl.film import SUFFIXES, Shown, film
+from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
 RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
@@ -39,38 +41,31 @@ RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("run", help="folder of a run or of one of its seeds")
+    parser.add_argument("runs", nargs="+", help="folders of runs or of single seeds, of one environment")
     add_env_flag(parser, None, "environment to play; none: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
     parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
-    parser.add_argument("--video", default=None, help="file for a video (mp4)")
+    parser.add_argument("--video", default=None, help="file for a video (.mp4 or .gif)")
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = check_out(args.out, ".csv") if args.out else None
     if args.video:
         video = Path(args.video)
-        if video.suffix != ".mp4" or not video.absolute().parent.is_dir():
-            raise UsageError(f"--video {args.video}: name an .mp4 file in a folder that exists")
-    try:
-        folders = seed_folders(args.run)
-        policies = [load_policy(folder) for folder in folders]
-    except CheckpointError as error:
-        raise UsageError(f"{args.run}: {error}: give the folder of a run") from error
-
-    states = policies[0].state_space
-    env_id = args.env_name or known_id(policies[0].env_name, args.run, "add --env {}")
-    env: gymnasium.Env = states.make_env(env_id) if states else make_env(env_id)
-    require_time_limit(env, f"--env {env_id}")
-    for policy in policies:
-        check_fits(env, env_id, policy.state_space, policy.actions)
-    video_env = make_video_env(states, env_id, "--video") if args.video else None
+        if video.suffix not in SUFFIXES or not video.absolute().parent.is_dir():
+            raise UsageError(f"--video {args.video}: name an .mp4 or a .gif file in a folder that exists")
+    runs = [load_run(folder) for folder in args.runs]
+    env_id = args.env_name or known_id(runs[0][0].env_name, args.runs[0], "add --env {}")
+    envs = [play_env(folder, policies, env_id, args.env_name) for folder, policies in zip(args.runs, runs, strict=True)]
+    first = [policies[0] for policies in runs] if args.video else []
+    filmed = [Shown(policy, make_video_env(policy.state_space, env_id, "--video")) for policy in first]
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
-    tell_what_is_missing(Path(args.run), folders)
+    for folder in args.runs:
+        tell_what_is_missing(Path(folder), seed_folders(folder))
     print(f"{env_id}: {args.episodes} episodes a seed")
     rows: list[tuple[str, str, int, int, float]] = []
-    for policy in policies:
+    for policy, env in [(policy, env) for policies, env in zip(runs, envs, strict=True) for policy in policies]:
         returns = [play(policy, env, seed) for seed in seeds]
         if not np.isfinite(returns).all():
             raise Diverged(f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite")
@@ -80,17 +75,41 @@ def main() -> None:
         table = pd.DataFrame(rows, columns=RETURNS)
         write_atomically(out, lambda file: table.to_csv(file, index=False, float_format="%.6g"))
         print(f"{out}: {len(table)} returns")
-    if args.video:
-        assert video_env is not None
-        returns = record_video(policies[0], video_env, args.video, seeds[: args.video_episodes])
-        video_env.close()
-        print(f"{args.video}: returns {', '.join(f'{value:.2f}' for value in returns)}")
-        run = folders[0].absolute().parent
+    if filmed:
+        told = film(filmed, args.video, seeds[: args.video_episodes])
+        for one, returns in zip(filmed, told, strict=True):
+            one.env.close()
+            print(f"{args.video}: {one.policy.method} returns {', '.join(f'{value:.2f}' for value in returns)}")
+        run = seed_folders(args.runs[0])[0].absolute().parent
         if any(run.glob("seed_*/eval.csv")):
             tell_next(args.video, "analysis/plot_runs.py", shown(run))
     else:
-        words = shown(args.run), *own_env_flag(env_id), "--video", f"{policies[0].method}.mp4"
-        tell_next(None, "rl/evaluate.py", *words)
+        env_flag = ("--env", args.env_name) if args.env_name else ()
+        tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
+
+
+def load_run(folder: str) -> list[Policy]:
+    """The policies of a run's folder, one a seed, or of the folder of one seed; raises `UsageError` if there are none."""
+    try:
+        return [load_policy(seed) for seed in seed_folders(folder)]
+    except CheckpointError as error:
+        raise UsageError(f"{folder}: {error}: give the folder of a run") from error
+
+
+def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str | None) -> gymnasium.Env:
+    """Makes the environment that the policies of a run's folder are played in, `--env` if it is `chosen`.
+
+    Raises:
+        UsageError: they cannot act in it, or were trained on another one and none was chosen.
+    """
+    states, own = policies[0].state_space, policies[0].env_id
+    if not chosen and own != env_id.rpartition(":")[2]:
+        raise UsageError(f"{folder}: it was trained on {own}, the first one on {env_id}: evaluate them one by one")
+    env = states.make_env(env_id) if states else make_env(env_id)
+    require_time_limit(env, f"--env {env_id}")
+    for policy in policies:
+        check_fits(env, env_id, policy.state_space, policy.actions)
+    return env
 
 
 def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:

@@ -1,0 +1,144 @@
+"""Films of policies: several side by side from the same starts, each with its name and its return so far."""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from common.files import put_in_place
+from rl.evaluation import play, write_video
+from rl.methods import METHODS
+from rl.policies import Policy
+
+SUFFIXES = (".mp4", ".gif")
+HEIGHTS = {".mp4": 360, ".gif": 220}  # of a picture, pixels
+CAPTION = 0.11  # height of a caption, as a share of the picture's
+MOVED = 24  # least difference of a colour (of 255) by which two pictures differ at a place
+MARGIN = 0.06  # of the picture, left around what moves
+GIF_FPS = 25  # at most: browsers slow down faster ones
+STAY = 0.6  # seconds that the end of an episode stays
+
+
+class Shown(NamedTuple):
+    """A policy that is filmed, and the environment it is filmed in, made with `render_mode="rgb_array"`."""
+
+    policy: Policy
+    env: gymnasium.Env
+
+
+def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int]) -> list[list[float]]:
+    """Plays an episode for every reset seed with every policy and films them side by side, episode after episode.
+
+    Pictures are cropped to what moves in them. An episode that is over waits for the longest one.
+
+    Args:
+        path: the file, of one of `SUFFIXES`; it appears whole or not at all.
+    Returns:
+        The returns, a list of one a seed for each policy.
+    Raises:
+        OSError: it could not be written.
+    """
+    played = [[_episode(one, seed) for seed in seeds] for one in shown]
+    suffix, fps = Path(path).suffix, float(shown[0].env.metadata.get("render_fps", 30))
+    left, top, right, bottom = _moving([frame for of in played for images, _ in of for frame in images])
+    height = HEIGHTS[suffix]
+    width = max(1, round(height * (right - left) / (bottom - top)))
+    frames: list[Image.Image] = []
+    for episodes in zip(*played, strict=True):
+        length = max(len(images) for images, _ in episodes)
+        for step in [*range(length), *[length - 1] * round(STAY * fps)]:
+            frame = Image.new("RGB", (_even(len(shown) * width), _even(height + round(CAPTION * height))), "white")
+            for place, (one, (images, returns)) in enumerate(zip(shown, episodes, strict=True)):
+                now = min(step, len(images) - 1)
+                picture = Image.fromarray(images[now]).crop((left, top, right, bottom))
+                frame.paste(
+                    picture.resize((width, height), Image.Resampling.LANCZOS), (place * width, frame.height - height)
+                )
+                _caption(frame, one, returns[now], place * width, width, frame.height - height)
+            frames.append(frame)
+    if suffix == ".gif":
+        _write_gif(frames, path, fps)
+    else:
+        write_video([np.asarray(frame) for frame in frames], path, fps)
+    return [[returns[-1] for _, returns in of] for of in played]
+
+
+def _even(length: int) -> int:
+    """Videos have even widths and heights."""
+    return length + length % 2
+
+
+def _episode(one: Shown, seed: int) -> tuple[list[np.ndarray], list[float]]:
+    """The images (H, W, 3) uint8 of an episode, and the return after each of its steps."""
+    images: list[np.ndarray] = []
+    counted = _Counted(one.env)
+    play(one.policy, counted, seed, images)
+    return images, counted.returns
+
+
+class _Counted(gymnasium.Wrapper):
+    """An environment that remembers the return after each step of the last episode."""
+
+    def __init__(self, env: gymnasium.Env) -> None:
+        super().__init__(env)
+        self.returns: list[float] = []
+
+    def reset(self, **kwargs):  # type: ignore[no-untyped-def]
+        self.returns = []
+        return self.env.reset(**kwargs)
+
+    def step(self, action):  # type: ignore[no-untyped-def]
+        result = self.env.step(action)
+        self.returns.append(sum(self.returns[-1:]) + float(result[1]))
+        return result
+
+
+def _moving(images: Sequence[np.ndarray]) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of images (H, W, 3) in which they differ, with a margin; else all of them."""
+    low, high = images[0].copy(), images[0].copy()
+    for image in images[1:]:
+        np.minimum(low, image, out=low)
+        np.maximum(high, image, out=high)
+    rows, columns = np.nonzero((high - low).max(axis=2) >= MOVED)
+    height, width = low.shape[:2]
+    if not len(rows):
+        return 0, 0, width, height
+    margin = round(MARGIN * max(height, width))
+    return (
+        max(0, int(columns.min()) - margin),
+        max(0, int(rows.min()) - margin),
+        min(width, int(columns.max()) + 1 + margin),
+        min(height, int(rows.max()) + 1 + margin),
+    )
+
+
+def _caption(frame: Image.Image, one: Shown, value: float, left: int, width: int, height: int) -> None:
+    """Writes a policy's name, in the colour of its method, and its return so far above its picture."""
+    draw, font = ImageDraw.Draw(frame), ImageFont.load_default(round(0.62 * height))
+    method = METHODS.get(one.policy.method)
+    color = method.color if method else "black"
+    draw.text((left + height // 4, height / 2), one.policy.method, color, font, anchor="lm")
+    told = f"return {value:.1f}".replace("-", "\N{MINUS SIGN}")
+    draw.text((left + width - height // 4, height / 2), told, "black", font, anchor="rm")
+
+
+def _write_gif(frames: Sequence[Image.Image], path: str | Path, fps: float) -> None:
+    """Writes an animation that repeats itself; of faster frames only so many a second that browsers can show."""
+    every = max(1, round(fps / GIF_FPS))
+    kept = frames[::every]
+    sample = Image.new("RGB", (kept[0].width, 8 * kept[0].height))
+    for place in range(8):
+        sample.paste(kept[place * len(kept) // 8], (0, place * kept[0].height))
+    colors = sample.quantize(64)
+    images = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in kept]
+    try:
+        with put_in_place(path) as temporary:
+            images[0].save(
+                temporary, "GIF", save_all=True, append_images=images[1:], duration=round(1000 * every / fps), loop=0
+            )
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, "the film could not be written", str(path)) from error

@@ -6,7 +6,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
-DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
+DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 
 .PHONY: demo demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 

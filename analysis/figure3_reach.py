@@ -76,7 +76,7 @@ def main() -> None:
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
-    require_time_limit(env, f"--env_name {args.env_name or own}")
+    require_time_limit(env, f"--env {args.env_name or own}")
     with Progress(len(KINDS) * args.episodes, "playing", "episode") as shown:
         found = {
             name: distances(env, decoder, args.episodes, args.seed, name, shown.update)

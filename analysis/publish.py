@@ -215,7 +215,7 @@ def training_command(path: Path) -> str:
 
 def command(script: str, flags: dict[str, Any], defaults: dict[str, Any]) -> str:
     """A script's command: its environment, and the flags that differ from their defaults or have no known one."""
-    words = ["python", script, "--env_name", flags["env_name"]]
+    words = ["python", script, "--env", flags["env_name"]]
     for flag, value in sorted(flags.items()):
         told = flag in ("env_name", "results_dir", "overwrite", "resume") or value is None or value is False
         if not told and (flag not in defaults or value != defaults[flag]):

@@ -6,6 +6,10 @@ benchmarks/run_all.py does so too when it has written RESULTS.md. What was not m
 """
 
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from measure import sections_of
 

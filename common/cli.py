@@ -180,7 +180,7 @@ def add_env_flag(
     told: str = "gymnasium id, or module:id",
 ) -> None:
     """Adds the flag that names an environment, and its short form; `told` is its line of help."""
-    parser.add_argument("--env_name", "--env", default=default, help=told)
+    parser.add_argument("--env", "--env_name", dest="env_name", metavar="ID", default=default, help=told)
 
 
 def check_out(out: str | Path, *suffixes: str) -> Path:

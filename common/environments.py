@@ -20,7 +20,7 @@ from common.streams import reset_seed, stream
 PROBED_STEPS = 100
 
 
-def make_env(env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
+def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
     """Makes a gymnasium environment with a bounded Box action space and a flat Box observation space.
 
     Its actions are of float32, and it gets copies of them, in its own type and within its bounds (`OwnActions`). What it

@@ -29,7 +29,7 @@ def play_folder(results: str | Path, env_id: str) -> Path:
 
 
 def embedding_run(results: str | Path, env_id: str, name: str, images: str | None = None) -> Path:
-    """Where a training of stage one writes.
+    """Where an embedding is written.
 
     Args:
         images: None: an embedding from states; "pixels": DynE from pixels; "vae": a VAE.

@@ -23,7 +23,7 @@ def add_pixel_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def make_pixel_env(
-    env_id: str, source_img_width: int = SOURCE_WIDTH, frames: int = FRAMES, flag: str = "--env_name"
+    env_id: str, source_img_width: int = SOURCE_WIDTH, frames: int = FRAMES, flag: str = "--env"
 ) -> PixelObservation:
     """Makes an environment that observes its newest frames, (3 * frames, 64, 64) uint8; see `PixelObservation`.
 

@@ -301,6 +301,7 @@ def first_difference(saved: dict[str, Any], flags: dict[str, Any]) -> tuple[str,
 
 def _told(name: str, value: Any) -> str:
     """A flag and its value as they are given."""
+    name = "env" if name == "env_name" else name
     if isinstance(value, bool) or value is None:
         return f"--{name}" if value else f"no --{name}"
     return f"--{name} {value}"

@@ -108,7 +108,7 @@ def measure(
     if play.lengths.max() < decoder.k:
         assert env.spec is not None
         raise UsageError(
-            f"--env_name {env.spec.id}: the longest of its random episodes has {play.lengths.max()} steps, the "
+            f"--env {env.spec.id}: the longest of its random episodes has {play.lengths.max()} steps, the "
             f"decoder's plans {decoder.k}: train one with a smaller --traj_len"
         )
     data = windows(play, decoder.k)

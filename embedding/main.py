@@ -39,7 +39,7 @@ from embedding.encoder_training import EmbeddingTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
 from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
-from embedding.training import Part, Training, embedding_name, open_run, resolved
+from embedding.training import Part, Training, embedding_name, open_run, resolved, warn_of_repetition
 
 BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measured)
 
@@ -86,7 +86,7 @@ def check_memory(args: argparse.Namespace, env: gymnasium.Env, device: torch.dev
 def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
-    env = make_env(args.env_name, flag="--env")
+    env = make_env(args.env_name)
     assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
     folder = open_run(args, env, "decoder.pt")
@@ -98,6 +98,7 @@ def main() -> None:
     env_name = name_of(env, args.env_name)
     play = load_random_play(env, args.steps, args.seed, args.results_dir, args.traj_len)
     data = windows(play, args.traj_len)
+    warn_of_repetition(args, len(data.states))
     folder.lock(empty=not (args.resume or args.overwrite))
     state_dim = data.states.shape[1]
     with torch.random.fork_rng(devices=[]):

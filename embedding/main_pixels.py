@@ -43,7 +43,7 @@ from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
 from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len
-from embedding.training import Part, Training, open_run, resolved
+from embedding.training import Part, Training, open_run, resolved, warn_of_repetition
 from envs.pixels import FRAMES
 
 
@@ -83,7 +83,7 @@ def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
-    env = make_env(args.env_name, flag="--env")
+    env = make_env(args.env_name)
     assert env.spec is not None and isinstance(env.action_space, Box)
     check_traj_len(args, env)
     env_id, env_name = env.spec.id, name_of(env, args.env_name)
@@ -96,6 +96,7 @@ def main() -> None:
 
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, args.traj_len, args.source_img_width)
     data = PixelWindows(play, args.traj_len)
+    warn_of_repetition(args, len(data))
     folder.lock(empty=not (args.resume or args.overwrite))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_stream(args.seed, "pixels: initial weights").initial_seed())

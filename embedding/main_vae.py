@@ -27,7 +27,7 @@ from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
 from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
 from embedding.play_key import source_digest
-from embedding.training import Training, open_run, resolved
+from embedding.training import Training, open_run, resolved, warn_of_repetition
 
 
 def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -43,7 +43,7 @@ def main() -> None:
     args = parse()
     device = choose_device(args.device, args.threads)
     args.precision = choose_precision(args.precision, device)
-    env = make_env(args.env_name, flag="--env")
+    env = make_env(args.env_name)
     assert env.spec is not None
     env_id = env.spec.id
     folder = open_run(args, env, "encoder.pt", "vae")
@@ -60,6 +60,7 @@ def main() -> None:
         encoder, decoder = ImageEncoder(3, args.state_dim), ImageDecoder(args.state_dim, 1)
     vae = VAE(encoder.to(device), decoder.to(device), name_of(env, args.env_name), args.source_img_width)
     frames = frames_near(play.frames, device)
+    warn_of_repetition(args, len(frames))
     learned = {"source": source_digest(env, args), "data": play.digest()}
     parts = [VAETraining(frames, vae, args, folder.path, device)]
     folder.resolved = resolved(device, args.seed, {"encoder": encoder, "decoder": decoder})

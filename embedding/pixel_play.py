@@ -129,14 +129,14 @@ def load_pixel_play(
         UsageError: the environment has no pixels, is not deterministic, its states are not finite, or no episode has k
             steps; the disk has no room; the folder holds something else.
     """
-    env = make_env(env_name, flag="--env")
+    env = make_env(env_name)
     assert env.spec is not None and env.observation_space.shape is not None
     key = json.dumps(pixel_key(env, steps, seed, source_img_width), sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     folder = play_folder(results_dir, env.spec.id) / f"pixels-{digest}"
     require_disk(f"--steps {steps}: its frames", steps * FRAME_BYTES, folder, "frames.*")
     if not (folder / HEADER).exists():
-        make_pixel_env(env_name, source_img_width, flag="--env").close()  # refused before anything is written
+        make_pixel_env(env_name, source_img_width).close()  # refused before anything is written
     played = load_random_play(env, steps, seed, results_dir, k)
     layout = Layout(folder, played.lengths, state_size(env), env.observation_space.shape[0])
     try:

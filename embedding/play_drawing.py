@@ -193,7 +193,7 @@ def draw_all(
     pays = 1 + int(layout.lengths[episodes].sum()) // STEPS_A_WORKER
     workers = min(workers or min(usable_cores(), pays), len(episodes))
     if workers == 1:
-        env = make_pixel_env(env_name, source_img_width, flag="--env")
+        env = make_pixel_env(env_name, source_img_width)
         for episode, part in tasks:
             layout.write(episode, draw_episode(env, seed, episode, part))
             progress(len(part))
@@ -251,7 +251,7 @@ def _work(connection: Connection, layout: Layout, env_name: str, source_img_widt
     with contextlib.suppress(EOFError, ConnectionError):
         steps = 0
         try:
-            env = make_pixel_env(env_name, source_img_width, flag="--env")
+            env = make_pixel_env(env_name, source_img_width)
             while True:
                 connection.send((steps, None))
                 episode, actions = connection.recv()

@@ -181,17 +181,17 @@ def main() -> None:
     parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument(
-        "--encoder", default="default", help="name of a training of embedding/main_pixels.py, or a path"
+        "--encoder", default="default", help="name of an embedding of embedding/main_pixels.py, or a path"
     )
     parser.add_argument(
-        "--vae", default=None, help="name of a training of embedding/main_vae.py, or a path; none: left out"
+        "--vae", default=None, help="name of an embedding of embedding/main_vae.py, or a path; none: left out"
     )
     parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
-    parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the trainings")
+    parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the embeddings")
     parser.add_argument("--results_dir", default=str(RESULTS), help="folder of results")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    env = make_env(args.env_name, flag="--env")
+    env = make_env(args.env_name)
     assert env.spec is not None
     env_id = env.spec.id
     true_state(env)
@@ -208,6 +208,10 @@ def main() -> None:
         raise UsageError(
             f"--steps {args.steps}: that is {whole} episodes of {FRAMES} steps or more: use at least {LEAST}"
         )
+    print(
+        f"in three parts, each tells its time: {args.steps:,} images drawn on all cores (those of 30,000 took a minute on two), "
+        f"encoded by {'both encoders' if vae else 'the encoder'}, {3 if vae else 2} representations regressed on (the longest)"
+    )
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, source_img_width=width)
     quantities, truth = play_again(env, play, args.seed)
     length = play.lengths + 1
@@ -221,7 +225,11 @@ def main() -> None:
         codes = embed(vae, play.frames, np.arange(len(play.frames))[:, None])
         seen[f"VAE ({FRAMES} x {vae.width})"] = codes[rows].reshape(len(rows), -1)
     seen[f"pixels ({FRAMES} x {SMALL} x {SMALL})"] = shrink(play.frames, rows)
-    found = {name: probe(inputs, truth[:, moving], episode) for name, inputs in seen.items()}
+    found = {}
+    with Progress(len(seen), "regression", "representation") as shown:
+        for name, inputs in seen.items():
+            found[name] = probe(inputs, truth[:, moving], episode)
+            shown.update()
     columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
     table = pd.DataFrame(
         [
@@ -241,16 +249,8 @@ def main() -> None:
         chart(table).save(str(temporary), format="png", scale_factor=2)
     print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
     encoder_flag = () if args.encoder == "default" else ("--encoder", args.encoder)
-    words = (
-        "--pixels",
-        "--env",
-        args.env_name,
-        *encoder_flag,
-        "--max_timesteps",
-        150_000,
-        *results_flag(args.results_dir),
-    )
-    tell_next(None, "rl/main_dyne.py", *words)
+    words = "--env", args.env_name, *encoder_flag, "--max_timesteps", 150_000, *results_flag(args.results_dir)
+    tell_next(None, "rl/main_dyne.py", "--pixels", *words)
 
 
 if __name__ == "__main__":

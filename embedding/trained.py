@@ -32,14 +32,14 @@ def trained_file(file: str, flag: str, name: str, run: Path, command: str) -> Pa
 
     Args:
         file: encoder.pt or decoder.pt.
-        flag, name: the flag and its value: the name of a training, the file, or the folder that it is in.
-        run: the folder of the training of this name.
+        flag, name: the flag and its value: the name of an embedding, the file, or the folder that it is in.
+        run: the folder of the embedding of this name.
         command: that trains one.
     Raises:
         UsageError: there is no such file.
     """
     if name.endswith(".pt") or "/" in name:
-        path, way_out = Path(name), f"give the {file} of a training, or its folder"
+        path, way_out = Path(name), f"give the {file} of an embedding, or its folder"
         path = path / file if path.is_dir() else path
     else:
         path = run / file
@@ -65,9 +65,9 @@ def load_image_encoder(
 
     Args:
         kind: pixels (DynE's e_s, of stacks of frames) or vae (of one frame).
-        name: the value of `flag`: the name of a training, its folder, or its encoder.pt.
+        name: the value of `flag`: the name of an embedding, its folder, or its encoder.pt.
         env_name, env_id: the environment that it is to see, as it was named and its id.
-        results_dir: where named trainings are looked for.
+        results_dir: where named embeddings are looked for.
         flag: the flag that is named if it will not do.
     Returns:
         the `ImageEncoder`, and the width of the images that it was trained on.
@@ -95,7 +95,7 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     Returns:
         decoder, encoder, predictor, and the environment they were trained on, its id or module:id.
     Raises:
-        UsageError: the folder does not hold both networks, whole and of one training.
+        UsageError: the folder does not hold both networks, whole and of one embedding.
     """
     folder = Path(folder)
     way_out = "give the folder of a finished run of embedding/main.py"
@@ -108,7 +108,7 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
     within = (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()
     if not (same_size and within and decoder.inverts(encoder)):
-        raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one training: {way_out}")
+        raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one embedding: {way_out}")
     return decoder, encoder, predictor, env_name
 
 
@@ -126,7 +126,7 @@ def environment_of(folder: str | Path, own: str, env_name: str | None, decoder: 
     env_name = env_name or known_id(own, f"folder {folder}", "add --env {}")
     env = make_env(env_name)
     if misfit := decoder.misfit(env):
-        raise UsageError(f"--env_name {env_name}: {misfit}")
+        raise UsageError(f"--env {env_name}: {misfit}")
     return env
 
 
@@ -145,7 +145,7 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
     except CheckpointError as error:
         raise UsageError(f"{named}: {error}: train it anew with embedding/{script}") from error
     if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
-        raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one training: name one with --decoder")
+        raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one embedding: name one with --decoder")
     if misfit := decoder.misfit(env):
         raise UsageError(f"{named}: {misfit}")
     return decoder

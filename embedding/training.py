@@ -21,6 +21,8 @@ from common.run_folder import RunFolder, check_flags
 from embedding.models import widths_of
 from embedding.play_key import source_digest
 
+OFTEN = 200  # times that a sample is seen, above which there is a warning: the defaults see each 5 and 20 times
+
 
 class Part(Protocol):
     """One training of several; `Training` runs them.
@@ -207,6 +209,21 @@ def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: 
     if args.resume and (content := folder.check_resume(vars(args), result)):
         check_play(content, {"source": source_digest(env, args)}, folder)
     return folder
+
+
+def warn_of_repetition(args: argparse.Namespace, samples: int) -> None:
+    """Says it where an embedding is about to see each of its samples (of random play) very often.
+
+    Args:
+        args: the script's flags.
+        samples: how many there are.
+    """
+    times = args.epochs * args.epoch_size / samples
+    if times > OFTEN:
+        print(
+            f"warning: --steps {args.steps} make {samples:,} samples, and --epochs {args.epochs} of --epoch_size "
+            f"{args.epoch_size} see each {times:,.0f} times: they will be learned by heart: use more --steps, or fewer --epochs"
+        )
 
 
 def embedding_name(text: str) -> str:

@@ -143,7 +143,7 @@ def lacking(tasks: Iterable[Task]) -> list[str]:
 def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> Task:
     folder = embedding_run(results, embedding.env, embedding.name, IMAGES[embedding.script])
     flags = {
-        "env_name": embedding.env,
+        "env": embedding.env,
         "name": embedding.name,
         **embedding.flags,
         "results_dir": results,
@@ -186,7 +186,7 @@ def _run(
     curve: Curve, seed: int, embeddings: Mapping[str, Embedding], results: Path, speeds: Mapping[str, float]
 ) -> Task:
     method = METHODS[curve.method]
-    flags = {"env_name": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
+    flags = {"env": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
     if method.script == "main_dyne.py":
         flags["policy_name"] = SEEING_STATES.get(curve.method, curve.method)
         flags["pixels"] = method.from_pixels
@@ -239,7 +239,7 @@ def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     encoder = embeddings[probe["encoder"]]
     folder = embedding_run(results, encoder.env, encoder.name, "pixels")
-    flags = {"env_name": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
+    flags = {"env": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
     after = (f"embedding {probe['encoder']}", f"embedding {probe['vae']}")
     return Task(f"probe {probe['env']}", ("embedding/probe.py", *words_of(flags)), after, folder, folder / "probe.csv")
 

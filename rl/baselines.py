@@ -303,7 +303,7 @@ def train_all(
     """
     device = choose_device(args.device, args.threads)
     env: gymnasium.Env = make_env(args.env_name)
-    require_time_limit(env, f"--env_name {args.env_name}")
+    require_time_limit(env, f"--env {args.env_name}")
     actions = make_actions(env)
     try_a_step(args.env_name)
     assert env.spec is not None

@@ -29,7 +29,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.files import write_atomically
-from common.next_step import own_env_flag, shown, tell_next
+from common.next_step import shown, tell_next
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -84,8 +84,8 @@ def main() -> None:
         if any(run.glob("seed_*/eval.csv")):
             tell_next(args.video, "analysis/plot_runs.py", shown(run))
     else:
-        words = *map(shown, args.runs), *own_env_flag(env_id), "--video", f"{runs[0][0].method}.mp4"
-        tell_next(None, "rl/evaluate.py", *words)
+        env_flag = ("--env", args.env_name) if args.env_name else ()
+        tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
 
 
 def load_run(folder: str) -> list[Policy]:
@@ -106,7 +106,7 @@ def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str |
     if not chosen and own != env_id.rpartition(":")[2]:
         raise UsageError(f"{folder}: it was trained on {own}, the first one on {env_id}: evaluate them one by one")
     env = states.make_env(env_id) if states else make_env(env_id)
-    require_time_limit(env, f"--env_name {env_id}")
+    require_time_limit(env, f"--env {env_id}")
     for policy in policies:
         check_fits(env, env_id, policy.state_space, policy.actions)
     return env
@@ -129,7 +129,7 @@ def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actio
     wanted, own = states and states.observed, len(actions.low)
     if taken != own or wanted not in (None, seen):
         raise UsageError(
-            f"--env_name {env_id}: its observations and actions have {seen} and {taken} numbers, the policy's {wanted} "
+            f"--env {env_id}: its observations and actions have {seen} and {taken} numbers, the policy's {wanted} "
             f"and {own}: use an environment like it"
         )
 

@@ -66,5 +66,5 @@ def add_encoder_flag(
     parser.add_argument(
         "--encoder",
         default=default,
-        help=f"name of a training of embedding/{script}, its folder, or its encoder.pt{more}",
+        help=f"name of an embedding of embedding/{script}, its folder, or its encoder.pt{more}",
     )

@@ -1,8 +1,8 @@
 """Trains SAC or PPO on states, with stable-baselines3: the baselines of figure 4.
 
-    python rl/main_baselines.py --algo SAC --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
-    python rl/main_baselines.py --algo PPO --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
-    python rl/main_baselines.py --algo TD3 --decoder default --env_name ReacherVertical-v2 --max_timesteps 20000
+    python rl/main_baselines.py --algo SAC --env ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+    python rl/main_baselines.py --algo PPO --env ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+    python rl/main_baselines.py --algo TD3 --decoder default --env ReacherVertical-v2 --max_timesteps 20000
 
 writes results/rl/<env>/<algo>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt}: evaluations from the
 start states that the other methods have. Seeds are trained one after the other. PPO saves, and stops, between two rollouts of
@@ -97,7 +97,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=None,
         help="act in its embeddings, k steps at once: name of an embedding, published-k4, published-k8, or a decoder.pt",
     )
-    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
+    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env")
     args = parser.parse_args(argv)
     if args.algo == "TD3" and args.decoder is None:
         raise UsageError("--algo TD3: on raw actions it is rl/main_td3.py: use that, or name a --decoder")

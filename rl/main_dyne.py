@@ -1,11 +1,11 @@
 """Trains DynE-TD3: TD3 in the action space of a trained DynE decoder (paper, section 3.2), from states or from pixels.
 
     python embedding/main.py --env ReacherVertical-v2
-    python rl/main_dyne.py --env_name ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
+    python rl/main_dyne.py --env ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
 
     python embedding/main_pixels.py --env ReacherVertical-v2
-    python rl/main_dyne.py --pixels --policy_name DynE-TD3 --env_name ReacherVertical-v2
-    python rl/main_dyne.py --pixels --policy_name TD3 --env_name ReacherVertical-v2
+    python rl/main_dyne.py --pixels --policy_name DynE-TD3 --env ReacherVertical-v2
+    python rl/main_dyne.py --pixels --policy_name TD3 --env ReacherVertical-v2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
 --pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=None,
         help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
     )
-    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env_name")
+    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env")
     parser.add_argument("--plan_length", type=positive_int, default=None, help="k of held-TD3 and chunk-TD3; none: 4")
     parser.add_argument(
         "--plan_share", type=share, default=None, help="share of the actions' range, of the controls; none: 1"

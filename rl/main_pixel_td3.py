@@ -1,6 +1,6 @@
 """Trains Pixel-TD3: TD3 with a convolutional network that learns to see by itself, the baseline of section 5.3.
 
-    python rl/main_pixel_td3.py --env_name ReacherVertical-v2 --max_timesteps 25000 --num_seeds 2
+    python rl/main_pixel_td3.py --env ReacherVertical-v2 --max_timesteps 25000 --num_seeds 2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. Its
 replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much on the disk for --resume.

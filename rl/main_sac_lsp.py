@@ -1,6 +1,6 @@
 """Trains SAC-LSP on states: latent space policies (Haarnoja et al., 2018a), the hierarchical baseline of figure 4.
 
-    python rl/main_sac_lsp.py --env_name ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
+    python rl/main_sac_lsp.py --env ReacherVertical-v2 --max_timesteps 100000 --num_seeds 2
 
 The first policy is trained by SAC for the first `--max_timesteps / --levels` steps, then it is frozen and the next one
 is trained on top of it, from an empty replay. The temperature of every level is tuned (arXiv:1812.05905) to an entropy

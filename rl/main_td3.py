@@ -1,6 +1,6 @@
 """Trains TD3 from states on raw actions, the baseline.
 
-    python rl/main_td3.py --env_name ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
+    python rl/main_td3.py --env ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """

@@ -1,7 +1,7 @@
 """Trains VAE-TD3: TD3 whose states are a VAE's encodings of the four newest frames, a baseline of section 5.3.
 
     python embedding/main_vae.py --env ReacherVertical-v2
-    python rl/main_vae_td3.py --env_name ReacherVertical-v2 --max_timesteps 150000 --num_seeds 2
+    python rl/main_vae_td3.py --env ReacherVertical-v2 --max_timesteps 150000 --num_seeds 2
 
 writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """

@@ -112,7 +112,7 @@ def check_fingerprint(content: Content, env_name: str, fingerprint: str) -> None
     """
     if content.get("fingerprint") not in (None, "", fingerprint):  # older checkpoints have none
         raise UsageError(
-            f"--env_name {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
+            f"--env {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
             "its arguments or what follows an action differ, or it is not deterministic: put back what it was, or start over "
             "with --overwrite"
         )

@@ -95,7 +95,7 @@ def set_up(
             "at most as many"
         )
     env: gymnasium.Env = make_env(args.env_name)
-    require_time_limit(env, f"--env_name {args.env_name}")
+    require_time_limit(env, f"--env {args.env_name}")
     try_a_step(args.env_name)
     assert env.spec is not None
     states = make_states(env, device) if make_states else state_space(args, method, env, device)

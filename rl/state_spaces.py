@@ -37,7 +37,7 @@ class ObservedStates:
         self.shape, self.observed = (dim,), dim
         self.description = f"observations of {dim} numbers"
 
-    def make_env(self, env_id: str, flag: str = "--env_name", **kwargs: Any) -> gymnasium.Env:
+    def make_env(self, env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         """Makes an environment whose observations `encode` takes; errors as in `common.environments.make_env`."""
         return make_env(env_id, flag, **kwargs)
 
@@ -67,7 +67,7 @@ class FrameStates:
         self.source_img_width = source_img_width
         self.description = f"images, drawn {source_img_width} wide"
 
-    def make_env(self, env_id: str, flag: str = "--env_name", **_: Any) -> gymnasium.Env:
+    def make_env(self, env_id: str, flag: str = "--env", **_: Any) -> gymnasium.Env:
         """Makes an environment that observes its newest frames; errors as in `make_pixel_env`."""
         return make_pixel_env(env_id, self.source_img_width, flag=flag)
 

@@ -28,7 +28,7 @@ def test_publishing_keeps_every_number(tmp_path, monkeypatch):
     text = out.with_suffix(".txt").read_text()
     lines = dict(line.split(":", 1) for line in text.splitlines())
     assert lines["seeds"].strip() == "8: 0 1 2 3 4 5 6 7" and lines["steps"].strip() == "10000 a seed"
-    wanted = "python rl/main_td3.py --env_name ReacherVertical-v2 --lr 0.003 --max_timesteps 10000 --name published"
+    wanted = "python rl/main_td3.py --env ReacherVertical-v2 --lr 0.003 --max_timesteps 10000 --name published"
     assert lines["command"].strip() == f"{wanted} --num_seeds 8"
     assert lines["commit"].strip() == "abc" and "cores" in lines["machine"]
     assert all(name in lines["versions"] for name in ("python 3", "torch ", "mujoco ", "gymnasium ", "numpy "))
@@ -66,9 +66,9 @@ def test_several_runs_are_published_as_one_variant(tmp_path, monkeypatch):
     assert sorted(curves.load_ablations(tmp_path).seed.unique()) == [0, 1, 2, 4]
     assert set(curves.load_ablations(tmp_path).name) == {"mine"}
     _, told = out.with_suffix(".txt").read_text().split("command:")
-    run_command = f"python rl/main_dyne.py --env_name {ENV} --decoder mine --max_timesteps 10000 --name"
+    run_command = f"python rl/main_dyne.py --env {ENV} --decoder mine --max_timesteps 10000 --name"
     assert [line.strip() for line in told.split("commit:")[0].splitlines()] == [
-        f"python embedding/main.py --env_name {ENV} --epochs 7 --name mine",
+        f"python embedding/main.py --env {ENV} --epochs 7 --name mine",
         f"{run_command} a --num_seeds 2",
         f"{run_command} a --seed 4",
         f"{run_command} b --seed 2",
@@ -105,7 +105,7 @@ def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, meth
     (folder / "opt.json").write_text(json.dumps(trained))
     commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
     name = Path(trainer.__file__).name
-    assert commands[:-1] == [f"python embedding/{name} --env_name {ENV} --epochs 7 --name mine"]
+    assert commands[:-1] == [f"python embedding/{name} --env {ENV} --epochs 7 --name mine"]
 
 
 @pytest.mark.parametrize(

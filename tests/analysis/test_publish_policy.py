@@ -32,7 +32,7 @@ def test_it_acts_as_the_run_does_and_holds_nothing_of_the_training(call, run, tm
     content = checkpoint.load(out / "checkpoint.pt", "run")
     assert set(content) <= set(analysis.publish_policy.KEPT) and content["steps"] == 200
     text = (out / "policy.txt").read_text()
-    for words in ("rl/main_dyne.py --env_name ReacherVertical-v2", "--policy_name held-TD3", "--max_timesteps 200"):
+    for words in ("rl/main_dyne.py --env ReacherVertical-v2", "--policy_name held-TD3", "--max_timesteps 200"):
         assert words in text
 
     again = call(analysis.publish_policy.main, run, out=out, threads=None)

@@ -39,17 +39,16 @@ ENVIRONMENTS = {
 @pytest.mark.filterwarnings("ignore:.*HalfCheetah")
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_environments_that_will_not_do(refuse, a_run, main, env_id):
-    flag = "--env_name" if main is not EMBED else "--env"
-    refuse(main, [f"{flag} {env_id}: ", ENVIRONMENTS[env_id]], env=env_id)
+    refuse(main, [f"--env {env_id}: ", ENVIRONMENTS[env_id]], env=env_id)
 
 
 @pytest.mark.parametrize("main", [TD3, DYNE])
 def test_episodes_without_an_end(refuse, main):
-    refuse(main, ["--env_name toy_envs:WalkEndless-v0", "max_episode_steps"], env_name="toy_envs:WalkEndless-v0")
+    refuse(main, ["--env toy_envs:WalkEndless-v0", "max_episode_steps"], env_name="toy_envs:WalkEndless-v0")
 
 
 def test_evaluation_in_an_environment_of_other_sizes(refuse, a_run):
-    refuse(EVALUATE, ["--env_name Pendulum-v1", "3 and 1 numbers", "2: use"], env="Pendulum-v1")
+    refuse(EVALUATE, ["--env Pendulum-v1", "3 and 1 numbers", "2: use"], env="Pendulum-v1")
 
 
 # ---- flags ----

@@ -190,7 +190,7 @@ def test_files_that_are_damaged_or_of_another_kind(refuse, copy, name):
 
 def test_an_encoder_and_a_decoder_of_different_trainings(refuse, copy, tiny):
     shutil.copy(tiny / "Pendulum-v1" / "default" / "decoder.pt", copy)
-    refuse([f"folder {copy}", "not of one training"], copy)
+    refuse([f"folder {copy}", "not of one embedding"], copy)
 
 
 def test_an_encoder_and_a_decoder_of_another_seed(refuse, call, copy, tmp_path):
@@ -199,10 +199,10 @@ def test_an_encoder_and_a_decoder_of_another_seed(refuse, call, copy, tmp_path):
     assert call(embedding.main.main, env="ReacherVertical-v2", **flags).code == 0
     other = tmp_path / "ReacherVertical-v2" / "default" / "decoder.pt"
     shutil.copy(other, copy)
-    refuse([f"folder {copy}", "not of one training"], copy)
+    refuse([f"folder {copy}", "not of one embedding"], copy)
     for figure in (analysis.figure3_reach.main, analysis.figure8_effects.main, analysis.figure10_trajectories.main):
         ran = call(figure, copy, threads=None, out=tmp_path / "table.csv")
-        assert ran.code == 2 and "not of one training" in ran.err and not (tmp_path / "table.csv").exists()
+        assert ran.code == 2 and "not of one embedding" in ran.err and not (tmp_path / "table.csv").exists()
     content = checkpoint.load(other, "decoder")
     del content["encoder"]
     checkpoint.save(copy / "decoder.pt", "decoder", content)
@@ -218,8 +218,8 @@ def test_published_embeddings_load():
 
 def test_environments_that_plans_do_not_fit(refuse, tiny):
     folder = tiny / "ReacherVertical-v2" / "default"
-    refuse(["--env_name Pendulum-v1", "actions of 2 numbers", "takes 1: use"], folder, env="Pendulum-v1")
-    refuse(["--env_name Nope-v0: there is no such environment"], folder, env="Nope-v0")
+    refuse(["--env Pendulum-v1", "actions of 2 numbers", "takes 1: use"], folder, env="Pendulum-v1")
+    refuse(["--env Nope-v0: there is no such environment"], folder, env="Nope-v0")
     refuse(["WalkShort-v0", "3 steps", "plans of 4 steps", "--traj_len"], folder, env="toy_envs:WalkShort-v0")
     refuse(["WalkBreaks-v0", "not finite"], folder, env="toy_envs:WalkBreaks-v0")
     refuse(["--seed", "'-1'", "at least 0"], folder, seed="-1")

@@ -344,3 +344,11 @@ def test_the_same_seed_gives_the_same_tensors_and_another_does_not(tmp_path, cal
                     tensor, contents[2][network][name]
                 )
     assert (first / "log.csv").read_text() == (again / "log.csv").read_text() != (other / "log.csv").read_text()
+
+
+def test_samples_that_are_seen_very_often_are_warned_of(call, tmp_path):
+    short = {"env": "Pendulum-v1", "decoder_epochs": 0, "epoch_size": 256, "results_dir": tmp_path, "steps": 400}
+    for epochs, warned in ((1, False), (400, True)):
+        ran = call(embedding.main.main, **short, epochs=epochs, name=f"e{epochs}")
+        assert ran.code == 0 and ("warning: --steps 400 make 394 samples" in ran.out) == warned, ran
+        assert ("see each 260 times" in ran.out) == warned

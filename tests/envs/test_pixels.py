@@ -239,5 +239,5 @@ run(lambda: make_pixel_env({env_id!r}))
     ran = subprocess.run(command, env=environment, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert ran.returncode == 2
     line = ran.stderr.splitlines()[-1]
-    assert f"--env_name {env_id}: pixels need OpenGL" in line and "libegl1" in line and "libosmesa6" in line
+    assert f"--env {env_id}: pixels need OpenGL" in line and "libegl1" in line and "libosmesa6" in line
     assert "Traceback" not in ran.stderr

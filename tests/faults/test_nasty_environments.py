@@ -35,10 +35,10 @@ def test_training_in_it(call, tmp_path, name):
     ran = call(TD3, env=f"nasty_envs:{name}-v0", results_dir=tmp_path, **SHORT_RUN)
     assert (ran.code, words in ran.err) == (code, True), ran.err
     if code == 2:
-        assert ran.err.count("\n") == 1 and ran.err.startswith(f"main_td3.py: error: --env_name nasty_envs:{name}-v0: ")
+        assert ran.err.count("\n") == 1 and ran.err.startswith(f"main_td3.py: error: --env nasty_envs:{name}-v0: ")
         assert len(ran.err) < 600 and not listing(tmp_path)
     if code == 4:
-        assert ran.err.splitlines()[-1].startswith(f"main_td3.py: error: --env_name nasty_envs:{name}-v0: ")
+        assert ran.err.splitlines()[-1].startswith(f"main_td3.py: error: --env nasty_envs:{name}-v0: ")
     if code == 0:
         rows = (run_of(tmp_path, name) / "eval.csv").read_text().splitlines()
         assert [row.split(",")[1] for row in rows[1:]] == ["0", "20", "40", "60"]

@@ -278,7 +278,7 @@ def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeyp
     baseline = Baseline(args, "SAC-LSP", "Scripted-v0", "", env, elsewhere, actions, CPU, LSPLearner)
     store = SeedStore(tmp_path, 0, LSPLearner.row_width(3, 2), args, 1000)
     store.lock()
-    SeedRun(baseline, 0, store, Interruption(), None).train()
+    SeedRun(baseline, 0, store, Interruption("it"), None).train()
 
     literal = {}  # (level, action, reward, following, terminated) of each state
     for episode in env.unwrapped.episodes:

@@ -147,7 +147,7 @@ def test_a_loaded_policy_repeats_the_last_evaluation_of_its_run(train, call, met
     ran = call(rl.evaluate.main, run, threads=None, env=DOT, episodes=2)
     assert ran.code == 0 and f"{method} seed 1: mean return" in ran.out
     ran = call(rl.evaluate.main, run, threads=None, env="ReacherVertical-v2")
-    assert ran.code == 2 and "--env_name ReacherVertical-v2" in ran.err and "use an environment like it" in ran.err
+    assert ran.code == 2 and "--env ReacherVertical-v2" in ran.err and "use an environment like it" in ran.err
 
 
 @every_method
@@ -234,7 +234,7 @@ def test_a_decoder_of_another_training_beside_the_encoder(refuse, tiny_images, c
     assert call(embedding.main_pixels.main, env=DOT, **flags).code == 0
     mixed = shutil.copytree(tiny_images / "Dot-v0-pixels" / "default", tmp_path / "mixed")
     shutil.copy(tmp_path / "other" / "Dot-v0-pixels" / "default" / "decoder.pt", mixed)
-    refuse("SA-DynE-TD3", [f"--encoder {mixed}", "not of one training", "--decoder"], encoder=mixed)
+    refuse("SA-DynE-TD3", [f"--encoder {mixed}", "not of one embedding", "--decoder"], encoder=mixed)
 
 
 def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp_path):
@@ -250,8 +250,8 @@ def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp
 
 
 def test_environments_and_policies_that_pixels_are_not_for(refuse, monkeypatch):
-    refuse("Pixel-TD3", ["--env_name Pendulum-v1", "no pixels"], env="Pendulum-v1")
-    refuse("Pixel-TD3", ["--env_name toy_envs:WalkShort-v0", "no pixels"], env="toy_envs:WalkShort-v0")
+    refuse("Pixel-TD3", ["--env Pendulum-v1", "no pixels"], env="Pendulum-v1")
+    refuse("Pixel-TD3", ["--env toy_envs:WalkShort-v0", "no pixels"], env="toy_envs:WalkShort-v0")
     refuse("S-DynE-TD3", ["--policy_name random", "without --pixels"], policy_name="random")
     refuse("SA-DynE-TD3", ["--policy_name random-DynE"], policy_name="random-DynE")
     refuse("Pixel-TD3", ["--source_img_width", "invalid choice"], source_img_width=100)

@@ -84,7 +84,7 @@ def test_another_environment_is_refused_at_the_end_of_an_episode_too(call, tmp_p
     with monkeypatch.context() as patch:
         change(patch)
         ran = call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path)
-    assert ran.code == 2 and "--env_name toy_envs:Walk-v0: " in ran.err and ran.err.count("\n") == 1, ran
+    assert ran.code == 2 and "--env toy_envs:Walk-v0: " in ran.err and ran.err.count("\n") == 1, ran
     assert listing(tmp_path) == before
     assert call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path).code == 0
 

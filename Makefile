@@ -7,14 +7,19 @@ INSTALLED := .venv/installed
 DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env_name ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
+DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
 
-.PHONY: demo demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
+.PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
 	$(BIN)/python analysis/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
-	$(BIN)/python rl/evaluate.py $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default --video $(DEMO_DIR)/DynE-TD3.mp4 || [ $$? -eq 2 ]
+	$(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 || [ $$? -eq 2 ]
+
+# The film of README.md, from the demo's runs.
+gif:
+	$(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video docs/side-by-side.gif
 
 demo-embedding: $(INSTALLED)
 	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO) $(EMBEDDING_FLAGS)

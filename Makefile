@@ -53,9 +53,9 @@ quick: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "quick and not slow"
 
-# Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines: 7 minutes.
+# Kills, full disks, damaged files and drawn flags in full counts, which stand in its last lines.
 faults: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults
+	$(BIN)/python -m pytest -n 2 --dist worksteal --full tests/faults tests/experiments/test_engine.py
 
 .venv/installed: requirements.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: there is no $(PYTHON): install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 2; }

@@ -67,11 +67,20 @@ def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def load_runs(results: str | Path) -> pd.DataFrame:
-    """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none."""
-    folders = sorted({file.parent.parent for file in Path(results).glob("rl/*/*/*/seed_*/eval.csv")})
+    """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none.
+
+    Args:
+        results: a folder of results, or in it that of an environment, of a method, or of a run.
+    """
+    levels = ("rl/*/*/*/", "*/*/*/", "*/*/", "*/", "")
+    files = (sorted(Path(results).glob(f"{level}seed_*/eval.csv")) for level in levels)
+    folders = sorted({file.parent.parent for file in next(filter(None, files), [])})
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:
-        raise UsageError(f"{results}: no evaluations in it: rl/<env>/<method>/<name>/seed_<n>/eval.csv are looked for")
+        raise UsageError(
+            f"{results}: no evaluations in it: rl/<env>/<method>/<name>/seed_<n>/eval.csv are looked for: name a folder of "
+            "results, or that of an environment, a method or a run in it"
+        )
     return with_pretraining(pd.concat(runs, ignore_index=True))
 
 

@@ -6,6 +6,12 @@
 writes the positions of every step, and prints how far from their starts the episodes get.
 """
 
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
 import gymnasium
 import numpy as np
 import pandas as pd

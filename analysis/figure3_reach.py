@@ -10,16 +10,21 @@ positions (radians, metres) is taken: velocities have other units; elsewhere tha
 
 import itertools
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans, write_table
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import require_time_limit, time_limit
+from common.progress import Progress
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -72,9 +77,9 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     require_time_limit(env, f"--env_name {args.env_name or own}")
-    with tqdm(total=len(KINDS) * args.episodes, desc="episodes", unit="episode") as bar:
+    with Progress(len(KINDS) * args.episodes, "playing", "episode") as shown:
         found = {
-            name: distances(env, decoder, args.episodes, args.seed, name, bar.update)
+            name: distances(env, decoder, args.episodes, args.seed, name, shown.update)
             for name in ("DynE", "raw", "held")
         }
     for place, horizon in enumerate((f"after {decoder.k} steps", "over episodes")):

@@ -8,6 +8,12 @@ prints how well an affine map explains one by the other: R^2. The paper (appendi
 affine transformation of the effect space".
 """
 
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
 import gymnasium
 import numpy as np
 import pandas as pd

@@ -8,7 +8,11 @@ published curves. `make figures` draws all of them into results/figures/.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import altair as alt
 import numpy as np
@@ -34,6 +38,7 @@ FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
+CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
 
 
@@ -202,6 +207,16 @@ def plan_curves(results: str | Path) -> pd.DataFrame:
     return curves[curves.steps <= curves.env.map(tried).fillna(-1)]
 
 
+def controls(results: str | Path) -> alt.ConcatChart:
+    """The same agent in DynE's space and in spaces that nothing was learned for, and TD3: runs of the same seeds."""
+    published = load_published(results)
+    tried = published[published.method.isin(CONTROLS)].groupby("env")
+    seeds, last = tried.seed.unique(), tried.steps.max()
+    curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "DynE-TD3", *CONTROLS])
+    fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
+    return figure(curves[np.array(fair) & (curves.steps <= curves.env.map(last))], bin_width=2500)
+
+
 def ablations(results: str | Path) -> alt.ConcatChart:
     """The variants that were tried: a panel a question, each with its own legend."""
     colors = {
@@ -230,6 +245,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
     "figure9": figure9,
     "figure10": figure10,
     "plans": whole_plans,
+    "controls": controls,
     "ablations": ablations,
 }
 

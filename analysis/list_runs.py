@@ -2,18 +2,27 @@
 
     python analysis/list_runs.py
     python analysis/list_runs.py results/demo
+    python analysis/list_runs.py --published
 
 State and steps are those of the newest whole checkpoint of each seed; the last return is the mean over seeds of the
 last evaluation, the size is that of all files.
 
 running: a living process holds the folder. finished: it reached its --max_timesteps, or its last epoch. failed: it was
 given up (something was not finite), or none of its checkpoints is whole. resumable: all else, go on with --resume.
+
+--published shows what experiments/published.toml still lacks there, as experiments/run.py --status does.
 """
 
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
 import pandas as pd
@@ -22,7 +31,7 @@ from common import checkpoint
 from common.cli import Parser, run
 from common.entries import UNFIT
 from common.errors import UsageError
-from common.paths import RESULTS
+from common.paths import REPOSITORY, RESULTS
 from common.run_folder import LOCK, RunFolder
 
 WHOLE = "decoder.pt"  # what is written at the end of an embedding
@@ -32,6 +41,7 @@ COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("results", nargs="?", default=str(RESULTS), help="folder runs were written to")
+    parser.add_argument("--published", action="store_true", help="also show what is to be published and is not done")
     args = parser.parse_args()
     results = Path(args.results)
     try:
@@ -41,8 +51,17 @@ def main() -> None:
         raise UsageError(f"{results}: it cannot be read ({error.strerror}): name a folder of results") from error
     if table.empty:
         print(f"there are no runs in {results}")
-        return
-    print(join_seeds(table).to_string(index=False))
+    else:
+        print(join_seeds(table).to_string(index=False))
+    if args.published:
+        command = [
+            sys.executable,
+            str(REPOSITORY / "experiments" / "run.py"),
+            "--status",
+            "--results_dir",
+            str(results),
+        ]
+        print("\n" + subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
 
 
 def find_runs(results: Path) -> list[Path]:

@@ -1,12 +1,18 @@
 """Prints and draws the learning curves of all runs in a results folder, finished or still running.
 
     python analysis/plot_runs.py results/demo --out results/demo/curves.png
+    python analysis/plot_runs.py results/rl/ReacherVertical-v2
+    python analysis/plot_runs.py results/rl/ReacherVertical-v2/TD3/default
 
-reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv. Returns are means over seeds in bins of steps, intervals of 5
-seeds or more are bootstrapped over seeds (95 %); analysis/curves.py tells how.
+reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv, of all runs, of an environment, or of one run. Returns are means
+over seeds in bins of steps, intervals of 5 seeds or more are bootstrapped over seeds (95 %); analysis/curves.py tells how.
 """
 
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.charts import figure, save
 from analysis.curves import FEW, load_runs, table
@@ -15,7 +21,7 @@ from common.cli import Parser, check_out, non_negative_int, positive_int, run
 
 def main() -> None:
     parser = Parser(__doc__)
-    parser.add_argument("results", help="folder that runs were written to: their --results_dir")
+    parser.add_argument("results", help="folder of results, of an environment in it, or of a run")
     parser.add_argument("--out", default=None, help="figure to draw, .png or .svg; none: curves.png in that folder")
     parser.add_argument(
         "--steps", type=non_negative_int, nargs="+", default=None, help="columns of the table; none: quarters of a run"

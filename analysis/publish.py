@@ -19,8 +19,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from runpy import run_path
 from types import ModuleType
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import pandas as pd
 import torch
@@ -95,10 +99,11 @@ def load_flags(file: Path) -> dict[str, Any]:
     path = file.with_name("opt.json")
     try:
         flags = json.loads(path.read_text())
+        flags.pop("resolved", None)  # what they had come to
         missing = {"env_name", "seed", "max_timesteps", "eval_freq", "eval_episodes"} - set(flags)
         if missing:
             raise ValueError(f"it has no {min(missing)}")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{path}: it does not tell the flags of a run: {error}") from error
     return flags
 
@@ -198,6 +203,7 @@ def training_command(path: Path) -> str:
             (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
             return line.removeprefix("command:").strip()
         flags = json.loads(path.with_name("opt.json").read_text())
+        flags.pop("resolved", None)
         script: ModuleType = embedding.main
         if "likelihood" in flags:
             script = embedding.main_pixels if "traj_len" in flags else embedding.main_vae

@@ -9,6 +9,10 @@ import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.publish import machine, repository_commit, training_command
 from common.cli import Parser, run

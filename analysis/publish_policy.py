@@ -11,6 +11,10 @@ import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.publish import machine, rebuild_commands, repository_commit
 from common import checkpoint

@@ -14,9 +14,13 @@ import textwrap
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from runpy import run_path
 from typing import BinaryIO
 
-from analysis import report_glance, report_tables, report_texts
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
+from analysis import report_controls, report_glance, report_tables, report_texts
 from analysis.report_data import Data
 from analysis.report_glance import at_a_glance
 from common.checkpoint import write_atomically
@@ -40,6 +44,9 @@ BLOCKS: dict[str, Block] = {
     "baselines, text": report_texts.baselines,
     "figure 5": report_tables.figure5,
     "figure 5, text": report_texts.figure5,
+    "controls": report_controls.controls,
+    "controls, text": report_controls.controls_text,
+    "final policies": report_controls.final_policies,
     "probes": report_texts.probes,
     "figure 8": report_texts.figure8,
     "figure 9": report_texts.figure9,

@@ -48,7 +48,8 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
     """{action space in words: its curves}: DynE's, the controls, raw actions, all of the same seeds."""
     wanted = fresh(data)
     found = {"DynE, the published decoder": data.series(TASK, "DynE-TD3")}
-    found[UNTRAINED] = data.variant("controls", "untrained")
+    if "controls" in set(data.ablations.group):
+        found[UNTRAINED] = data.variant("controls", "untrained")
     found["raw actions: TD3"] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
     return {words: of_seeds(one, wanted) for words, one in found.items()}

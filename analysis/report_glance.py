@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.curves import FEW
 from analysis.estimates import interval, mean_probability
 from analysis.figures import reached
+from analysis.report_controls import action_spaces
 from analysis.report_data import (
     Data,
     at,
@@ -94,6 +95,18 @@ def _few(*series: pd.DataFrame) -> bool:
 
 
 # ---- the rows ----
+
+
+def controls(data: Data) -> Said:
+    """Whether the gain is the embedding's: the same agent in spaces that nothing was learned for."""
+    (_, dyne), *others = action_spaces(data).items()
+    told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for words, one in others:
+        ours, theirs, _ = finals(dyne, one)
+        told[standing(better(ours, theirs)[0])].append(f"{words} ({number(theirs.mean())})")
+    parts = [f"{_bold(stands)} {listed(words)}" for stands, words in told.items() if words]
+    ends = number(finals(dyne, others[0][1])[0].mean())
+    return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
 
 
 EPISODES = "1000 episodes each"  # of figure 3
@@ -263,5 +276,6 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     ("8", "the DynE space is an affine map of effects", figure8),
     *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
     ("10", "random DynE actions explore further", figure10),
+    ("not in the paper", "is the gain the embedding's? The same agent in other action spaces, and TD3", controls),
     ("section 3.2", "argues, without an experiment, that whole plans as actions waste data", plans),
 ]

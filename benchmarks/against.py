@@ -13,6 +13,10 @@ import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
 from measure import Report, add_report_flags, ratio, temporary_folder

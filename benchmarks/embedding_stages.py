@@ -12,6 +12,10 @@ import os
 import sys
 import time
 from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
 from matrix_products import decoder_floor, embedding_floor

@@ -7,6 +7,12 @@ evaluates and saves at its very start and saves again at its very end, so these 
 in a long run.
 """
 
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder
 from untrained import make_experiment
 

@@ -222,3 +222,11 @@ def number(value):
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def sections_of(path):
+    """The results that a file written by benchmarks/run_all.py holds, {command: text}, in their order."""
+    if not path.is_file():
+        return {}
+    texts = ["## " + text for text in path.read_text().split("\n## ")[1:]]
+    return {text.splitlines()[2].strip(): text.rstrip("\n") + "\n" for text in texts}

@@ -7,6 +7,11 @@ and decoders have random weights. Methods and numbers of seeds take turns, block
 """
 
 import contextlib
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
 from measure import Report, Stopwatch, add_report_flags, now, temporary_folder

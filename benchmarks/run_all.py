@@ -1,4 +1,4 @@
-"""Runs every benchmark and writes benchmarks/RESULTS.md. Leave the machine to it meanwhile.
+"""Runs every benchmark and writes benchmarks/RESULTS.md, and speeds.toml from it. Leave the machine to it meanwhile.
 
     python benchmarks/run_all.py
 
@@ -12,8 +12,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from runpy import run_path
 
-from measure import markdown
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
+from measure import markdown, sections_of
+from speeds import RESULTS, write
 
 from common.cli import Parser, run
 from common.errors import UsageError
@@ -27,6 +32,7 @@ QUICK = {
     "embedding_stages": "--steps 1000 --epochs 1 --epoch_size 256 --decoder_epochs 1 --decoder_batches 2 "
     "--peer_steps 300 --products 2 --rounds 2 --runs 1",
     "pixel_agents": "--num_seeds 1 2 --batch_size 4 --block 10 --rounds 2",
+    "scheduler": "--tasks 6",
     "pixels": "--steps 200 --episodes 1 --batch_size 4 --batches 2 --rounds 2",
 }
 RUNS = [
@@ -40,7 +46,7 @@ def main():
     parser = Parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
     parser.add_argument("--only", nargs="+", choices=list(QUICK), default=None, help="which; none: all of them")
-    parser.add_argument("--out", default=str(FOLDER / "RESULTS.md"), help="file to write")
+    parser.add_argument("--out", default=str(RESULTS), help="file to write")
     parser.add_argument("--json_dir", default=None, help="folder that also gets each benchmark's result as .json")
     parser.add_argument("--results_dir", default=None, help="folder for temporary files; none: results/")
     args = parser.parse_args()
@@ -61,15 +67,9 @@ def main():
             command = shlex.join(["python", f"benchmarks/{name}.py", *flags])
             sections[command] = markdown(content | {"command": command})
             Path(args.out).write_text("\n".join([HEAD, *sections.values()]))
+    if Path(args.out).resolve() == RESULTS:
+        write()
     print(f"\nwritten: {args.out}")
-
-
-def sections_of(path):
-    """The results that a file written by this script holds, {command: text}, in their order."""
-    if not path.is_file():
-        return {}
-    texts = ["## " + text for text in path.read_text().split("\n## ")[1:]]
-    return {text.splitlines()[2].strip(): text.rstrip("\n") + "\n" for text in texts}
 
 
 if __name__ == "__main__":

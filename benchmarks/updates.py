@@ -10,6 +10,12 @@ of the environment and an update: stable-baselines3 alternates between single on
 100. Critics see the action repeated here (15 inputs on ReacherVertical, DynE-TD3's 14, stable-baselines3's 13).
 """
 
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
 import gymnasium
 import numpy as np
 from matrix_products import TD3Floor

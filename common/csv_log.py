@@ -16,14 +16,14 @@ class CsvLog:
 
     Args:
         path: the file.
-        columns: its header.
+        columns: its header. A file that an earlier version began may have the first of them only; it keeps to these.
     Attributes:
         size: bytes written so far.
         checksum: CRC-32 of these.
     """
 
     def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
-        self.path, self.columns = Path(path), columns
+        self.path, self.columns = Path(path), list(columns)
         self.size, self.checksum = 0, 0
 
     def begin(self) -> None:
@@ -32,9 +32,9 @@ class CsvLog:
         self.size, self.checksum = 0, 0
         self.append([self.columns])
 
-    def append(self, rows: Iterable[Iterable[Any]]) -> None:
-        """Writes rows behind the last."""
-        data = self._encoded(rows)
+    def append(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Writes rows behind the last; of each, as many fields as the file has columns."""
+        data = self._encoded(row[: len(self.columns)] for row in rows)
         with open(self.path, "ab") as file:
             file.write(data)
         self.size, self.checksum = self.size + len(data), zlib.crc32(data, self.checksum)
@@ -55,6 +55,7 @@ class CsvLog:
     def rewind(self, state: dict[str, int] | int) -> None:
         """Cuts the file back to `state`; errors as in `verify`."""
         data = self._read(state)
+        self.columns = self._columns_of(data)
         self.size, self.checksum = len(data), zlib.crc32(data)
         os.truncate(self.path, self.size)
 
@@ -75,9 +76,13 @@ class CsvLog:
 
     def _has_form(self, data: bytes) -> bool:
         """Whether these bytes are the header and whole rows of as many fields."""
-        lines = data.split(b"\n")
+        lines, columns = data.split(b"\n"), self._columns_of(data)
         commas = {line.count(b",") for line in lines[:-1]}
-        return data.startswith(self._encoded([self.columns])) and not lines[-1] and commas == {len(self.columns) - 1}
+        return data.startswith(self._encoded([columns])) and not lines[-1] and commas == {len(columns) - 1}
+
+    def _columns_of(self, data: bytes) -> list[str]:
+        """Those of the columns that the header of these bytes has."""
+        return self.columns[: data.partition(b"\n")[0].count(b",") + 1]
 
     @staticmethod
     def _encoded(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -1,5 +1,7 @@
 """Stopping politely: SIGINT and SIGTERM become a wish to stop at the next good moment."""
 
+import contextlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,13 +13,17 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Within `with`, notes the first SIGINT or SIGTERM instead of dying; a second SIGINT stops at once.
+    """Within `with`, notes the first SIGINT or SIGTERM instead of dying, and says so; a second SIGINT stops at once.
 
+    Args:
+        finishing: what is finished first, in words.
     Attributes:
+        finishing: as above; it may change.
         received: the number of the signal that came, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, finishing: str) -> None:
+        self.finishing = finishing
         self.received: int | None = None
 
     def __enter__(self) -> Self:
@@ -31,7 +37,11 @@ class Interruption:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = self.received or number
+        if self.received is None:
+            self.received = number
+            text = f"\n{signal.Signals(number).name}: finishing {self.finishing} and saving; Ctrl-C stops at once\n"
+            with contextlib.suppress(OSError):
+                os.write(2, text.encode())  # print may be under way
 
     def leave(self) -> NoReturn:
         """Ends the process, its state being saved: says how to go on and exits with 128 + the signal's number."""

@@ -8,10 +8,12 @@ cut off when it is resumed.
 import fcntl
 import json
 import os
+import platform
 import shlex
 import sys
 import time
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -24,7 +26,7 @@ LOCK = ".lock"
 FAILURE = "failed.json"
 # What runs write, as patterns; in folders of their own, and beside them. Nothing else is ever deleted.
 WRITTEN = (
-    *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "log.csv", "encoder.pt", "decoder.pt"),
+    *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "speed.csv", "log.csv", "encoder.pt", "decoder.pt"),
     *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new", ".*.[0-9]*.tmp"),
 )
 WRITTEN_BELOW = {
@@ -45,6 +47,8 @@ class RunFolder:
     Args:
         path: the folder; it need not exist.
         kind: what its checkpoints are called (`common.checkpoint`).
+    Attributes:
+        resolved: what `opt.json` tells beside the flags: what these have come to.
     """
 
     def __init__(self, path: str | Path, kind: str) -> None:
@@ -52,6 +56,7 @@ class RunFolder:
         self.newest, self.older = self.path / "checkpoint.pt", self.path / "checkpoint.previous.pt"
         self._lock: BinaryIO | None = None
         self._made: list[Path] = []  # folders that were made for it
+        self.resolved: dict[str, Any] = {}
 
     # ---- before anything is written ----
 
@@ -158,8 +163,9 @@ class RunFolder:
         self.write_flags(flags)
 
     def write_flags(self, flags: dict[str, Any]) -> None:
-        """Writes `opt.json`: the resolved flags, for people."""
-        text = json.dumps(flags, indent=2, sort_keys=True) + "\n"
+        """Writes `opt.json`: the flags, and what they have come to with which versions, for people."""
+        resolved = {**self.resolved, "versions": checkpoint.versions() | _own_versions()}
+        text = json.dumps({**flags, "resolved": resolved}, indent=2, sort_keys=True) + "\n"
         write_atomically(self.path / "opt.json", lambda file: file.write(text.encode()))
 
     def release(self) -> None:
@@ -258,6 +264,15 @@ class RunFolder:
         """Notes that the run was given up, and why; its checkpoints stay."""
         text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
         write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
+
+
+def _own_versions() -> dict[str, str]:
+    """Those of Python and of this project."""
+    try:
+        dyne = version("dyne")
+    except PackageNotFoundError:
+        dyne = "not installed"
+    return {"python": platform.python_version(), "dyne": dyne}
 
 
 def _delete(folder: Path, patterns: Iterable[str]) -> None:

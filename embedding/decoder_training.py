@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from common.mlp import Adam, shared_mlp
 from common.streams import torch_stream
 from embedding.decoder import TINY, ActionDecoder, embed_all
 from embedding.models import ActionEncoder, Losses
+from embedding.training import never
 
 FIRST_WEIGHT = 0.3  # of the norm, where training begins
 ANNEALED = 0.7  # share of the training after which the weight of the norm is lambda
@@ -68,6 +70,7 @@ class DecoderTraining:
     """
 
     name = "decoder"
+    finishing = "this epoch"
 
     def __init__(
         self,
@@ -94,8 +97,8 @@ class DecoderTraining:
             self.embeddings = self.decoder.whitening(embeddings)
             self.decoder.max_embedding = self.embeddings.abs().max().item()
 
-    def run_epoch(self) -> list[float]:
-        """One epoch; returns the mean loss, reconstruction error and action norm."""
+    def run_epoch(self, stopped: Callable[[], bool] = never) -> list[float]:
+        """One epoch, which is short: it is never stopped; returns the mean loss, reconstruction error and action norm."""
         args, device = self.args, self.actions.device
         shape = (args.decoder_batches, args.batch_size)
         if args.prior:

@@ -1,6 +1,7 @@
 """Training the action encoder e_a and the predictor f from states (paper, section 2.2)."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from common.mlp import Adam, shared_mlp
 from common.streams import torch_stream
 from embedding.models import ActionEncoder, Losses, Predictor, dyne_loss, sample_embedding, save_encoder
 from embedding.random_play import Windows
+from embedding.training import never
 
 
 class EmbeddingTraining:
@@ -23,6 +25,7 @@ class EmbeddingTraining:
     """
 
     name = "embedding"
+    finishing = "this epoch"
 
     def __init__(
         self,
@@ -43,8 +46,8 @@ class EmbeddingTraining:
     def begin(self) -> None:
         """Nothing comes before it."""
 
-    def run_epoch(self) -> list[float]:
-        """One epoch; returns the mean loss, prediction error and KL divergence."""
+    def run_epoch(self, stopped: Callable[[], bool] = never) -> list[float]:
+        """One epoch, which is short: it is never stopped; returns the mean loss, prediction error and KL divergence."""
         args, device = self.args, self.states.device
         batches = -(-args.epoch_size // args.batch_size)
         rows = torch.randint(len(self.states), (batches, args.batch_size), generator=self.draws).to(device)

@@ -31,6 +31,11 @@ decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a ta
 """
 
 from dataclasses import dataclass
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np
@@ -39,6 +44,8 @@ from gymnasium.spaces import Box
 
 from common.cli import Parser, add_env_flag, non_negative_int, run
 from common.errors import UsageError
+from common.next_step import shown, tell_next
+from common.paths import RESULTS, embedding_run
 from common.streams import reset_seed, stream
 from embedding import diagnostics
 from embedding.decoder import ActionDecoder
@@ -196,6 +203,11 @@ def main() -> None:
     print("verdict")
     for quantity, verdict in verdicts(measures).items():
         print(f"  {quantity:14}  {verdict}")
+    named = args.env_name or own
+    path = shown(args.folder)
+    is_default = Path(args.folder).absolute() == embedding_run(RESULTS, named.rpartition(":")[2], "default")
+    decoder_flag = () if is_default else ("--decoder", path if "/" in path else f"./{path}")
+    tell_next(None, "rl/main_dyne.py", "--env", named, *decoder_flag, "--max_timesteps", 50_000)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,11 @@ results/<env>/<name>/{encoder.pt, decoder.pt, opt.json, log.csv}.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import torch
@@ -26,6 +31,7 @@ from common.cli import (
 from common.devices import choose_device
 from common.environments import make_env, name_of
 from common.memory import require_memory
+from common.next_step import own_env_flag, shown, tell_next
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
@@ -33,7 +39,7 @@ from embedding.encoder_training import EmbeddingTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
 from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
-from embedding.training import Part, Training, embedding_name, open_run
+from embedding.training import Part, Training, embedding_name, open_run, resolved
 
 BYTES_A_ROW = 30_000  # of a batch in training, activations and gradients (measured)
 
@@ -110,14 +116,18 @@ def main() -> None:
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]
     learned = {"source": source_digest(env, args), "data": play.digest()}
+    networks = {"encoder": encoder, "predictor": predictor, "decoder": decoder}
+    folder.resolved = resolved(device, args.seed, networks)
     training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"], learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
+        tell_next(None, "embedding/evaluate.py", shown(folder.path), *own_env_flag(env_name))
         return
     training.run(args.checkpoint_freq)
     with torch.no_grad():
         rest = encoder.normalise(decoder(torch.zeros(1, decoder.action_dim, device=device))).abs().max().item()
     print(f"decoder: max_embedding {decoder.max_embedding:.2f}, largest |d(0)| {rest:.3f} of the bounds; see log.csv")
+    tell_next(folder.path, "embedding/evaluate.py", shown(folder.path), *own_env_flag(env_name))
 
 
 if __name__ == "__main__":

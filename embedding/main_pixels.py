@@ -13,6 +13,11 @@ fixed windows. For the decoder the first three are those of embedding/main.py.
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import torch
@@ -22,6 +27,7 @@ from common.cli import Parser, add_common_flags, non_negative_float, positive_in
 from common.devices import choose_device, choose_precision
 from common.environments import make_env, name_of
 from common.memory import require_memory
+from common.next_step import results_flag, tell_next
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
@@ -37,7 +43,7 @@ from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
 from embedding.play_key import source_digest
 from embedding.random_play import check_traj_len
-from embedding.training import Part, Training, open_run
+from embedding.training import Part, Training, open_run, resolved
 from envs.pixels import FRAMES
 
 
@@ -64,6 +70,13 @@ def check_memory(args: argparse.Namespace, env: gymnasium.Env, device: torch.dev
         f"networks for --state_dim {args.state_dim}": 16 * 4 * 400 * args.state_dim,
     }
     require_memory(parts, device)
+
+
+def next_words(args: argparse.Namespace) -> list[str]:
+    """The script that acts from what was trained, and its arguments."""
+    encoder = ["--encoder", args.name] if args.name != "default" else []
+    script = ["rl/main_dyne.py", "--pixels", "--env", args.env_name, *encoder]
+    return [*script, "--max_timesteps", "150000", *results_flag(args.results_dir)]
 
 
 def main() -> None:
@@ -99,12 +112,16 @@ def main() -> None:
         DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),
     ]
     learned = {"source": source_digest(env, args), "data": play.digest()}
+    networks = {"state_encoder": state_encoder, "action_encoder": action_encoder, "predictor": predictor}
+    folder.resolved = resolved(device, args.seed, networks | {"decoder": decoder})
     training = Training(folder, parts, vars(args), COLUMNS, learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
+        tell_next(None, *next_words(args))
         return
     training.run(args.checkpoint_freq)
     print(f"decoder: max_embedding {decoder.max_embedding:.2f}; see log.csv, and render/ for what e_s and f see")
+    tell_next(folder.path, *next_words(args))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ the four newest frames. Columns of log.csv: as those of the stage `pixels` of em
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import torch
 
@@ -16,12 +21,13 @@ from common.cli import Parser, add_common_flags, positive_int, run
 from common.devices import choose_device, choose_precision
 from common.environments import make_env, name_of
 from common.memory import require_memory
+from common.next_step import results_flag, tell_next
 from common.streams import torch_stream
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
 from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
 from embedding.play_key import source_digest
-from embedding.training import Training, open_run
+from embedding.training import Training, open_run, resolved
 
 
 def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
@@ -56,11 +62,15 @@ def main() -> None:
     frames = frames_near(play.frames, device)
     learned = {"source": source_digest(env, args), "data": play.digest()}
     parts = [VAETraining(frames, vae, args, folder.path, device)]
+    folder.resolved = resolved(device, args.seed, {"encoder": encoder, "decoder": decoder})
     training = Training(folder, parts, vars(args), COLUMNS, learned)
     if training.start():
         print(f"{folder.path} is finished: nothing is left to do")
-        return
-    training.run(args.checkpoint_freq)
+    else:
+        training.run(args.checkpoint_freq)
+    encoder_flag = ["--encoder", args.name] if args.name != "default" else []
+    words = "--env", args.env_name, *encoder_flag, "--max_timesteps", 150_000, *results_flag(args.results_dir)
+    tell_next(folder.path, "rl/main_vae_td3.py", *words)
 
 
 if __name__ == "__main__":

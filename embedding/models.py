@@ -23,6 +23,14 @@ def mlp(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(layers[0], nn.SELU(), layers[1], nn.SELU(), layers[2])
 
 
+def widths_of(network: nn.Module) -> list[int]:
+    """The widths of a network's layers, inputs first; of convolutions the channels."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)]
+    inputs = [layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels for layer in layers]
+    outputs = [layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels for layer in layers]
+    return [*inputs[:1], *outputs]
+
+
 class ActionEncoder(nn.Module):
     """e_a: the distribution N(mu_a, sigma_a^2) of the embedding of k raw actions (section 2.2).
 

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from common.environments import make_env
 from common.errors import DISK_FULL, UsageError
@@ -31,6 +30,7 @@ from common.files import write_atomically
 from common.memory import require_disk
 from common.paths import play_folder
 from common.pixel_environments import make_pixel_env
+from common.progress import Progress
 from embedding.play_drawing import Layout, draw_all
 from embedding.play_key import pixel_key
 from embedding.random_play import RandomPlay, check_lengths, load_random_play, state_size
@@ -149,8 +149,8 @@ def load_pixel_play(
                 print(f"random play: {damaged} episodes in {folder} are damaged and drawn anew")
             todo, before = np.flatnonzero(~done), int(played.lengths[done].sum())
             if len(todo):
-                with tqdm(total=steps, initial=before, desc="drawing", unit="step", unit_scale=True) as bar:
-                    draw_all(layout, env_name, source_img_width, seed, played.actions, todo, workers, bar.update)
+                with Progress(steps, "drawing", "step", before) as shown:
+                    draw_all(layout, env_name, source_img_width, seed, played.actions, todo, workers, shown.update)
             else:
                 print(f"random play: frames read from {folder}")
     except OSError as error:

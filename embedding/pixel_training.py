@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from embedding.models import Losses, sample_embedding
 from embedding.pixel_models import VAE, PixelEmbedding, kl_weight, pixel_loss, save_pixel_embedding, save_vae, to_unit
 from embedding.pixel_play import FRAME_BYTES, PixelWindows, take_frames
 from embedding.renders import Renders, to_bytes
-from embedding.training import embedding_name
+from embedding.training import embedding_name, never
 from envs.pixels import FRAMES, SIZE
 
 COLUMNS = ["loss", "error", "regulariser", "kl_weight", "squared_error"]  # of log.csv
@@ -87,6 +87,8 @@ class ImageTraining:
     """
 
     name: str
+    finishing = "this batch"
+    headings: tuple[str, str, str]  # of inputs, targets and reconstructions
 
     def __init__(
         self,
@@ -99,6 +101,9 @@ class ImageTraining:
     ) -> None:
         self.modules, self.count, self.width, self.args, self.device = modules, count, width, args, device
         self.epochs, self.epoch, self.renders = args.epochs, 0, Renders(folder)
+        self.under_way: dict[str, Any] | None = (
+            None  # the epoch that was stopped: its rows, how many are done, its sums
+        )
         parameters = [p for module in modules.values() for p in module.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=args.lr, amsgrad=args.amsgrad, fused=True)
         self.draws = torch_stream(args.seed, f"{self.name}: batches and noise")
@@ -137,24 +142,36 @@ class ImageTraining:
     def begin(self) -> None:
         """Nothing comes before it."""
 
-    def run_epoch(self) -> list[float]:
-        """One epoch; returns the mean loss, term (1) and KL divergence, the last KL weight and the squared error."""
-        args = self.args
+    def run_epoch(self, stopped: Callable[[], bool] = never) -> list[float] | None:
+        """One epoch; returns the mean loss, term (1) and KL divergence, the last KL weight and the squared error.
+
+        Args:
+            stopped: asked before each batch; once it is, the rest of the epoch is left to the next call.
+        """
+        args, begun = self.args, self.under_way
         batches = -(-args.epoch_size // args.batch_size)
-        rows = torch.randint(self.count, (batches, args.batch_size), generator=self.draws)
-        sums = torch.zeros(3, device=self.device)
+        rows, done = (begun["rows"], begun["done"]) if begun else (self._rows(batches), 0)
+        sums = begun["sums"].to(self.device) if begun else torch.zeros(3, device=self.device)
+        self.under_way = None
         for module in self.modules.values():
             module.train()
-        for batch, row in enumerate(rows):
+        for batch in range(done, batches):
+            if stopped():
+                self.under_way = {"rows": rows, "done": batch, "sums": sums.cpu()}
+                return None
             noise = torch.randn(args.batch_size, self.width, generator=self.draws).to(self.device)
             weight = kl_weight((self.epoch + batch / batches) / args.epochs, args.kl_cycles)
-            loss, error, divergence = self._loss(row, noise, weight)
+            loss, error, divergence = self._loss(rows[batch], noise, weight)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             sums += torch.stack([loss.detach(), error, divergence])
         self.epoch += 1
         return [*(sums / batches).tolist(), weight, self._look()]
+
+    def _rows(self, batches: int) -> torch.Tensor:
+        """The samples of an epoch, (batches, B)."""
+        return torch.randint(self.count, (batches, self.args.batch_size), generator=self.draws)
 
     def _look(self) -> float:
         """The squared error a value, without noise, of some fixed samples; draws the epoch's pictures."""
@@ -168,7 +185,9 @@ class ImageTraining:
                 rows = [_with_gaps(parts) for parts in zip(*shown, strict=True)]
                 noise = torch.randn(3 * RENDERED, self.width, generator=self._sample_stream()).to(self.device)
                 samples = to_bytes(self._samples(noise)).reshape(3, -1, *shown[0].shape[2:])
-                self.renders.epoch(self.epoch, rows, list(samples), self.epoch % SAMPLES_FREQ == 0)
+                widths = [len(part[0]) for part in shown]
+                headings = list(zip(self.headings, widths, strict=True))
+                self.renders.epoch(self.epoch, rows, list(samples), headings, self.epoch % SAMPLES_FREQ == 0)
                 if self.epoch == 1:
                     self.renders.observations(list(self._observations(self.looked_at[:RENDERED]).cpu().numpy()))
         return error
@@ -189,7 +208,7 @@ class ImageTraining:
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimizer": self.optimizer.state_dict(),
             "draws": self.draws.get_state(),
-        }
+        } | ({"under_way": self.under_way} if self.under_way else {})
 
     def rewind(self, state: dict[str, Any]) -> None:
         """Goes back to a `snapshot`."""
@@ -198,6 +217,7 @@ class ImageTraining:
             module.load_state_dict(state["modules"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.draws.set_state(state["draws"])
+        self.under_way = state.get("under_way")
 
 
 class PixelTraining(ImageTraining):
@@ -210,6 +230,7 @@ class PixelTraining(ImageTraining):
     """
 
     name = "pixels"
+    headings = "past", "true future", "predicted"
 
     def __init__(
         self,
@@ -279,6 +300,7 @@ class VAETraining(ImageTraining):
     """
 
     name = "vae"
+    headings = "input", "target", "reconstruction"
 
     def __init__(
         self, frames: torch.Tensor, vae: VAE, args: argparse.Namespace, folder: Path, device: torch.device

@@ -11,7 +11,12 @@ Writes probe.csv and probe.png into the encoder's folder.
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from runpy import run_path
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import altair as alt
 import gymnasium
@@ -19,13 +24,14 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
+from common.next_step import results_flag, tell_next
 from common.paths import RESULTS
+from common.progress import Progress
 from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
@@ -101,10 +107,11 @@ def play_again(env: gymnasium.Env, play: RandomPlay, seed: int) -> tuple[list[st
 def embed(encoder: ImageEncoder, frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
     """mu of images: rows (M, F) of frames, F side by side, to (M, D)."""
     parts = []
-    with torch.no_grad():
-        for part in tqdm(torch.from_numpy(rows).split(BATCH), desc="embedding", unit="batch", leave=False):
+    with torch.no_grad(), Progress(len(rows), "encoding", "image") as shown:
+        for part in torch.from_numpy(rows).split(BATCH):
             images = take_frames(frames, part.flatten()).view(len(part), -1, SIZE, SIZE)
             parts.append(encoder(images)[0])
+            shown.update(len(part))
     return torch.cat(parts).numpy()
 
 
@@ -233,6 +240,17 @@ def main() -> None:
     with put_in_place(folder / "probe.png") as temporary:
         chart(table).save(str(temporary), format="png", scale_factor=2)
     print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
+    encoder_flag = () if args.encoder == "default" else ("--encoder", args.encoder)
+    words = (
+        "--pixels",
+        "--env",
+        args.env_name,
+        *encoder_flag,
+        "--max_timesteps",
+        150_000,
+        *results_flag(args.results_dir),
+    )
+    tell_next(None, "rl/main_dyne.py", *words)
 
 
 if __name__ == "__main__":

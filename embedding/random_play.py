@@ -19,13 +19,13 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common.environments import time_limit
 from common.errors import UsageError
 from common.files import write_atomically
 from common.finite import LARGEST
 from common.paths import play_folder
+from common.progress import Progress
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key
 
@@ -147,7 +147,7 @@ def roll_out(env: gymnasium.Env, initial: np.ndarray, actions: np.ndarray) -> np
 
 
 def random_play(env: gymnasium.Env, steps: int, seed: int, progress: bool = True) -> RandomPlay:
-    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds; `progress` draws a bar."""
+    """Plays `steps` steps of `env` with actions drawn uniformly between its bounds; `progress` shows how far it is."""
     assert isinstance(env.action_space, Box)
     actions = stream(seed, "random play: actions").uniform(
         env.action_space.low, env.action_space.high, size=(steps, *env.action_space.shape)
@@ -171,7 +171,7 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
     assert read is not None
     states: list[np.ndarray] = []
     first, chunk = 0, 50
-    with tqdm(total=len(actions), desc="random play", unit="step", unit_scale=True, disable=not progress) as bar:
+    with Progress(len(actions), "random play", "step", shown=progress) as shown:
         while first < len(lengths):
             batch = lengths[first : first + chunk]
             starts, initial = [], []
@@ -186,7 +186,7 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
             for start, later, length in zip(starts, after, batch, strict=True):
                 states += [start[None], later[:length]]
             first += len(batch)
-            bar.update(int(batch.sum()))
+            shown.update(int(batch.sum()))
     return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
 
 
@@ -195,15 +195,17 @@ def _play_stepwise(env: gymnasium.Env, actions: np.ndarray, seed: int, progress:
     states: list[np.ndarray] = []
     lengths: list[int] = []
     over = True
-    for action in tqdm(actions, desc="random play", unit="step", unit_scale=True, disable=not progress):
-        if over:
-            observation, _ = env.reset(seed=episode_seed(seed, len(lengths)))
+    with Progress(len(actions), "random play", "step", shown=progress) as shown:
+        for action in actions:
+            if over:
+                observation, _ = env.reset(seed=episode_seed(seed, len(lengths)))
+                states.append(read() if read else np.array(observation, dtype=np.float64))
+                lengths.append(0)
+            observation, _, terminated, truncated, _ = env.step(action)
             states.append(read() if read else np.array(observation, dtype=np.float64))
-            lengths.append(0)
-        observation, _, terminated, truncated, _ = env.step(action)
-        states.append(read() if read else np.array(observation, dtype=np.float64))
-        lengths[-1] += 1
-        over = terminated or truncated
+            lengths[-1] += 1
+            over = terminated or truncated
+            shown.update()
     return RandomPlay(np.stack(states), actions, np.array(lengths, dtype=np.int64))
 
 

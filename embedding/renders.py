@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from common.files import write_atomically
 from envs.pixels import SIZE
 
 GAP = 2  # white pixels between images
 ZOOM = 2  # of the contact sheet
+HEADING = 24  # height of a heading on it, pixels
 WHITE = 255
 
 
@@ -42,7 +43,7 @@ class Renders:
 
     `epoch_<n>.png`, a row for each of some fixed observations: what goes in | what should come out | what does;
     `samples_<n>.png`, what comes of z ~ N(0, I); `observations.png`, observations as they are; `latest.png`, the newest
-    of the first two kinds on one sheet, enlarged.
+    of the first two kinds on one sheet, enlarged, under headings.
 
     Args:
         folder: the run's folder.
@@ -60,16 +61,39 @@ class Renders:
         """Writes observations, a list of (frames, 3, 64, 64) uint8 arrays."""
         self.write("observations.png", grid(rows))
 
-    def epoch(self, number: int, rows: Sequence[np.ndarray], samples: Sequence[np.ndarray], keep_samples: bool) -> None:
+    def epoch(
+        self,
+        number: int,
+        rows: Sequence[np.ndarray],
+        samples: Sequence[np.ndarray],
+        headings: Sequence[tuple[str, int]],
+        keep_samples: bool,
+    ) -> None:
         """Writes the pictures of an epoch and the contact sheet of both.
 
         Args:
             number: the epoch's.
             rows, samples: lists of (columns, 3, 64, 64) uint8 arrays.
+            headings: what stands above the parts of a row, and how many columns each part has; a column lies between.
             keep_samples: whether the samples get a file of their own.
         """
         self.write(f"epoch_{number:04}.png", grid(rows))
         if keep_samples:
             self.write(f"samples_{number:04}.png", grid(samples))
-        sheet = grid([*rows, np.full((1, 3, SIZE, SIZE), WHITE, np.uint8), *samples])
-        self.write("latest.png", sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+        parts = _headed(grid(rows), headings), _headed(grid(samples), [("samples of the prior, z ~ N(0, I)", 0)])
+        width = max(part.shape[1] for part in parts)
+        widths = [((0, 0), (0, width - part.shape[1]), (0, 0)) for part in parts]
+        padded = [np.pad(part, wanted, constant_values=WHITE) for part, wanted in zip(parts, widths, strict=True)]
+        self.write("latest.png", np.concatenate(padded))
+
+
+def _headed(sheet: np.ndarray, headings: Sequence[tuple[str, int]]) -> np.ndarray:
+    """A sheet (H, W, 3), enlarged, below a line of headings, each at the first column of its part; see `Renders.epoch`."""
+    large = sheet.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+    line = Image.new("RGB", (large.shape[1], HEADING), "white")
+    column = 0
+    for text, columns in headings:
+        place = column * (SIZE + GAP) * ZOOM, 2
+        ImageDraw.Draw(line).text(place, text, fill="black", font=ImageFont.load_default(size=HEADING - 8))
+        column += columns + 1
+    return np.concatenate([np.asarray(line), large])

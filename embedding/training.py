@@ -3,12 +3,12 @@
 import argparse
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import gymnasium
 import torch
-from tqdm import tqdm
+from torch import nn
 
 from common import entries
 from common.cli import folder_name
@@ -16,7 +16,9 @@ from common.csv_log import CsvLog
 from common.errors import Diverged, UsageError
 from common.interruption import Interruption
 from common.paths import embedding_run
+from common.progress import Progress
 from common.run_folder import RunFolder, check_flags
+from embedding.models import widths_of
 from embedding.play_key import source_digest
 
 
@@ -26,17 +28,24 @@ class Part(Protocol):
     Attributes:
         name: what log.csv calls it.
         epochs: how many it takes.
+        finishing: what it finishes before it stops, in words.
     """
 
     name: str
     epochs: int
+    finishing: str
 
     def begin(self) -> None:
         """Prepares it, the parts before it being done."""
         ...
 
-    def run_epoch(self) -> list[float]:
-        """Trains one epoch and returns its losses, in the order of the log's columns."""
+    def run_epoch(self, stopped: Callable[[], bool] = ...) -> list[float] | None:
+        """Trains one epoch and returns its losses, in the order of the log's columns.
+
+        Args:
+            stopped: whether to stop as soon as that is exact. A part that stops within an epoch returns None; its next
+                call goes on with that epoch.
+        """
         ...
 
     def finish(self) -> None:
@@ -100,14 +109,17 @@ class Training:
 
     def run(self, checkpoint_freq: int) -> None:
         """Runs all parts to their ends, with a checkpoint every `checkpoint_freq` epochs."""
-        with Interruption() as interruption:
+        with Interruption("this epoch") as interruption:
             while self.part < len(self.parts):
                 part = self.parts[self.part]
-                with tqdm(total=part.epochs, initial=self.epoch, desc=part.name, unit="epoch") as bar:
+                interruption.finishing = part.finishing
+                with Progress(part.epochs, part.name, "epoch", self.epoch) as shown:
                     while self.epoch < part.epochs and not interruption.received:
-                        losses = part.run_epoch()
+                        losses = part.run_epoch(lambda: interruption.received is not None)
+                        if losses is None:
+                            break
                         self.epoch += 1
-                        bar.update()
+                        shown.update()
                         self._check(part, losses)
                         empty = [""] * (len(self.log.columns) - 2 - len(losses))
                         self.log.append([[part.name, self.epoch, *losses, *empty]])
@@ -143,6 +155,17 @@ class Training:
             "log": self.log.snapshot(),
         }
         self.folder.save(content)
+
+
+def resolved(device: torch.device, seed: int, networks: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """What `opt.json` tells beside the flags, of a training of these networks on a torch device."""
+    widths = {name: widths_of(network) for name, network in networks.items()}
+    return {"device": str(device), "seeds": [seed], "networks": widths}
+
+
+def never() -> bool:
+    """Of a training that nothing stops."""
+    return False
 
 
 def first_not_finite(state: Any, name: str = "") -> str | None:

@@ -27,21 +27,23 @@ class Decoder(Protocol):
 class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
     """Act in the embedding space of a decoder: a step of it is k steps of the environment.
 
-    This is the simple way to act in embeddings that the paper's section 3.2 argues against: k steps become one, so an
-    algorithm sees only every k-th state, and updates from those alone. DynE-TD3 learns from every step.
+    It serves any algorithm, which sees every k-th state and learns from these alone. (DynE-TD3, `rl/dyne_td3.py`, learns
+    from every state: section 3.2 of the paper.) docs/own-algorithm.md has an example.
 
-    The action is z `(A,)` float32 within `max_embedding` of zero, decoded as `rl.action_spaces.DynEActions` does. The
-    reward of a step is the sum of those of its raw steps, discounted by `discount` a raw step; an episode's end drops
-    the rest of a sequence. `info["steps"]` counts the raw steps.
+    The action `(A,)` float32 is in [-1, 1]; times `max_embedding` it is z, which is decoded as
+    `rl.action_spaces.DynEActions` does. The reward of a step is the sum of those of its raw steps, discounted by `discount`
+    a raw step, so that an algorithm whose raw steps are to be discounted by gamma takes `discount=gamma` here and
+    gamma**k for itself. An episode's end drops the rest of a sequence. `info["steps"]` counts the raw steps.
     """
 
-    def __init__(self, env: gymnasium.Env, decoder: Decoder, discount: float = 1.0):
+    def __init__(self, env: gymnasium.Env, decoder: Decoder, discount: float = 1.0, normalised: bool = True):
         """Wrap an environment.
 
         Args:
             env: with a time limit of its own, in raw steps.
             decoder: an `embedding.decoder.ActionDecoder`.
             discount: of rewards, a raw step; 1 for returns that are those of the environment.
+            normalised: whether actions are in [-1, 1]; else they are z itself, within `max_embedding` of zero.
 
         Raises:
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
@@ -51,20 +53,22 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if env.spec is None:
             raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
-        RecordConstructorArgs.__init__(self, decoder=decoder, discount=discount, _disable_deepcopy=True)
+        arguments = {"decoder": decoder, "discount": discount, "normalised": normalised}
+        RecordConstructorArgs.__init__(self, **arguments, _disable_deepcopy=True)
         gymnasium.ActionWrapper.__init__(self, env)
         if misfit := decoder.misfit(env):
             raise ValueError(misfit)
         self.decoder, self.discount = decoder, discount
-        bound = np.float32(decoder.max_embedding)
-        self.action_space = Box(-bound, bound, (decoder.action_dim,), np.float32)
+        bound, one = np.float32(decoder.max_embedding), np.float32(1)
+        largest, self._scale = (one, bound) if normalised else (bound, one)
+        self.action_space = Box(-largest, largest, (decoder.action_dim,), np.float32)
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """The raw actions `(k, A)` of an embedding, of the environment's type and within its bounds."""
+        """The raw actions `(k, A)` of an action `(A,)`, of the environment's type and within its bounds."""
         space, own = self.env.action_space, self.action_space
         assert isinstance(space, Box) and isinstance(own, Box)
         with torch.no_grad():
-            z = torch.as_tensor(np.clip(action, own.low, own.high)).float()
+            z = torch.as_tensor(np.clip(action, own.low, own.high) * self._scale).float()
             plan = self.decoder(z.unsqueeze(0))[0].numpy()
         return np.clip(plan, space.low, space.high).astype(space.dtype, copy=False)
 

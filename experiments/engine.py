@@ -144,6 +144,10 @@ def _connect(address: str | None, cores: int) -> Any:
             ray.init(address="local", num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error
+    except Exception as error:  # of this very type: its processes did not answer in time
+        raise UsageError(
+            f"--cores {cores}: Ray did not start here: {one_line(error)}: try again when less runs"
+        ) from error
     return ray
 
 

@@ -48,6 +48,12 @@ class Embedding:
     flags: Mapping[str, Any] = field(default_factory=dict)
     published: str = ""
 
+    @property
+    def epochs(self) -> int:
+        """How many epochs its encoder is trained for."""
+        script = importlib.import_module(f"embedding.{Path(self.script).stem}")
+        return int(self.flags.get("epochs", script.parse([]).epochs))
+
 
 @dataclass(frozen=True)
 class Curve:

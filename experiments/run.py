@@ -1,6 +1,7 @@
 """Trains and publishes everything that published.toml names: dependencies first, then runs, then curves, figures, tables.
 
     python experiments/run.py --dry-run
+    python experiments/run.py --status
     python experiments/run.py --only 'ReacherTurn-v2 * published'
     python experiments/run.py --address auto
 
@@ -16,7 +17,11 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import Parser, fraction, positive_int, run
 from common.errors import NOT_WRITTEN_CODE, UsageError
@@ -24,7 +29,7 @@ from common.machine import usable_cores
 from common.paths import REPOSITORY, RESULTS
 from experiments.engine import carry_out
 from experiments.manifest import read
-from experiments.tasks import Task, needed, tasks_of
+from experiments.tasks import Task, lacking, needed, tasks_of
 
 MANIFEST = Path(__file__).with_name("published.toml")
 SPEEDS = REPOSITORY / "benchmarks" / "speeds.toml"
@@ -36,6 +41,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--manifest", default=str(MANIFEST), help="what to train and publish")
     parser.add_argument("--only", default="*", help="pattern of the tasks to run, with what they need")
     parser.add_argument("--dry_run", action="store_true", help="print what would run, and run nothing")
+    parser.add_argument(
+        "--status", action="store_true", help="print what is not done and how far it is, and run nothing"
+    )
     parser.add_argument("--cores", type=positive_int, default=usable_cores(), help="tasks at once on this machine")
     parser.add_argument("--gpus", type=fraction, default=0.0, help="share of a GPU that a task takes; 0: none")
     parser.add_argument("--address", default=None, help="a Ray cluster that exists; none: this machine")
@@ -60,6 +68,9 @@ def main() -> None:
     unknown = sum(not task.hours and bool(task.steps) for task in left)
     more = f", and {unknown} tasks of methods whose speed is not in {SPEEDS.name}" if unknown else ""
     print(f"{len(left)} of {len(tasks)} tasks to do, about {hours:.1f} core-hours{more}")
+    if args.status:
+        print("\n".join(lacking(tasks)))
+        return
     if args.dry_run:
         for task in left:
             print(f"{task.name}: python {' '.join(task.command)}")

@@ -1,7 +1,7 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from analysis.curves import read_csv
 from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.paths import embedding_run, policy_run, seed_folder
+from common.run_folder import RunFolder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
 from rl.methods import METHODS, WITH_IMAGES
 from rl.results import EVAL_COLUMNS
@@ -56,13 +57,26 @@ class Task:
             return False
         return finished and self.target.is_file()
 
+    def state(self, done: Collection[str]) -> str:
+        """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""
+        folder = RunFolder(self.folder, "run")
+        steps = f"{self.progress():,} of {self.steps:,} steps" if self.steps else ""
+        if folder.in_use():
+            return f"running, {steps}" if steps else "running"
+        if folder.failure:
+            return f"failed: {folder.failure}"
+        if missing := set(self.after) - set(done):
+            return f"needs {min(missing)}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+        return steps if self.progress() else "not begun"
+
 
 def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float]) -> list[Task]:
     """All tasks of a manifest, each behind those that it needs.
 
     Args:
         results: the folder of results.
-        speeds: {method, or script of stage one: seed-steps a second, or hours}, for `Task.hours`.
+        speeds: those of benchmarks/speeds.toml, for `Task.hours`: {method: seed-steps a second}, and of stage one {script:
+            hours, of the scripts of images an epoch's}.
     """
     results = Path(results).absolute()
     tasks = [_train(embedding, results, speeds) for embedding in manifest.embeddings.values()]
@@ -109,6 +123,20 @@ def needed(tasks: Iterable[Task], wanted: Iterable[Task]) -> list[Task]:
     return [task for task in by_name.values() if task.name in keep]
 
 
+def lacking(tasks: Iterable[Task]) -> list[str]:
+    """A line for each task that is not done, and how far it is; seeds of a run that are as far share one."""
+    tasks = list(tasks)
+    done = {task.name for task in tasks if task.is_done()}
+    found: dict[tuple[str, str], list[str]] = {}
+    for task in (task for task in tasks if task.name not in done):
+        name, _, seed = task.name.partition(" seed ")
+        found.setdefault((name, task.state(done)), []).append(seed)
+    return [
+        " ".join([name, *(["seed", *seeds] if seeds[0] else [])]) + f": {state}"
+        for (name, state), seeds in found.items()
+    ]
+
+
 # ---- the tasks of each kind ----
 
 
@@ -123,7 +151,9 @@ def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> 
     }
     target = folder / ("encoder.pt" if embedding.script == "main_vae.py" else "decoder.pt")
     command = (f"embedding/{embedding.script}", *words_of(flags))
-    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=speeds.get(embedding.script, 0.0))
+    counted = 1 if IMAGES[embedding.script] is None else embedding.epochs  # by the whole, or by epochs
+    hours = counted * speeds.get(embedding.script, 0.0)
+    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=hours)
 
 
 def _publish_embedding(embedding: Embedding, results: Path) -> Task:

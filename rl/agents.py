@@ -103,6 +103,10 @@ class Agents:
         """For each seed, the name of what is not finite of it, or None."""
         return [name for agent in self.agents for name in agent.first_not_finite()]
 
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers} of any one seed."""
+        return self.agents[0].networks()
+
     def policy_content(self, n: int) -> Content | None:
         """What `rl.policies.load_policy` needs of seed index `n`."""
         agent, own = self._of_seed(n)

@@ -10,7 +10,6 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
-from tqdm import tqdm
 
 from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
@@ -19,7 +18,9 @@ from common.environments import fingerprint, make_env, name_of, require_time_lim
 from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import require_disk, require_memory
+from common.next_step import own_env_flag, shown, tell_next
 from common.paths import policy_run
+from common.progress import Progress
 from rl.baseline_env import Guarded
 from rl.evaluation import evaluate
 from rl.policies import Policies
@@ -169,8 +170,7 @@ class SeedRun:
             RunBroken: the environment raised something.
         """
         label = f"{self.baseline.method} {self.baseline.env_name.rpartition(':')[2]} seed {self.seed}"
-        total, begun = self.max_steps, self.steps
-        with tqdm(total=total, initial=begun, desc=label, unit="step", mininterval=1, smoothing=0.05) as self._bar:
+        with Progress(self.max_steps, label, "step", self.steps) as self._shown:
             try:
                 self.learner.learn(self)
             except ValueError:  # torch's distributions refuse what is not finite
@@ -196,7 +196,7 @@ class SeedRun:
     def count(self, steps: int, ended: tuple[float, int] | None) -> None:
         """Notes steps that were just taken; `ended`: return and length of the episode that ended with them."""
         self._before, self.steps = self.steps, self.steps + steps
-        self._bar.update(steps)
+        self._shown.update(steps)
         self._is_due |= bool(self.args.checkpoint_freq) and self._crossed(self.args.checkpoint_freq)
         if ended is not None:
             self.episodes += 1
@@ -217,7 +217,7 @@ class SeedRun:
         self.store.results.add_evaluation(self.episodes, self.steps, mean)
         self.evaluations += 1
         self._is_due |= not self.args.checkpoint_freq
-        self._bar.set_postfix_str(f"return {mean:.1f}")
+        self._shown.note(f"return {mean:.1f}")
 
     def pause(self) -> bool:
         """Saves if it is time; returns whether training ends here."""
@@ -313,6 +313,8 @@ def train_all(
     seeds = range(args.seed, args.seed + args.num_seeds)
     store = RunStore(folder, seeds, width, args, REPLAY_SIZE)
     store.check()
+    for seed_store in store.stores:
+        seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
     names = name_of(env, args.env_name), fingerprint(env)
     envs = make_env(args.env_name), make_env(args.env_name)
     baseline = Baseline(args, method, *names, *envs, actions, device, make)
@@ -323,7 +325,7 @@ def train_all(
         print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {folder}")
     faults = dict(store.failures())
     try:
-        with Interruption() as interruption:
+        with Interruption("the steps under way") as interruption:
             for n, content in contents.items():
                 if content and content["steps"] >= args.max_timesteps:
                     continue
@@ -344,6 +346,7 @@ def train_all(
         interruption.leave()
     if faults:
         raise Diverged("; ".join(faults[n] for n in sorted(faults)))
+    tell_next(folder, "rl/evaluate.py", shown(folder), *own_env_flag(baseline.env_name))
 
 
 def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width: int, folder: Path) -> None:

@@ -12,7 +12,11 @@ imported.
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import cast
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np
@@ -25,6 +29,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.files import write_atomically
+from common.next_step import own_env_flag, shown, tell_next
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -72,9 +77,15 @@ def main() -> None:
         print(f"{out}: {len(table)} returns")
     if filmed:
         told = film(filmed, args.video, seeds[: args.video_episodes])
-        for shown, returns in zip(filmed, told, strict=True):
-            shown.env.close()
-            print(f"{args.video}: {shown.policy.method} returns {', '.join(f'{value:.2f}' for value in returns)}")
+        for one, returns in zip(filmed, told, strict=True):
+            one.env.close()
+            print(f"{args.video}: {one.policy.method} returns {', '.join(f'{value:.2f}' for value in returns)}")
+        run = seed_folders(args.runs[0])[0].absolute().parent
+        if any(run.glob("seed_*/eval.csv")):
+            tell_next(args.video, "analysis/plot_runs.py", shown(run))
+    else:
+        words = *map(shown, args.runs), *own_env_flag(env_id), "--video", f"{runs[0][0].method}.mp4"
+        tell_next(None, "rl/evaluate.py", *words)
 
 
 def load_run(folder: str) -> list[Policy]:

@@ -22,7 +22,12 @@ cuts an episode, stable-baselines3 bootstraps the value of the last state. The s
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
 from typing import TYPE_CHECKING, Any, cast
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"), {"EXTRAS": ("stable_baselines3",)})
 
 import gymnasium
 import numpy as np
@@ -128,7 +133,9 @@ def make_model(
     discount, starts = settings["gamma"], settings["learning_starts"]
     if args.decoder:
         assert isinstance(actions, DynEActions)
-        env = DynEActionSpace(env, actions.decoder, discount)
+        env = DynEActionSpace(
+            env, actions.decoder, discount, normalised=False
+        )  # as published: scaling rounds otherwise
     more = {
         "buffer_size": replay_rows(args),
         "gamma": discount**actions.k,

@@ -18,6 +18,11 @@ Three controls put plans in the decoder's place that nothing was learned for; al
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import positive_int, run, share
 from common.errors import UsageError

@@ -8,6 +8,11 @@ replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much 
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import run
 from common.devices import add_precision_flag, choose_device, choose_precision

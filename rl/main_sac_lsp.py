@@ -12,7 +12,12 @@ policy.
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from runpy import run_path
 from typing import Any, cast
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import gymnasium
 import numpy as np

@@ -1,6 +1,6 @@
 """Every method of stage two, one row each: what trains it, what it sees, what it acts in, how figures draw it.
 
-A new method is a row here and, if it learns in a new way, a class (CONTRIBUTING.md shows both).
+A new method is a row here and, if it learns in a new way, a class (docs/own-algorithm.md shows both).
 """
 
 from dataclasses import dataclass
@@ -62,9 +62,9 @@ _ROWS = [
     Method("SAC-LSP", "main_sac_lsp.py", "", "observations", "raw", "#e377c2"),
     Method("SAC-plans", "main_baselines.py", "", "observations", "decoder", "#e69f00"),
     Method("TD3-plans", "main_baselines.py", "", "observations", "decoder", "#009e73"),
-    Method("held-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "held", "#56b4e9"),
-    Method("chunk-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "chunk", "#8dd3c7"),
-    Method("identity-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "identity", "#b15928"),
+    Method("held-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "held", "#6a994e"),
+    Method("chunk-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "chunk", "#7a0177"),
+    Method("identity-TD3", "main_dyne.py", "rl.dyne_td3:DynETD3", "observations", "identity", "#8c6d1f"),
     Method("random", "main_td3.py", "rl.random_agent:RandomAgent", "nothing", "raw", "#7f7f7f"),
     Method("random-DynE", "main_dyne.py", "rl.random_agent:RandomAgent", "nothing", "decoder", "#b58f8f"),
 ]

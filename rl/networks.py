@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def initial_critics(
 
 
 class Actor:
-    """mu: states to actions, tanh scaled to the policy's bounds.
+    """mu: states to actions, tanh scaled to the policy's bounds. A subclass may do otherwise in `forward` and `backward`.
 
     Args:
         mlp: N networks S -> hidden -> D.
@@ -59,14 +60,14 @@ class Actor:
         scale: np.ndarray,
         seeds: Sequence[int],
         device: torch.device,
-    ) -> "Actor":
+    ) -> Self:
         """Actors of `seeds` as they are before training; their weights depend on their seeds alone."""
         generators = [torch_stream(seed, "actor: initial weights") for seed in seeds]
         return cls(initial_mlp((state_dim, *HIDDEN, action_dim), generators, device), center, scale)
 
-    def like(self, rows: torch.Tensor) -> "Actor":
+    def like(self, rows: torch.Tensor) -> Self:
         """Actors of the same shape and bounds with other weights (M, W), which are not copied."""
-        return Actor(self.mlp.like(rows), self.center.to(rows.device), self.scale.to(rows.device))
+        return type(self)(self.mlp.like(rows), self.center.to(rows.device), self.scale.to(rows.device))
 
     def __call__(self, state: torch.Tensor) -> torch.Tensor:
         """(N, B, S) to (N, B, D)."""

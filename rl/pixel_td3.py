@@ -13,7 +13,7 @@ from torch import nn
 from common import entries
 from common.mlp import MLP, Adam
 from rl.networks import initial_critics
-from rl.pixel_networks import HIDDEN, PixelActor, Trunk
+from rl.pixel_networks import CONVOLUTIONS, HIDDEN, PixelActor, Trunk
 from rl.protocols import ActionSpace, Content
 from rl.replay import Batch
 from rl.td3 import TD3, WithoutAutograd
@@ -131,12 +131,17 @@ class PixelTD3(TD3):
             for name, tensor in self._modules()[module].state_dict().items():
                 yield f"{module} {name}", tensor
 
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers}, inputs first; of the trunk the channels, and its features."""
+        trunk = [self.state_shape[0], *(outputs for outputs, _, _ in CONVOLUTIONS), self.trunk.width]
+        return super().networks() | {"trunk": trunk, "actor": [self.trunk.width, *HIDDEN, self.actions.dim]}
+
     def policy_content(self, n: int) -> Content:
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {name: _of_seed(self._modules()[name], n) for name in ("trunk", "actor")}
 
-    @staticmethod
-    def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of stacks (1, 12, 64, 64) uint8 to actions (D,)."""
         trunk = entries.network(content, "trunk", lambda: Trunk(seeds=[0]))
         sizes = trunk.width, actions.dim, actions.center, actions.scale

@@ -132,6 +132,8 @@ def load_policy(run: str | Path) -> Policy:
     path = newest_checkpoint(seed_folders(run)[0])
     assert path is not None
     content = checkpoint.load(path, "run")
+    if type(method := content.get("method")) is str and method not in METHODS:
+        raise checkpoint.CheckpointError(f"{path}: its method, {method:.60}, has no row in rl/methods.py: add its row")
     with entries.of(path):
         trial = _policy_of(content)
         action = trial.select_action(_blank(trial.state_space))

@@ -204,6 +204,10 @@ class Agent(Protocol):
         """For each seed the name of what is not finite, or None."""
         ...
 
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers}, inputs first, for `opt.json`."""
+        ...
+
     def snapshot(self, n: int) -> Content | None:
         """Everything of seed index `n` that updates read or write."""
         ...
@@ -216,8 +220,8 @@ class Agent(Protocol):
         """What `policy_of` makes the policy of seed index `n` from again."""
         ...
 
-    @staticmethod
-    def policy_of(content: Any, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: Any, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a state (1, *S) to an action (D,).
 
         The content may be another's (`common.entries`); loading asks for one action before it gives the policy out.

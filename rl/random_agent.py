@@ -70,6 +70,10 @@ class RandomAgent:
         """For each seed None: nothing is computed."""
         return [None] * self.num_seeds
 
+    def networks(self) -> dict[str, list[int]]:
+        """There are none."""
+        return {}
+
     def policy_content(self, n: int) -> None:
         """Nothing is kept of it."""
         return
@@ -81,8 +85,8 @@ class RandomAgent:
     def rewind(self, n: int, state: None) -> None:
         """Nothing was kept."""
 
-    @staticmethod
-    def policy_of(content: None, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: None, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy of a run of `seed`: a function of states to random actions (D,)."""
         rng = stream(seed, "random policy")
         return lambda _: actions.sample(rng)

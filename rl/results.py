@@ -1,5 +1,6 @@
-"""The result files of one seed: eval.csv, eval.npy, train.csv, and tensorboard events if asked for."""
+"""The result files of one seed: eval.csv, eval.npy, train.csv, speed.csv, and tensorboard events if asked for."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
-TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
-NOT_MEASURED = {"critic_loss": float("nan"), "value": float("nan")}  # of what has no such losses
+# Of the block of updates behind an episode's end: means of the critics' losses, of Q_1(s, mu(s)) and of the actor's loss, and
+# the least and largest value that the critics gave the last batch.
+DIAGNOSTICS = ["critic_loss", "value", "actor_loss", "q_min", "q_max"]
+TRAIN_COLUMNS = ["episodes", "steps", "episode_return", "episode_length", *DIAGNOSTICS]
+SPEED_COLUMNS = ["steps", "steps_per_second"]
+NOT_MEASURED = dict.fromkeys(DIAGNOSTICS, float("nan"))  # of what has no such losses
 
 
 class SeedResults:
@@ -30,12 +35,14 @@ class SeedResults:
         self.writer: SummaryWriter | None = None
         self.eval = CsvLog(folder / "eval.csv", EVAL_COLUMNS)
         self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
+        self.speed = CsvLog(folder / "speed.csv", SPEED_COLUMNS)  # the only one that depends on the clock
+        self.evaluations: list[tuple[float, ...]] = []
+        self._since: tuple[int, float] | None = None  # the step and the time of this process's last evaluation
 
     def begin(self) -> None:
         """Starts empty files."""
-        self.eval.begin()
-        self.train.begin()
-        self.evaluations: list[tuple[float, ...]] = []
+        for log in (self.eval, self.train, self.speed):
+            log.begin()
 
     def snapshot(self) -> dict[str, Any]:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
@@ -53,6 +60,8 @@ class SeedResults:
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
+        if not self.speed.path.exists():  # of an earlier version
+            self.speed.begin()
         self._write_npy()
 
     def add_evaluation(self, episodes: int, steps: int, mean_return: float) -> None:
@@ -61,6 +70,17 @@ class SeedResults:
         self.eval.append([self.evaluations[-1]])
         self._write_npy()
         self._scalars("evaluation", steps, {"mean_return": mean_return})
+        self._add_speed(steps)
+
+    def _add_speed(self, steps: int) -> None:
+        """How many steps a second it has been since the evaluation before, evaluations and checkpoints included."""
+        now, since = time.monotonic(), self._since
+        self._since = steps, now
+        if since is None or steps == since[0]:
+            return
+        speed = (steps - since[0]) / (now - since[1])
+        self.speed.append([(steps, round(speed, 2))])
+        self._scalars("training", steps, {"steps_per_second": speed})
 
     def _write_npy(self) -> None:
         table = np.array(self.evaluations, dtype=np.float64).reshape(-1, 3)
@@ -68,11 +88,9 @@ class SeedResults:
 
     def add_episodes(self, first: int, ended: Iterable[tuple[int, float, int]], diagnostics: dict[str, float]) -> None:
         """Training episodes that ended: `ended` is (steps, return, length) of each, numbered from `first` on."""
-        rows = [
-            (first + i, *episode, diagnostics["critic_loss"], diagnostics["value"]) for i, episode in enumerate(ended)
-        ]
-        self.train.append(rows)
-        for _, steps, episode_return, *_ in rows:
+        noted, episodes = [diagnostics[name] for name in DIAGNOSTICS], list(ended)
+        self.train.append([(first + i, *episode, *noted) for i, episode in enumerate(episodes)])
+        for steps, episode_return, _ in episodes:
             self._scalars("training", steps, {"episode_return": episode_return, **diagnostics})
 
     def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:

@@ -137,6 +137,8 @@ def set_up(
         noise=args.expl_noise * actions.noise_unit,
         random_steps=args.start_timesteps if agent.learns else math.inf,
     )
+    for seed_store in store.stores:
+        seed_store.folder.resolved = {"device": str(device), "seeds": seeds, "networks": agent.networks()}
     return Setup(
         args=args,
         method=method,

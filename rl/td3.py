@@ -12,6 +12,7 @@ from common.mlp import MLP, Adam, row_length
 from rl.networks import Actor, initial_critics
 from rl.protocols import Act, ActionSpace, Content
 from rl.replay import Batch
+from rl.results import DIAGNOSTICS
 
 WithoutAutograd = type[torch.inference_mode] | type[torch.no_grad]
 
@@ -37,6 +38,7 @@ class TD3:
     own_flags: ClassVar[tuple[str, ...]] = ()  # of its script, that it takes beside those of every agent
     sees_plan_step: ClassVar[bool] = False
     least_batch: ClassVar[int] = 1
+    actor_class: ClassVar[type[Actor]] = Actor
     bytes_a_row: ClassVar[int] = 25_000  # of a batch, a seed: activations and gradients (23 kB measured)
     # Operators cost less in it than in `torch.no_grad`.
     without_autograd: ClassVar[WithoutAutograd] = torch.inference_mode
@@ -82,7 +84,7 @@ class TD3:
         """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
         space = self.actions
         (state_dim,) = self.state_shape
-        self.actor = Actor.initial(state_dim, space.dim, space.center, space.scale, seeds, self.device)
+        self.actor = self.actor_class.initial(state_dim, space.dim, space.center, space.scale, seeds, self.device)
         self.target_actor = self.actor.like(self.actor.mlp.rows.clone())
         self.actor_adam = Adam(self.actor.mlp, lr)
         self.acting_actor = self.actor if self.device.type == "cpu" else self.actor.like(self.actor.mlp.rows.cpu())
@@ -176,12 +178,13 @@ class TD3:
             for both critics the gradient of these inputs, (N, B, I), of their sum.
         """
         inputs, of_inputs = self.critic_input(batch.state, batch.action, batch.plan_step), []
-        for critic, adam in zip(self.critics, self.critic_adams, strict=True):
+        for critic, adam, newest in zip(self.critics, self.critic_adams, self._newest_values, strict=True):
             values, trace = critic.forward(inputs)
             errors = values - target
             gradients, of_these = critic.backward(trace, errors * (2 / errors.shape[1]), inputs=wanted)
             adam.step(gradients)
             self._critic_losses += errors.square_()
+            newest.copy_(values)
             of_inputs.append(of_these)
         return of_inputs
 
@@ -212,6 +215,7 @@ class TD3:
     def _make_sums(self, batch: int) -> None:
         """Begins the sums of `diagnostics`, (N, `batch`, 1). They keep their place, as a CUDA graph of updates needs it."""
         self._critic_losses, self._values = torch.zeros(2, self.num_seeds, batch, 1, device=self.device)
+        self._newest_values = torch.zeros(2, self.num_seeds, batch, 1, device=self.device)  # both critics', of a batch
         self.clear_diagnostics()
 
     def clear_diagnostics(self) -> None:
@@ -221,15 +225,18 @@ class TD3:
         self._from, self._value_updates = self.updates, 0
 
     def diagnostics(self) -> list[dict[str, float]]:
-        """Means since `clear_diagnostics`: for each seed its critic loss (both critics) and its value Q_1(s, mu(s))."""
+        """For each seed, of the updates since `clear_diagnostics`: means of its critic loss (both critics), its value
+        Q_1(s, mu(s)) and its actor's loss, which is that value's negative; the range of Q_1 and Q_2 on the last batch."""
         updates = self.updates - self._from
-        nothing = [float("nan")] * self.num_seeds
-        losses, values = nothing, nothing
+        losses = values = least = largest = [float("nan")] * self.num_seeds
         if updates:
             losses = (self._critic_losses.mean((1, 2)) / updates).tolist()
+            newest = self._newest_values.transpose(0, 1).flatten(1)
+            least, largest = newest.amin(1).tolist(), newest.amax(1).tolist()
         if self._value_updates:
             values = (self._values.mean((1, 2)) / self._value_updates).tolist()
-        return [{"critic_loss": loss, "value": value} for loss, value in zip(losses, values, strict=True)]
+        rows = zip(losses, values, (-value for value in values), least, largest, strict=True)
+        return [dict(zip(DIAGNOSTICS, row, strict=True)) for row in rows]
 
     def first_not_finite(self) -> list[str | None]:
         """For each seed, the name of the first of its losses, critics and actor that is not finite, or None."""
@@ -248,12 +255,16 @@ class TD3:
 
     # ---- checkpoints ----
 
+    def networks(self) -> dict[str, list[int]]:
+        """{name: the widths of its layers}, inputs first."""
+        return {name: list(networks.widths) for name, (networks, _, _) in self._parts().items()}
+
     def policy_content(self, n: int) -> Content:
         """What `policy_of` needs of seed index `n`, as tensors and plain values."""
         return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
 
-    @staticmethod
-    def policy_of(content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    @classmethod
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
         """The policy that `policy_content` described: a function of states (1, *S), numpy, to actions (D,).
 
         Args:
@@ -262,7 +273,7 @@ class TD3:
         """
         widths = entries.widths(content, "widths", outputs=actions.dim)
         row = entries.tensor(content, "actor", (1, row_length(widths)), (torch.float32,))
-        actor = Actor(MLP(row, widths), actions.center, actions.scale)
+        actor = cls.actor_class(MLP(row, widths), actions.center, actions.scale)
         return lambda states: actor(torch.from_numpy(states)[None])[0, 0].numpy()
 
     def _parts(self) -> dict[str, tuple[MLP, MLP, Adam]]:

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from common import entries
 from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError, one_line
 from common.interruption import Interruption
+from common.next_step import own_env_flag, shown, tell_next
+from common.progress import Progress, tell
 from common.streams import reset_seed, stream
 from rl.evaluation import evaluate, record_video
 from rl.methods import Method
@@ -121,6 +122,7 @@ class Experiment:
             self.close()
             print(f"{setup.folder} is finished: it has {collector.steps} steps already, nothing is left to do")
             self._raise_faults()
+            self._tell_next()
             return
         method = setup.method.name
         print(f"{setup.env_id}: {method}, {args.num_seeds} seeds, on {setup.device}, into {setup.folder}")
@@ -133,19 +135,24 @@ class Experiment:
         if interruption.received:
             interruption.leave()
         self._raise_faults()
+        self._tell_next()
+
+    def _tell_next(self) -> None:
+        folder = self.setup.folder
+        tell_next(folder, "rl/evaluate.py", shown(folder), *own_env_flag(self.setup.env_name))
 
     def _train(self, resumed: bool) -> Interruption:
         """The loop itself; returns what may have interrupted it."""
         args, collector = self.args, self.collector
         total, label = args.max_timesteps, f"{self.setup.method.name} {self.setup.env_id}"
-        bar = tqdm(total=total, initial=collector.steps, desc=label, unit="step", mininterval=1, smoothing=0.05)
-        with bar, Interruption() as interruption:
+        shown = Progress(total, label, "step", min(collector.steps, total))
+        with shown, Interruption("this block of steps") as interruption:
             if not resumed:
-                self._between_blocks(bar)
+                self._between_blocks(shown)
             while collector.steps < args.max_timesteps and collector.active():
                 self.block()
-                bar.update(min(args.update_every, args.max_timesteps - bar.n))
-                self._between_blocks(bar)
+                shown.update(min(args.update_every, total - shown.done))
+                self._between_blocks(shown)
                 if interruption.received:
                     break
             self.save()
@@ -183,7 +190,7 @@ class Experiment:
         for n in sorted(lost):
             reason = one_line(self.collector.faults[n])
             self.store[n].folder.fail(reason)
-            tqdm.write(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
+            tell(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
 
     def update(self, updates: int) -> None:
         """Does so many updates of every seed, once there is something to learn from."""
@@ -199,10 +206,10 @@ class Experiment:
         noise = torch.from_numpy(drawn).to(self.setup.device)
         self.agent.update(self.replay, np.stack(indices, axis=1), noise)
 
-    def _between_blocks(self, bar: tqdm) -> None:
+    def _between_blocks(self, shown: Progress) -> None:
         args, steps = self.args, self.collector.steps
         if evaluated := self._crossed(args.eval_freq):
-            bar.set_postfix_str(f"return {self.evaluate():.1f}")
+            shown.note(f"return {self.evaluate():.1f}")
         if args.render_freq and steps and self._crossed(args.render_freq):
             self._record_videos()
         if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:

@@ -3,8 +3,11 @@
 import importlib
 import json
 import math
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +27,7 @@ from embedding.random_play import Windows
 from rl.action_spaces import DynEActions, RawActions
 from rl.agents import Agents
 from rl.dyne_td3 import DynETD3
+from rl.methods import METHODS
 from rl.pixel_td3 import PixelTD3
 from rl.replay import Replay
 from rl.td3 import TD3
@@ -34,6 +38,8 @@ LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
 
 
 CLAIMS = {"updates": 5, "against": 4, "evaluation_share": 2, "embedding_stages": 3, "pixels": 5 if can_draw() else 3}
+if find_spec("ray"):
+    CLAIMS["scheduler"] = 1
 if can_draw():
     CLAIMS["pixel_agents"] = 4
 
@@ -86,15 +92,44 @@ def test_numbers_are_finite_and_positive(quick_run, name):
         return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
     measured = numbers([content["tables"], [claim["measured"] for claim in content["claims"]]])
-    assert len(measured) >= 10
+    assert len(measured) >= 5
     assert all(math.isfinite(number) and number > 0 for number in measured)
 
 
 def test_every_script_is_run(benchmark_module):
-    helpers = {"measure", "matrix_products", "untrained", "run_all", "update_worker"}
+    helpers = {"measure", "speeds", "dummy_task", "matrix_products", "untrained", "run_all", "update_worker"}
     by_itself = {"gpu"}  # where there is one
     scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - helpers - by_itself
     assert scripts == set(CLAIMS) == set(benchmark_module("run_all").QUICK)
+
+
+def test_speeds_are_those_of_the_results(benchmark_module):
+    """benchmarks/speeds.py writes speeds.toml from RESULTS.md."""
+    speeds = benchmark_module("speeds")
+    found, text = speeds.speeds_of(BENCHMARKS / "RESULTS.md"), (BENCHMARKS / "speeds.toml").read_text()
+    assert text == speeds.text_of(found), "python benchmarks/speeds.py writes it anew"
+    assert tomllib.loads(text)["speeds"] == pytest.approx(found, rel=0.005)
+    assert found.keys() > {"main.py", "main_pixels.py", "main_vae.py", "TD3", "DynE-TD3", "Pixel-TD3"}
+    assert {name for name in found if not name.endswith(".py")} <= METHODS.keys()
+
+
+def test_speeds_are_read_from_what_benchmarks_write(quick_run, benchmark_module):
+    """At sizes of no meaning, whose sections have other names; a machine that draws nothing has none of images."""
+    speeds, results = benchmark_module("speeds"), quick_run[1] / "RESULTS.md"
+    assert speeds.speeds_of(results) == {}
+    text = re.sub(r"(    python benchmarks/\w+\.py) .*", r"\1", results.read_text())
+    results.with_name("as_full.md").write_text(text)
+    found = speeds.speeds_of(results.with_name("as_full.md"))
+    assert found["TD3"] == pytest.approx(steps_of(quick_run[1] / "updates.json", "TD3"), rel=0.01)
+    assert found.keys() >= {"DynE-TD3", "main.py"} and ("Pixel-TD3" in found) == can_draw()
+
+
+def steps_of(path, method):
+    """Whole steps a second in the result of updates.py."""
+    tables = json.loads(path.read_text())["tables"]
+    return next(
+        row[1] for table in tables if "steps/s" in table["columns"] for row in table["rows"] if row[0] == method
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every command and every piece of Python in the README and in docs/ runs, in its order, with small settings."""
 
+import os
 import re
 import shlex
 import shutil
@@ -42,6 +43,7 @@ NOT_RUN = (
     "apt-get install",
     "jupyter notebook",
     "make test",
+    "source .venv/bin/activate",
     "make demo",
     "make faults",
     "make quick",
@@ -70,7 +72,7 @@ def folder(tmp_path):
 
 # Blocks of docs/usage.md that need nothing of the others, by a script that they alone call.
 APART = {"pixels": "main_pixels.py", "baselines": "main_baselines.py", "figures": "figure3_reach.py"}
-WITH_COMMANDS = [page for page in PAGES if "```bash\npython" in PAGES[page]]
+WITH_COMMANDS = [page for page in PAGES if "```bash\npython" in PAGES[page] or "```python" in PAGES[page]]
 ROWS = [(page, "") for page in WITH_COMMANDS] + [("usage", part) for part in APART]
 
 
@@ -80,7 +82,8 @@ def row_of(page, block):
 
 
 def run(folder, command):
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # of what does not set its own number
+    return subprocess.run(command, cwd=folder, env=one_thread, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -103,12 +106,12 @@ def test_commands_run(folder, page, part):
         done = run(folder, [sys.executable, *words[1:], *small, *results])
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         ran += 1
-    assert ran >= 1
+    assert ran or blocks(page, "python")
     if page == "README":
         assert (folder / "out.mp4").stat().st_size > 1000
         assert (folder / "results" / "curves.png").read_bytes().startswith(b"\x89PNG")
     for block in [] if part else blocks(page, "python"):
-        done = run(folder, [sys.executable, "-c", block])
+        done = run(folder, [sys.executable, "-c", block.replace("learn(5_000)", "learn(40)")])
         assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 

@@ -129,6 +129,25 @@ def test_runs_are_read_finished_or_not(tmp_path):
     }
 
 
+def test_runs_are_read_from_any_folder_on_the_way(tmp_path):
+    run = write_run(tmp_path, [0, 1])
+    write_run(tmp_path, [0], "DynE-TD3")
+    write_run(tmp_path, [0], env="Pusher-v2")
+    found = {
+        name: len(curves.load_runs(folder).groupby(["env", "method", "seed"]))
+        for name, folder in {
+            "results": tmp_path,
+            "rl": tmp_path / "rl",
+            "environment": run.parents[1],
+            "method": run.parent,
+            "run": run,
+        }.items()
+    }
+    assert found == {"results": 4, "rl": 4, "environment": 3, "method": 2, "run": 2}
+    with pytest.raises(UsageError, match="name a folder of results, or that of an environment, a method or a run"):
+        curves.load_runs(run / "seed_0")
+
+
 def test_ablations_are_grouped_by_the_names_of_their_files(tmp_path):
     (tmp_path / "ablations").mkdir()
     for name in ("E_k_1", "E_kl_no_more", "E"):

@@ -235,8 +235,10 @@ def test_a_collapse_is_told_where_there_is_one(tmp_path):
 def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
     (tmp_path / "figures").mkdir()
     rows = ["raw,0,0,1,1", "raw,0,1,1,2", "DynE,0,0,0,0", "DynE,0,1,3,4", "DynE,1,0,0,0", "DynE,1,1,0,1"]
+    rows += ["held,0,0,0,0", "held,0,1,0,2"]
     (tmp_path / "figures" / "figure10.csv").write_text("\n".join(["actions,episode,step,x,y", *rows]) + "\n")
-    assert report_texts.farthest(Data(tmp_path)) == (3.0, 1.0, 2)
+    means, episodes = report_texts.farthest(Data(tmp_path))
+    assert (means.to_dict(), episodes) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2)
 
 
 def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
@@ -245,13 +247,21 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     rows = [
         f"ReacherVertical-v2,4,{actions},{horizon},{low},{high},{share}"
         for horizon in ("4 steps", "episode")
-        for actions, shares in (("DynE", (0.4, 0.3, 0.2, 0.1)), ("raw", (0.9, 0.1, 0, 0)))
+        for actions, shares in (
+            ("DynE", (0.4, 0.3, 0.2, 0.1)),
+            ("raw", (0.9, 0.1, 0, 0)),
+            ("held", (0.25, 0.25, 0.25, 0.25)),
+        )
         for (low, high), share in zip(edges, shares, strict=True)
     ]
     header = "env,k,actions,horizon,low,high,share"
     (tmp_path / "figures" / "figure3.csv").write_text("\n".join([header, *rows]) + "\n")
     found = report_texts.figure3(Data(tmp_path))
-    assert "30 % are more than 20 away, with raw actions 0 %; 10 % are more than 30 away" in found
+    assert (
+        "30 % are more than 20.0 away, with raw actions 0 % and with held ones 50 %; 10 % are more than 30.0" in found
+    )
+    assert report_texts.peak_of_plans(Data(tmp_path), "DynE") == (5.0, pytest.approx(0.04 * 40))
+    assert report_texts.peak_of_plans(Data(tmp_path), "held")[1] == pytest.approx(1)  # even
 
 
 def test_standings():

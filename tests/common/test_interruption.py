@@ -36,6 +36,7 @@ def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
+    assert f"{number.name}: finishing this block of steps and saving; Ctrl-C stops at once" in err.splitlines()
     command = err.strip().splitlines()[-1].split()
     assert command[0] == sys.executable and command[-1] == "--resume"
     steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from common import checkpoint
 from common.output import Output
 from common.paths import REPOSITORY
+from common.progress import EVERY
 
 POLICY = {"env": "Pendulum-v1", "eval_freq": 100, "eval_episodes": 1, "batch_size": 20, "max_timesteps": 100_000}
 EMBEDDING = {"env": "Pendulum-v1", "steps": 1000, "epochs": 400, "epoch_size": 256, "checkpoint_freq": 1}
@@ -39,14 +40,14 @@ def test_a_run_whose_reader_has_gone_saves_and_stops(tmp_path, script, number, c
         time.sleep(0.02)
     closed = time.time()
     os.close(reader)
-    time.sleep(2.5)  # the bar is drawn once a second
+    time.sleep(EVERY + 0.5)  # of its lines one at least has found no reader
     os.kill(process.pid, number)
     try:
         assert process.wait(60) == code
     finally:
         process.kill()
     newest = found[0].with_name("checkpoint.pt")
-    assert checkpoint.load(newest, kind) and newest.stat().st_mtime > closed + 2.5
+    assert checkpoint.load(newest, kind) and newest.stat().st_mtime > closed + EVERY
 
 
 def test_a_run_whose_output_is_a_full_disk_ends_well(tmp_path):

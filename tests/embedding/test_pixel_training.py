@@ -16,6 +16,7 @@ from scripts import listing
 import analysis.list_runs
 import embedding.main_pixels
 import embedding.main_vae
+from common import checkpoint
 from common.devices import choose_precision
 from common.errors import UsageError
 from common.pixel_environments import make_pixel_env
@@ -24,7 +25,7 @@ from embedding.decoder_training import DecoderTraining
 from embedding.pixel_models import load_pixel_embedding, load_vae
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import ImageTraining
-from embedding.renders import GAP, grid
+from embedding.renders import GAP, HEADING, grid
 from envs.rendering import RenderingUnavailable, select_gl_backend
 
 PIXELS, VAE = embedding.main_pixels.main, embedding.main_vae.main
@@ -104,7 +105,7 @@ def test_pictures_show_what_goes_in_and_what_should_come_out(train, tmp_path):
     assert np.array_equal(targets[window], np.stack(cells[5:7]))
     assert np.array_equal(pictures["epoch_0001"][:, : 7 * step], pictures["epoch_0010"][:, : 7 * step])
     assert not np.array_equal(pictures["epoch_0001"], pictures["epoch_0010"])
-    zoomed = pictures["latest"][::2, ::2]
+    zoomed = pictures["latest"][HEADING::2, ::2]
     assert np.array_equal(zoomed[: 5 * step - GAP, : 10 * step - GAP], pictures["epoch_0010"])
 
 
@@ -151,7 +152,7 @@ def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypa
     for owner, epochs in stops:
         done, original = [], owner.run_epoch
 
-        def stopped(self, done=done, original=original, epochs=epochs):
+        def stopped(self, _, done=done, original=original, epochs=epochs):
             losses = original(self)
             done.append(losses)
             if len(done) == epochs:
@@ -167,6 +168,31 @@ def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypa
     assert_same(whole, parts)
     parts, ran = train(main, "parts", "--resume", precision=precision, epochs=4)
     assert ran.code == 0 and "is finished" in ran.out
+
+
+@scripts
+def test_an_epoch_that_was_stopped_within_goes_on_exactly(train, main, monkeypatch):
+    """SIGTERM before a batch ends a run there and then, not at the end of its epoch."""
+    whole, ran = train(main, "whole", epochs=2, epoch_size=20)
+    assert ran.code == 0, ran.err
+    for batches in (2, 4, 1, 3):
+        done, original = [], ImageTraining.precision
+
+        def counted(self, done=done, original=original, batches=batches):
+            done.append(self)
+            if len(done) == batches:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ImageTraining, "precision", counted)  # once a batch
+            parts, ran = train(main, "parts", "--resume", epochs=2, epoch_size=20)
+        assert ran.code == 143 and len(done) <= batches + 3, ran.err
+    content = checkpoint.load(parts / "checkpoint.pt", "embedding run")
+    assert content["states"][content["part"]]["under_way"]["done"] in range(1, 5)
+    parts, ran = train(main, "parts", "--resume", epochs=2, epoch_size=20)
+    assert ran.code == 0, ran.err
+    assert_same(whole, parts)
 
 
 @scripts

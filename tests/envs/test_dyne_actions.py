@@ -1,11 +1,14 @@
 """DynEActionSpace: sequences, rewards, ends."""
 
+import warnings
+
 import gymnasium
 import numpy as np
 import pytest
 import toy_envs
 from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import TimeLimit
+from stable_baselines3.common.env_checker import check_env as stable_baselines3_check
 
 from embedding.decoder import ActionDecoder
 from envs.dyne_actions import DynEActionSpace
@@ -29,8 +32,9 @@ def test_a_step_is_a_sequence_of_the_environments(discount):
     seen, literal = env.reset(seed=1)[0], raw.reset(seed=1)[0]
     for number in range(25):
         assert np.array_equal(seen, literal)
-        z = rng.uniform(-2.5, 2.5, 2).astype(np.float32)
-        seen, reward, terminated, truncated, info = env.step(z)
+        action = rng.uniform(-1, 1, 2).astype(np.float32)
+        z = np.float32(2.5) * action
+        seen, reward, terminated, truncated, info = env.step(action)
         steps = [raw.step(action) for action in plans.decode(z)]
         literal = steps[-1][0]
         assert reward == pytest.approx(sum(discount**i * step[1] for i, step in enumerate(steps)))
@@ -60,9 +64,21 @@ def _with_spec(env):
 
 def test_actions_outside_are_clipped_and_raw_actions_too():
     env = DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(3))
-    assert np.array_equal(env.action(np.array([9, -9])), env.action(np.array([2.5, -2.5], np.float32)))
-    assert env.action_space.high.tolist() == [2.5, 2.5]
+    assert np.array_equal(env.action(np.array([9, -9])), env.action(np.array([1, -1], np.float32)))
+    assert env.action_space.high.tolist() == [1, 1]
     assert np.abs(env.action(np.array([9, 9]))).max() <= 1
+
+
+def test_actions_may_be_embeddings_themselves():
+    """As SAC-plans and TD3-plans are published: what stable-baselines3 scales rounds in its own way."""
+    decoder = decoder_of(3)
+    scaled, plain = (
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder, normalised=flag) for flag in (True, False)
+    )
+    assert plain.action_space.high.tolist() == [2.5, 2.5]
+    z = np.array([1.25, -0.3], np.float32)
+    assert np.array_equal(plain.action(z), DynEActions(decoder, LOW, HIGH).decode(z))
+    np.testing.assert_allclose(scaled.action(z / np.float32(2.5)), plain.action(z), atol=1e-6)
 
 
 def test_decoders_that_do_not_fit_are_refused():
@@ -79,6 +95,16 @@ def test_environments_that_will_not_do_are_refused():
         DynEActionSpace(gymnasium.make("CartPole-v1"), decoder_of(4))
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_gymnasium_finds_no_fault():
-    check_env(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)), skip_render_check=True)
+OF_EVERY_WRAPPER = "is different from the unwrapped version"
+OF_THE_ENVIRONMENT = "A Box observation space m"  # aximum or inimum is infinite
+
+
+def test_neither_gymnasium_nor_stable_baselines3_finds_a_fault():
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        check_env(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)), skip_render_check=True)
+    left = [str(w.message) for w in found if OF_EVERY_WRAPPER not in str(w.message)]
+    assert not [message for message in left if OF_THE_ENVIRONMENT not in message]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stable_baselines3_check(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)))

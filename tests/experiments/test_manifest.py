@@ -1,16 +1,19 @@
 """The manifest of what is published: it agrees with the files that there are, and its errors are one line each."""
 
+import json
 import shlex
 
 import pytest
 
+import analysis.list_runs
 import experiments.run
 from analysis.publish import script_of
 from common.errors import UsageError
 from common.paths import RESULTS
+from common.run_folder import RunFolder
 from experiments.manifest import read
 from experiments.run import MANIFEST
-from experiments.tasks import Task, needed, ordered, tasks_of
+from experiments.tasks import Task, lacking, needed, ordered, tasks_of
 
 pytestmark = pytest.mark.quick
 TINY = """
@@ -120,6 +123,40 @@ def test_tasks_that_need_each_other_are_refused(tmp_path):
         ordered([one, other])
     with pytest.raises(UsageError, match="a: it needs b, which nothing makes"):
         ordered([one])
+
+
+def test_what_is_lacking_is_told(manifest, tmp_path):
+    """Seed 0 is done, seed 1 is half done; then it is being written, then it was given up."""
+    tasks = tasks_of(manifest(TINY), tmp_path / "results", {})
+    (embedding,) = [task for task in tasks if task.name == "embedding pend"]
+    seeds = [task for task in tasks if " seed " in task.name]
+    assert lacking(tasks) == [
+        "embedding pend: not begun",
+        f"{seeds[0].name.removesuffix(' 0')} 0 1: needs embedding pend",
+        f"Pendulum-v1 DynE-TD3 published: needs {seeds[0].name} and 1 more",
+    ]
+    for task, last in ((embedding, None), (seeds[0], 400), (seeds[1], 200)):
+        task.folder.mkdir(parents=True)
+        task.target.touch()
+        if last:
+            (task.folder / "opt.json").write_text(json.dumps({"max_timesteps": 400, "eval_freq": 200}))
+            rows = "".join(f"0,{step},-1.0\n" for step in range(0, last + 1, 200))
+            (task.folder / "eval.csv").write_text("episodes,steps,mean_return\n" + rows)
+    waits = f"Pendulum-v1 DynE-TD3 published: needs {seeds[1].name}"
+    assert lacking(tasks) == [f"{seeds[1].name}: 200 of 400 steps", waits]
+    folder = RunFolder(seeds[1].folder, "run")
+    folder.lock()
+    assert lacking(tasks) == [f"{seeds[1].name}: running, 200 of 400 steps", waits]
+    folder.fail("step 300: a loss")
+    folder.release()
+    assert lacking(tasks) == [f"{seeds[1].name}: failed: step 300: a loss", waits]
+
+
+def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
+    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
+    assert ran.code == 0, ran.err
+    assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
+    assert "ReacherVertical-v2 SAC plain seed 0 1: not begun\n" in ran.out
 
 
 def test_a_dry_run_tells_commands_and_hours(tmp_path, call):

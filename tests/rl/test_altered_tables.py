@@ -7,6 +7,7 @@ from scripts import listing
 
 import embedding.main
 import rl.main_td3
+import rl.results
 from common import checkpoint
 
 FLAGS = {"env": "Pendulum-v1", "eval_freq": 100, "eval_episodes": 1, "batch_size": 20}
@@ -87,3 +88,30 @@ def test_checkpoints_that_note_sizes_only_are_gone_on_with(call, tmp_path):
     assert ran.code == 0, ran.err
     assert_same(whole / RUN, parts / RUN)
     assert np.load(parts / RUN / "eval.npy").shape == (5, 3)
+
+
+OLD = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+
+
+@pytest.mark.parametrize("noted", ["checksum", "size"])
+def test_a_table_of_an_earlier_version_keeps_its_columns(call, tmp_path, monkeypatch, noted):
+    """The newest has more of them, behind; numbers are what they are in a run that was never stopped."""
+    flags = {**FLAGS, "results_dir": tmp_path}
+    assert call(rl.main_td3.main, **flags, max_timesteps=400, name="whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(rl.results, "TRAIN_COLUMNS", OLD)
+        assert call(rl.main_td3.main, **flags, max_timesteps=200).code == 0
+    path = tmp_path / RUN / "checkpoint.pt"
+    (path.with_name("speed.csv")).unlink()
+    if noted == "size":  # older still
+        content = checkpoint.load(path, "run")
+        content["results"] = {name: state["size"] for name, state in content["results"].items()}
+        checkpoint.save(path, "run", content)
+    ran = call(rl.main_td3.main, "--resume", **flags, max_timesteps=400)
+    assert ran.code == 0, ran.err
+    lines, whole = (
+        (folder / "seed_0" / "train.csv").read_text().splitlines()
+        for folder in (path.parents[1], path.parents[2] / "whole")
+    )
+    assert lines[0] == ",".join(OLD) and lines == [",".join(line.split(",")[:6]) for line in whole]
+    assert path.with_name("speed.csv").read_text().startswith("steps,steps_per_second\n400,")

@@ -2,17 +2,24 @@
 
 import argparse
 import importlib
+import inspect
 import pkgutil
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import toy_agents
+from same_runs import assert_same
 
 import embedding.probe
+import rl.evaluate
 import rl.main_td3
 from analysis import charts, curves, publish
+from common import checkpoint
+from common.checkpoint import CheckpointError
+from common.mlp import MLP, row_length
 from common.paths import REPOSITORY
 from rl.methods import CONTROLS, METHODS, Method, methods_of
 from rl.policies import load_policy
@@ -77,8 +84,59 @@ def test_a_new_method_is_a_row_and_a_class(call, tmp_path, monkeypatch):
     assert toy_agents.DoubtfulTD3.learns
 
 
-def test_the_page_shows_this_very_class():
-    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
-    source = Path(toy_agents.__file__).read_text()
-    assert source[source.index("class") :].strip() in page
+def method_of(agent):
+    return Method(
+        f"New-{agent.__name__}", "main_td3.py", f"toy_agents:{agent.__name__}", "observations", "raw", "#123456"
+    )
+
+
+@pytest.mark.parametrize("agent", [toy_agents.SoftsignTD3, toy_agents.ConstantTD3], ids=lambda agent: agent.__name__)
+def test_an_agents_own_policy_is_trained_resumed_and_loaded(call, tmp_path, monkeypatch, agent):
+    row = method_of(agent)
+    monkeypatch.setitem(METHODS, row.name, row)
+    flags = {**FLAGS, "policy_name": row.name, "results_dir": tmp_path}
+    for name, stops in (("whole", [400]), ("parts", [200, 400])):
+        for steps in stops:
+            ran = call(rl.main_td3.main, "--resume", **flags | {"max_timesteps": steps, "name": name})
+            assert ran.code == 0, ran.err
+    run = tmp_path / "rl" / "Pendulum-v1" / row.name
+    assert_same(run / "whole", run / "parts")
+    ran = call(rl.evaluate.main, run / "whole", threads=None, episodes=1)
+    assert ran.code == 0 and f"{row.name} seed 0: mean return" in ran.out
+    policy, state = load_policy(run / "whole"), np.array([0.3, -0.2, 4.0], np.float32)
+    content = checkpoint.load(run / "whole" / "seed_0" / "checkpoint.pt", "run")
+    weights = content["agent"]["actor"]["weights"][None]
+    mlp = MLP(weights, [3, 400, 300, 1])
+    if agent is toy_agents.SoftsignTD3:
+        output = mlp.forward(torch.from_numpy(state)[None, None])[0].item()
+        wanted = 2 * output / (1 + abs(output))
+    else:
+        wanted = 2 * np.tanh(mlp.forward(torch.zeros(1, 1, 3))[0].item())
+    assert policy.select_action(state) == pytest.approx([wanted], rel=1e-5)
+
+
+def test_a_method_that_is_not_known_here_is_named(call, tmp_path, monkeypatch):
+    row = method_of(toy_agents.SoftsignTD3)
+    with monkeypatch.context() as patch:
+        patch.setitem(METHODS, row.name, row)
+        assert call(rl.main_td3.main, policy_name=row.name, results_dir=tmp_path, **FLAGS).code == 0
+    run = tmp_path / "rl" / "Pendulum-v1" / row.name / "default"
+    with pytest.raises(CheckpointError, match=f"its method, {row.name}, has no row in rl/methods.py: add its row"):
+        load_policy(run)
+
+
+def test_softsigns_gradient_is_autograds():
+    rows, state = torch.randn(2, row_length([3, 5, 2]), dtype=torch.float64), torch.randn(2, 4, 3, dtype=torch.float64)
+    center, scale = torch.tensor([0.5, 0.0], dtype=torch.float64), torch.tensor([2.0, 1.0], dtype=torch.float64)
+    action, trace = toy_agents.SoftsignActor(MLP(rows, [3, 5, 2]), center, scale).forward(state)
+    found = toy_agents.SoftsignActor(MLP(rows, [3, 5, 2]), center, scale).backward(trace, action.cos())
+    followed = toy_agents.SoftsignActor(MLP(rows.requires_grad_(), [3, 5, 2]), center, scale)(state)
+    (wanted,) = torch.autograd.grad(followed.sin().sum(), rows)
+    assert torch.allclose(torch.cat([part.flatten(1) for part in found], dim=1), wanted)
+
+
+@pytest.mark.parametrize("agent", [toy_agents.DoubtfulTD3, toy_agents.SoftsignActor, toy_agents.SoftsignTD3])
+def test_the_page_shows_this_very_class(agent):
+    page = (REPOSITORY / "docs" / "own-algorithm.md").read_text()
+    assert inspect.getsource(agent).strip() in page
     assert 'Method("Doubtful-TD3", "main_td3.py", ' in page

@@ -1,5 +1,6 @@
 """Files note the module of an environment of one's own; reading them does not import it, unless the user says so."""
 
+import shlex
 import sys
 
 import gymnasium
@@ -17,6 +18,7 @@ import rl.main_td3
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from common.errors import UsageError
+from common.paths import REPOSITORY
 from embedding.decoder import ActionDecoder
 from embedding.models import load_encoder
 from rl.policies import load_policy
@@ -104,6 +106,34 @@ def test_scripts_ask_for_the_flag_and_take_it(lab, call, tmp_path):
         lab.forget()
         for path in listing(tmp_path):
             path.unlink()
+
+
+NEXT = {
+    "embedding/evaluate.py": (embedding.evaluate.main, {}),
+    "rl/main_dyne.py": (rl.main_dyne.main, {"max_timesteps": 100, "eval_episodes": 1, "name": "next"}),
+    "rl/evaluate.py": (rl.evaluate.main, {"episodes": 1, "video_episodes": 1}),
+}
+
+
+def test_each_script_ends_with_the_next_command_and_that_runs(lab, call, tmp_path, monkeypatch):
+    """In a process of its own each, in which nothing of the user's is imported yet; here the module is forgotten instead."""
+    monkeypatch.chdir(tmp_path)
+    short = {"steps": 300, "epochs": 1, "epoch_size": 256, "decoder_epochs": 1, "decoder_batches": 4, "traj_len": 2}
+    ran = call(embedding.main.main, env=NAME, results_dir=tmp_path / "results", name="mine", **short)
+    followed = []
+    while len(followed) < 4:
+        assert ran.code == 0, ran
+        _, script, *words = shlex.split(ran.out.splitlines()[-1].partition("next: ")[2])
+        script = str((tmp_path / script).resolve().relative_to(REPOSITORY))
+        followed.append(script)
+        if len(followed) == 4:  # drawing is tried with other environments
+            assert words[-2:] == ["--video", "DynE-TD3.mp4"]
+            break
+        lab.forget()
+        main, small = NEXT[script]
+        results = {"results_dir": tmp_path / "results"} if script == "rl/main_dyne.py" else {}
+        ran = call(main, *words, threads=None, **small, **results)
+    assert followed == ["embedding/evaluate.py", "rl/main_dyne.py", "rl/evaluate.py", "rl/evaluate.py"]
 
 
 def test_in_python_one_agrees_by_trust(lab):

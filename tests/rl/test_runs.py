@@ -25,7 +25,18 @@ from rl.evaluation import play
 from rl.policies import load_policy, seed_folders
 
 EVAL = ["episodes", "steps", "mean_return"]
-TRAIN = ["episodes", "steps", "episode_return", "episode_length", "critic_loss", "value"]
+TABLES = {"eval.csv", "train.csv", "speed.csv"}
+TRAIN = [
+    "episodes",
+    "steps",
+    "episode_return",
+    "episode_length",
+    "critic_loss",
+    "value",
+    "actor_loss",
+    "q_min",
+    "q_max",
+]
 KEPT_TO_RESUME = {".lock", "checkpoint.pt", "checkpoint.previous.pt"}
 LOG = ["stage", "epoch", "loss", "error", "regulariser"]
 SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
@@ -121,7 +132,7 @@ def test_a_run_leaves_the_documented_files(run_of, name):
     first, count = flags.get("seed", 0), flags.get("num_seeds", 1)
     assert {path.name for path in folder.iterdir()} == {f"seed_{seed}" for seed in range(first, first + count)}
     for seed, part in enumerate(seed_folders(folder), start=first):
-        assert files(part) == {"opt.json", "eval.csv", "eval.npy", "train.csv", "replay", *KEPT_TO_RESUME}
+        assert files(part) == {*TABLES, "opt.json", "eval.npy", "replay", *KEPT_TO_RESUME}
         assert table(part / "eval.csv")[0] == EVAL and table(part / "train.csv")[0] == TRAIN
         evaluations, training = numbers(part / "eval.csv"), numbers(part / "train.csv")
         limit = gymnasium.spec(RUNS[name][1]).max_episode_steps
@@ -135,6 +146,15 @@ def test_a_run_leaves_the_documented_files(run_of, name):
         assert (content["env_id"], content["seed"]) == (RUNS[name][1], seed)
         options = json.loads((part / "opt.json").read_text())
         assert (options["seed"], options["max_timesteps"], options["discount"]) == (seed, 200, 0.99)
+        assert table(part / "speed.csv")[0] == ["steps", "steps_per_second"]
+        speeds = numbers(part / "speed.csv")
+        assert speeds[:, 0].tolist() == [100, 200] and (speeds[:, 1] > 0).all()
+        resolved = options["resolved"]
+        assert resolved["device"] == "cpu" and resolved["seeds"] == list(range(first, first + count))
+        assert resolved["versions"].keys() >= {"python", "torch", "numpy", "gymnasium", "dyne"}
+        hidden = {name: widths[1:-1] for name, widths in resolved["networks"].items()}
+        learns = not name.startswith("random")
+        assert hidden == ({key: [400, 300] for key in ("critic 1", "critic 2", "actor")} if learns else {})
 
 
 @pytest.mark.parametrize("main", [embedding.main.main, rl.main_td3.main, rl.main_dyne.main])
@@ -147,7 +167,7 @@ def test_opt_json_holds_every_flag(call, tmp_path, tiny, main):
     assert usage.code == 0
     described = set(re.findall(r"^  --([a-z_]+)", usage.out, flags=re.MULTILINE)) - {"help", "debug"}
     (path,) = tmp_path.rglob("opt.json")
-    assert set(json.loads(path.read_text())) == described
+    assert set(json.loads(path.read_text())) == described | {"resolved"}
 
 
 def test_evaluations_may_be_further_apart_than_the_run_is_long(call, tmp_path):
@@ -289,9 +309,13 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
         ("evaluation/mean_return", "eval.csv", 2),
         ("training/episode_return", "train.csv", 2),
         ("training/critic_loss", "train.csv", 4),
+        ("training/actor_loss", "train.csv", 6),
+        ("training/q_max", "train.csv", 8),
     ):
         found = [(event.step, event.value) for event in events.Scalars(tag)]
         np.testing.assert_allclose(found, numbers(folder / file)[:, [1, column]], rtol=1e-6)
+    speeds = [(event.step, event.value) for event in events.Scalars("training/steps_per_second")]
+    np.testing.assert_allclose(speeds, numbers(folder / "speed.csv"), atol=0.01)
 
 
 def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):

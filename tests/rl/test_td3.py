@@ -261,11 +261,12 @@ def test_targets_begin_as_copies(agent_class):
 @both
 def test_diagnostics_are_means_over_the_updates_of_a_block(agent_class):
     agent, batch, noise = make(agent_class, lr=0.0), batch_of(), noise_of()
-    inputs = agent.critic_input(batch.state, batch.action, batch.plan_step)
+    inputs = seen = agent.critic_input(batch.state, batch.action, batch.plan_step)
     errors = [critic.forward(inputs)[0] - target_of(agent, batch, noise) for critic in agent.critics]
     losses = sum(error.square().mean((1, 2)) for error in errors)
     inputs = agent.critic_input(batch.state, agent.actor(batch.state), torch.zeros(len(SEEDS), B, 1))
     first = agent.critics[0].forward(inputs)[0].mean((1, 2))
+    found = torch.stack([critic.forward(seen)[0] for critic in agent.critics])  # (2, N, B, 1)
     assert all(np.isnan(value) for row in agent.diagnostics() for value in row.values())
     update(agent, batch, noise)
     agent.clear_diagnostics()
@@ -274,7 +275,9 @@ def test_diagnostics_are_means_over_the_updates_of_a_block(agent_class):
         update(agent, batch, noise)
     for n, row in enumerate(agent.diagnostics()):
         assert row["critic_loss"] == pytest.approx(losses[n].item(), rel=1e-4)
-        assert row["value"] == pytest.approx(first[n].item(), rel=1e-4)
+        assert row["value"] == pytest.approx(first[n].item(), rel=1e-4) and row["actor_loss"] == -row["value"]
+        assert row["q_min"] == pytest.approx(found[:, n].min().item(), rel=1e-4)
+        assert row["q_max"] == pytest.approx(found[:, n].max().item(), rel=1e-4)
 
 
 # ---- acting and learning ----

@@ -8,10 +8,10 @@ from common import checkpoint
 
 
 def contents(folder):
-    """Every file of a run, checkpoints as their content less the flags that may differ."""
+    """Every file of a run but that of its speed, checkpoints as their content less the flags that may differ."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name not in ("opt.json", ".lock", "checkpoint.previous.pt"):
+        if path.is_file() and path.name not in ("opt.json", "speed.csv", ".lock", "checkpoint.previous.pt"):
             name = str(path.relative_to(folder))
             if path.name == "checkpoint.pt":
                 kind = re.search(rb"embedding run|run", path.read_bytes()).group().decode()

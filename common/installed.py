@@ -1,0 +1,41 @@
+"""Says in one line what this Python lacks, where a script's imports would stop with a traceback.
+
+Every script runs this file first, by its path: it needs nothing but Python, and this project need not be installed.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PYTHON = (3, 11)
+NEEDED = (
+    *("torch", "numpy", "gymnasium", "mujoco", "pandas", "altair", "vl_convert", "imageio", "imageio_ffmpeg"),
+    *("PIL", "tensorboard", "tqdm", "packaging", "common"),
+)
+EXTRAS: tuple[str, ...] = globals().get("EXTRAS", ())  # what one script needs besides, as it may say
+
+
+def lacking() -> str:
+    """What is missing of `NEEDED` and `EXTRAS`, in words; "" if nothing is."""
+    if sys.version_info < PYTHON:
+        return f"Python {'.'.join(map(str, PYTHON))}, being Python {sys.version.split()[0]}"
+    missing = [name for name in (*NEEDED, *EXTRAS) if find_spec(name) is None]
+    if missing == ["common"]:
+        return "this project"
+    return f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else "".join(missing)
+
+
+def way_out(root: Path) -> str:
+    """What to call, for a repository in the folder `root`."""
+    activate = root / ".venv" / "bin" / "activate"
+    if not activate.is_file() or Path(sys.prefix) == activate.parent.parent:
+        return f"call pip install -r {os.path.relpath(root / 'requirements.txt')}, or make demo, which makes a .venv"
+    return f"call source {os.path.relpath(activate)} first"
+
+
+if what := lacking():
+    script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
+    root = Path(__file__).resolve().parent.parent
+    print(f"{script}: error: {sys.executable} lacks {what}: {way_out(root)}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,77 @@
+"""A Python that lacks what scripts need: each says so in one line."""
+
+import importlib.util
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from common.paths import REPOSITORY
+
+pytestmark = pytest.mark.quick
+INSTALLED = REPOSITORY / "common" / "installed.py"
+FLOORS = ("analysis", "benchmarks", "embedding", "experiments", "rl")
+FILES = [path for floor in FLOORS for path in sorted((REPOSITORY / floor).glob("*.py"))]
+# benchmarks/update_worker.py is called by a benchmark.
+SCRIPTS = [f for f in FILES if 'if __name__ == "__main__":' in f.read_text() and f.stem != "update_worker"]
+
+
+def bare(script):
+    """How a script ends in a Python that has no packages, not even this project."""
+    return subprocess.run([sys.executable, "-S", "-E", str(script)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_without_packages_every_script_says_so_in_one_line(script):
+    done = bare(script)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith(f"{script.name}: error: {sys.executable} lacks torch and "), done.stderr
+
+
+def test_the_way_out_is_the_environment_that_make_has_made(tmp_path):
+    for name in ("common/installed.py", "rl/main_td3.py"):
+        (tmp_path / name).parent.mkdir()
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    assert "call pip install -r " in bare(tmp_path / "rl" / "main_td3.py").stderr
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    assert re.search(r"call source \S*\.venv/bin/activate first\n$", bare(tmp_path / "rl" / "main_td3.py").stderr)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"), [(["torch"], "torch"), (["common"], "this project"), (["PIL", "tqdm"], "PIL and 1 more")]
+)
+def test_it_names_what_is_missing(monkeypatch, capsys, missing, told):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else found(name))
+    with pytest.raises(SystemExit) as exit:
+        runpy.run_path(str(INSTALLED))
+    assert exit.value.code == 2 and f" lacks {told}: " in capsys.readouterr().err
+
+
+def test_what_one_script_needs_besides(capsys):
+    runpy.run_path(str(INSTALLED), {"EXTRAS": ("sys",)})
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(INSTALLED), {"EXTRAS": ("no_such_package",)})
+    assert " lacks no_such_package: " in capsys.readouterr().err
+
+
+def test_an_old_python_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "version_info", (3, 8, 10))
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(INSTALLED))
+    assert " lacks Python 3.11, being Python " in capsys.readouterr().err
+
+
+def test_it_knows_all_dependencies():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    declared = {re.match(r"[a-z0-9-]+", name)[0] for name in project["dependencies"]}
+    brought_by = packages_distributions()
+    needed = {name for name in runpy.run_path(str(INSTALLED))["NEEDED"] if name != "common"}
+    assert needed == {name for name in needed if {name, *map(str.lower, brought_by[name])} & declared}
+    assert declared == {name for name in declared if any(name in {n, *map(str.lower, brought_by[n])} for n in needed)}

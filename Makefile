@@ -7,14 +7,24 @@ INSTALLED := .venv/installed
 DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
+DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
 
-.PHONY: demo demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
+.PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
 demo: demo-embedding
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
 	$(BIN)/python analysis/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
-	$(BIN)/python rl/evaluate.py $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default --video $(DEMO_DIR)/DynE-TD3.mp4 || [ $$? -eq 2 ]
+	$(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 || [ $$? -eq 2 ]
+
+# The film of README.md: of each method the seed in the middle of the 16 published ones, by its returns from 12 500 to 15 000
+# steps (the lower of the two in the middle).
+GIF_RL := --results_dir results/gif --overwrite --env_name ReacherVertical-v2 --max_timesteps 15000
+
+gif: $(INSTALLED)
+	$(BIN)/python rl/main_td3.py $(GIF_RL) --seed 12
+	$(BIN)/python rl/main_dyne.py $(GIF_RL) --decoder published-k4 --seed 5
+	$(BIN)/python rl/evaluate.py $(patsubst %,results/gif/rl/ReacherVertical-v2/%/default,TD3 DynE-TD3) --video docs/side-by-side.gif
 
 demo-embedding: $(INSTALLED)
 	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO) $(EMBEDDING_FLAGS)

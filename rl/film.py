@@ -15,9 +15,10 @@ from rl.methods import METHODS
 from rl.policies import Policy
 
 SUFFIXES = (".mp4", ".gif")
-HEIGHTS = {".mp4": 360, ".gif": 220}  # of a picture, pixels
+HEIGHTS = {".mp4": 360, ".gif": 280}  # of a picture, pixels
 CAPTION = 0.11  # height of a caption, as a share of the picture's
 MOVED = 24  # least difference of a colour (of 255) by which two pictures differ at a place
+GAP = 6  # pixels between two pictures
 MARGIN = 0.06  # of the picture, left around what moves
 GIF_FPS = 25  # at most: browsers slow down faster ones
 STAY = 0.6  # seconds that the end of an episode stays
@@ -51,14 +52,17 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int]) -> list
     for episodes in zip(*played, strict=True):
         length = max(len(images) for images, _ in episodes)
         for step in [*range(length), *[length - 1] * round(STAY * fps)]:
-            frame = Image.new("RGB", (_even(len(shown) * width), _even(height + round(CAPTION * height))), "white")
+            frame = Image.new(
+                "RGB", (_even(len(shown) * (width + GAP) - GAP), _even(height + round(CAPTION * height))), "white"
+            )
             for place, (one, (images, returns)) in enumerate(zip(shown, episodes, strict=True)):
                 now = min(step, len(images) - 1)
                 picture = Image.fromarray(images[now]).crop((left, top, right, bottom))
                 frame.paste(
-                    picture.resize((width, height), Image.Resampling.LANCZOS), (place * width, frame.height - height)
+                    picture.resize((width, height), Image.Resampling.LANCZOS),
+                    (place * (width + GAP), frame.height - height),
                 )
-                _caption(frame, one, returns[now], place * width, width, frame.height - height)
+                _caption(frame, one, returns[now], place * (width + GAP), width, frame.height - height)
             frames.append(frame)
     if suffix == ".gif":
         _write_gif(frames, path, fps)
@@ -122,8 +126,7 @@ def _caption(frame: Image.Image, one: Shown, value: float, left: int, width: int
     method = METHODS.get(one.policy.method)
     color = method.color if method else "black"
     draw.text((left + height // 4, height / 2), one.policy.method, color, font, anchor="lm")
-    told = f"return {value:.1f}".replace("-", "\N{MINUS SIGN}")
-    draw.text((left + width - height // 4, height / 2), told, "black", font, anchor="rm")
+    draw.text((left + width - height // 4, height / 2), f"return {value:.1f}", "black", font, anchor="rm")
 
 
 def _write_gif(frames: Sequence[Image.Image], path: str | Path, fps: float) -> None:
@@ -133,7 +136,7 @@ def _write_gif(frames: Sequence[Image.Image], path: str | Path, fps: float) -> N
     sample = Image.new("RGB", (kept[0].width, 8 * kept[0].height))
     for place in range(8):
         sample.paste(kept[place * len(kept) // 8], (0, place * kept[0].height))
-    colors = sample.quantize(64)
+    colors = sample.quantize(128)
     images = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in kept]
     try:
         with put_in_place(path) as temporary:

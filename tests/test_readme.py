@@ -133,8 +133,12 @@ def test_demo_runs_twice(tmp_path):
         done = run(ROOT, [*make, *small])
         assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-        assert (tmp_path / "DynE-TD3.mp4").stat().st_size > 1000
-        assert "DynE-TD3" in done.stdout and "TD3" in done.stdout
+        assert (tmp_path / "side-by-side.mp4").stat().st_size > 1000
+        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return up to") :]
+        rows = [line for line in table.splitlines() if line.startswith(("TD3 (2 seeds) ", "DynE-TD3 (2 seeds) "))]
+        assert len(rows) == 2 and all(
+            "-" not in row.split() for row in rows
+        )  # every column is a step that was evaluated
 
 
 def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
@@ -142,7 +146,7 @@ def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
     small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL} --max_timesteps 1000"]
     done = run(ROOT, [*make, *small, "MUJOCO_GL=glfw", "DISPLAY=", "WAYLAND_DISPLAY="])  # nothing to draw on
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "curves.png").exists() and not (tmp_path / "DynE-TD3.mp4").exists()
+    assert (tmp_path / "curves.png").exists() and not (tmp_path / "side-by-side.mp4").exists()
     assert "evaluate.py: error: --video: " in done.stderr
 
 
@@ -153,7 +157,7 @@ def test_installation_lines_name_the_pinned_versions():
         assert f"`{package}` {pinned[package].rsplit('.', 1)[0]}" in README
 
 
-@pytest.mark.parametrize("target", ["demo", "figures", "reproduce", "results", "test", "quick", "faults"])
+@pytest.mark.parametrize("target", ["demo", "gif", "figures", "reproduce", "results", "test", "quick", "faults"])
 def test_make_targets_exist(target):
     done = run(ROOT, ["make", "-n", target])
     assert done.returncode == 0, done.stderr

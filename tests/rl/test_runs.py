@@ -296,7 +296,7 @@ def test_videos_are_recorded_during_a_run_and_of_its_policy(opengl, call, tmp_pa
     video = tmp_path / "x.mp4"
     ran = call(rl.evaluate.main, folder, threads=None, episodes=2, video=video, video_episodes=1)
     assert ran.code == 0, ran.err
-    assert frames(video)[0] == 100
+    assert frames(video)[0] >= 100
 
 
 def test_tensorboard_events_are_the_curves(call, tmp_path):

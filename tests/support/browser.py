@@ -22,7 +22,7 @@ FLAGS = [
 ]
 
 
-def wait_for(what, seconds=60):
+def wait_for(what, seconds=180):
     """What `what()` returns as soon as it is true; fails after some seconds."""
     end = time.monotonic() + seconds
     while not (found := what()):
@@ -39,7 +39,7 @@ class Page:
     """
 
     def __init__(self, address):
-        self._socket = websocket.create_connection(address, timeout=60, suppress_origin=True)
+        self._socket = websocket.create_connection(address, timeout=120, suppress_origin=True)
         self._number, self.requested = 0, []
         self.send("Network.enable")
         self.send("Page.enable")

@@ -58,7 +58,7 @@ QUESTIONS = {
     "embedding": Question("seed of the embedding", {}, {}),
     "range": Question(
         "range of decoded actions",
-        {"default": "the bounds, ±2 (default)", "unit": "±1, as in the release"},
+        {"default": "±2, Pusher's bounds (default)", "unit": "±1, as in the release"},
         {"default": "DynE-TD3"},
     ),
 }

@@ -16,11 +16,19 @@ NEEDED = (
 EXTRAS: tuple[str, ...] = globals().get("EXTRAS", ())  # what one script needs besides, as it may say
 
 
+def there(name: str) -> bool:
+    """Whether a package can be imported, or was."""
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # it was, and does not say from where
+        return True
+
+
 def lacking() -> str:
     """What is missing of `NEEDED` and `EXTRAS`, in words; "" if nothing is."""
     if sys.version_info < PYTHON:
         return f"Python {'.'.join(map(str, PYTHON))}, being Python {sys.version.split()[0]}"
-    missing = [name for name in (*NEEDED, *EXTRAS) if find_spec(name) is None]
+    missing = [name for name in (*NEEDED, *EXTRAS) if not there(name)]
     if missing == ["common"]:
         return "this project"
     return f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else "".join(missing)

@@ -209,7 +209,7 @@ def test_runs_that_are_not_there(call, a_run, tmp_path):
 
 @pytest.mark.parametrize("video", ["x.avi", "nowhere/x.mp4", "x"])
 def test_videos_that_cannot_be_written(refuse, a_run, tmp_path, video):
-    refuse(EVALUATE, ["--video", video, ".mp4 file in a folder that exists"], video=tmp_path / video)
+    refuse(EVALUATE, ["--video", video, ".mp4 or a .gif file in a folder that exists"], video=tmp_path / video)
 
 
 # ---- from the shell ----

@@ -252,8 +252,8 @@ def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp
 def test_environments_and_policies_that_pixels_are_not_for(refuse, monkeypatch):
     refuse("Pixel-TD3", ["--env Pendulum-v1", "no pixels"], env="Pendulum-v1")
     refuse("Pixel-TD3", ["--env toy_envs:WalkShort-v0", "no pixels"], env="toy_envs:WalkShort-v0")
-    refuse("S-DynE-TD3", ["--policy_name random", "without --pixels"], policy_name="random")
-    refuse("SA-DynE-TD3", ["--policy_name random-DynE"], policy_name="random-DynE")
+    refuse("S-DynE-TD3", ["--pixels: random sees no images", "leave it out"], policy_name="random")
+    refuse("SA-DynE-TD3", ["--pixels: random-DynE sees no images"], policy_name="random-DynE")
     refuse("Pixel-TD3", ["--source_img_width", "invalid choice"], source_img_width=100)
 
 

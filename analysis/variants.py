@@ -56,7 +56,6 @@ QUESTIONS = {
         {},
     ),
     "embedding": Question("seed of the embedding", {}, {}),
-    "controls": Question("action space", {"untrained": "the decoder of an untrained encoder"}, {}),
     "range": Question(
         "range of decoded actions",
         {"default": "±2, Pusher's bounds (default)", "unit": "±1, as in the release"},

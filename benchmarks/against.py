@@ -48,7 +48,7 @@ def extract(commit, folder):
     if done.returncode:
         raise UsageError(f"commit {commit}: git: {done.stderr.decode().strip()}: name one of this repository")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # new in 3.11.4
 
 
 class Version:

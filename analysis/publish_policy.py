@@ -25,6 +25,8 @@ from rl.policies import load_policy, newest_checkpoint
 
 KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
 
+WRITTEN = ("checkpoint.pt", "policy.txt")
+
 
 def main() -> None:
     parser = Parser(__doc__)
@@ -37,6 +39,10 @@ def main() -> None:
     path = newest_checkpoint(folder)
     if path is None:
         raise UsageError(f"{folder}: there is no checkpoint in it: name the folder of one seed")
+    if foreign := sorted({entry.name for entry in out.iterdir()} - set(WRITTEN)) if out.is_dir() else []:
+        raise UsageError(
+            f"--out {out}: it holds {foreign[0]}, which no published policy has: choose a folder of its own"
+        )
     if (out / "checkpoint.pt").exists() and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     try:

@@ -153,7 +153,7 @@ def fraction(text: str) -> float:
 
 
 def share(text: str) -> float:
-    return _number(text, float, lambda v: 0 < v <= 1, "a number above 0, up to 1")
+    return _number(text, float, lambda v: 1e-6 <= v <= 1, "a number from 1e-6 to 1")
 
 
 def folder_name(text: str) -> str:

@@ -28,6 +28,13 @@ KEYS = {
     "probes": {"env", "encoder", "vae"},
     "tables": {"name", "script", "embedding"},
 }
+NEEDED = {
+    "embeddings": ("script", "env"),
+    "curves": ("env", "method", "seeds", "steps"),
+    "ablations": ("env", "group", "seeds", "steps", "variants"),
+    "probes": ("env", "encoder", "vae"),
+    "tables": ("name", "script", "embedding"),
+}
 
 
 @dataclass(frozen=True)
@@ -121,9 +128,18 @@ def read(path: str | Path) -> Manifest:
         raise UsageError(f"{path}: it is not a manifest: {error}") from error
     for section, entries in content.items():
         _known(f"{path}", section, KEYS, "section")
+        named = section == "embeddings"
+        if not isinstance(entries, dict if named else list):
+            form = f"[{section}.<name>]" if named else f"[[{section}]]"
+            raise UsageError(f"{path}: {section}: it is no section of that kind: write {form}")
         for entry in entries.values() if isinstance(entries, dict) else entries:
+            if not isinstance(entry, dict):
+                raise UsageError(f"{path}: {section}: {entry!r} is no entry: write its keys below [{section}.<name>]")
+            where = f"{path}: {section}: {entry.get('name', entry.get('env', ''))}"
             for key in entry:
-                _known(f"{path}: {section}: {entry.get('name', entry.get('env', ''))}", key, KEYS[section], "key")
+                _known(where, key, KEYS[section], "key")
+            if missing := [key for key in NEEDED[section] if key not in entry]:
+                raise UsageError(f"{where}: it has no {missing[0]}: add it")
     embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
     for embedding in embeddings.values():
         _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGES, "script")

@@ -14,6 +14,7 @@ if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from common.cli import positive_float, run
+from common.errors import UsageError
 from rl.flags import training_parser
 from rl.methods import METHODS, methods_of
 from rl.training import train
@@ -31,7 +32,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--action_bound", type=positive_float, default=None, help="the policy's actions stay within +- this"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.action_bound is not None and METHODS[args.policy_name].sees == "nothing":
+        raise UsageError(f"--action_bound {args.action_bound}: {args.policy_name} does not use it: leave it out")
+    return args
 
 
 def main() -> None:

@@ -138,5 +138,6 @@ def _check_spaces(content: Content, states: StateSpace, actions: ActionSpace, pa
         if digest(content[name]) != digest(space.content()):
             raise UsageError(
                 f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
-                "same environment, encoder and decoder, or start over with --overwrite"
+                "same environment, encoder and decoder, --plan_length, --plan_share and --action_bound, or start over with "
+                "--overwrite"
             )

@@ -62,6 +62,7 @@ class SB3Learner:
     def learn(self, run: SeedRun) -> None:
         """Trains until the run is over; raises what stable-baselines3 raises."""
         from stable_baselines3.common.callbacks import BaseCallback
+        from stable_baselines3.common.logger import Logger
 
         off_policy = hasattr(self.model, "replay_buffer")
 
@@ -83,6 +84,7 @@ class SB3Learner:
                 return off_policy or not run.is_over()  # PPO does not finish its last rollout
 
         left = run.max_steps - self.model.num_timesteps
+        self.model.set_logger(Logger(None, []))  # its own would write into the folder of temporary files
         with contextlib.suppress(_Over):
             self.model.learn(left, callback=Counts(), reset_num_timesteps=False)  # it counts on, from 0 if it is new
 

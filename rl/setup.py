@@ -13,7 +13,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.devices import choose_device
-from common.environments import fingerprint, make_env, name_of, require_time_limit, try_a_step
+from common.environments import fingerprint, make_env, name_of, require_time_limit, time_limit, try_a_step
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
@@ -182,6 +182,11 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
         return RawActions(low, high, getattr(args, "action_bound", None), getattr(args, "noise_unit", "raw"))
     if method.acts_in == "identity":
         return ControlActions("held", 1, low, high, args.plan_share)
+    limit = time_limit(env)
+    if limit is not None and args.plan_length > limit:
+        raise UsageError(
+            f"--plan_length {args.plan_length}: an episode of {args.env_name} has {limit} steps: use at most as many"
+        )
     return ControlActions(method.acts_in, args.plan_length, low, high, args.plan_share)
 
 

@@ -40,6 +40,13 @@ def test_it_acts_as_the_run_does_and_holds_nothing_of_the_training(call, run, tm
     assert call(analysis.publish_policy.main, "--overwrite", run, out=out, threads=None).code == 0
 
 
+def test_a_run_is_never_written_over(call, run, tmp_path):
+    before = (run / "checkpoint.pt").read_bytes()
+    ran = call(analysis.publish_policy.main, "--overwrite", run, out=run, threads=None)
+    assert ran.code == 2 and ran.err.count("\n") == 1 and f"--out {run}" in ran.err
+    assert (run / "checkpoint.pt").read_bytes() == before
+
+
 def test_what_is_no_seeds_folder(call, run, tmp_path):
     for folder in (run.parent, tmp_path / "nowhere"):
         ran = call(analysis.publish_policy.main, folder, out=tmp_path / "out", threads=None)

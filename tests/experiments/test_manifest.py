@@ -103,6 +103,9 @@ WRONG = {
     "section": ("[[curves]]", "[[curve]]", "there is no section curve: did you mean curves?"),
     "key": ("seeds =", "seed =", "there is no key seed: did you mean seeds?"),
     "toml": ("[[curves]]", "[[curves", "it is not a manifest"),
+    "missing": ("steps = 400", "", "it has no steps: add it"),
+    "missing script": ('script = "main.py"', "", "it has no script: add it"),
+    "kind": ("[[curves]]", "[curves.a]", "curves: it is no section of that kind: write [[curves]]"),
     "twice": ('["DynE-TD3"]', '["DynE-TD3", "DynE-TD3"]', "is made twice"),
 }
 

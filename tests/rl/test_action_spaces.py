@@ -90,11 +90,21 @@ def test_a_control_is_trained_resumed_and_loaded(call, tmp_path, policy, k, dim)
         ({"policy_name": "identity-TD3", "plan_length": 4}, "--plan_length 4"),
         ({"policy_name": "DynE-TD3", "plan_share": 0.5}, "--plan_share 0.5"),
         ({"policy_name": "held-TD3", "plan_share": 0}, "plan_share"),
+        ({"policy_name": "held-TD3", "plan_share": 1e-30}, "plan_share"),
+        (
+            {"policy_name": "chunk-TD3", "plan_length": 201},
+            "--plan_length 201: an episode of Pendulum-v1 has 200 steps",
+        ),
     ],
 )
 def test_flags_that_a_control_has_no_use_for(call, tmp_path, flags, named):
     ran = call(rl.main_dyne.main, results_dir=tmp_path, **FLAGS | flags)
     assert ran.code == 2 and named in ran.err and not list(tmp_path.iterdir())
+
+
+def test_a_random_policy_has_no_bound_of_its_own(call, tmp_path):
+    ran = call(rl.main_td3.main, results_dir=tmp_path, policy_name="random", action_bound=0.5, **FLAGS)
+    assert ran.code == 2 and "--action_bound 0.5" in ran.err and not list(tmp_path.iterdir())
 
 
 def test_a_control_sees_no_images(call, tmp_path):

@@ -1,6 +1,7 @@
 """Baselines go on as if they had not stopped, bit for bit, and their checkpoints hold the policies that they trained."""
 
 import signal
+import tempfile
 
 import gymnasium
 import numpy as np
@@ -130,6 +131,14 @@ def test_n_and_n_steps_are_2n(train, method):
         parts, ran = train(method, "parts", "--resume", max_timesteps=n)
         assert ran.code == 0, ran.err
     assert_same(whole, parts)
+
+
+@pytest.mark.parametrize("method", ["SAC", "PPO"])
+def test_nothing_is_left_among_temporary_files(train, monkeypatch, tmp_path, method):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert train(method, "whole")[1].code == 0
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.mark.parametrize("method", ["PPO", "SAC-LSP"])

@@ -24,6 +24,8 @@ class Output:
         try:
             if not self._lost:
                 self._stream.write(text)
+                if text.endswith("\n"):  # so that in a log of both streams lines stand in their order
+                    self._stream.flush()
         except UnicodeEncodeError:
             encoding = self._stream.encoding
             return self.write(text.encode(encoding, "backslashreplace").decode(encoding))

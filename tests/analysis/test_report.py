@@ -215,7 +215,7 @@ def test_at_a_glance_follows_the_data(tmp_path):
     write_curve(tmp_path, "ReacherVertical", "SAC", [-7] * 2, last=20_000)
     found = glance(tmp_path)
     assert found["4, ReacherVertical"].startswith("points the same way, not settled")
-    assert found["4, baselines on ReacherVertical"] == "DynE-TD3 is **level with** SAC (−7.0 against −7.0)"
+    assert found["4, baselines on ReacherVertical"] == "DynE-TD3 is **level with** SAC (−7.0 against −7.0) (few seeds)"
 
 
 def test_at_a_glance_needs_curves(tmp_path):

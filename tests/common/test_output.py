@@ -98,3 +98,16 @@ def test_what_an_encoding_lacks_is_escaped():
     print("1 ± 2", file=Output(stream), flush=True)
     print("3", file=Output(stream), flush=True)
     assert stream.buffer.getvalue() == b"1 \\xb1 2\n3\n"
+
+
+def test_lines_of_both_streams_stand_in_a_log_in_their_order(tmp_path):
+    program = "import sys; from common.cli import run; from common.errors import UsageError\n"
+    program += "def main():\n    print('first')\n    print('second', file=sys.stderr)\n    print('third')\n"
+    program += "    raise UsageError('fourth')\nrun(main)"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open(tmp_path / "log", "w") as log:
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=REPOSITORY, env=buffered, stdout=log, stderr=log, check=False
+        )
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [line.split()[-1] for line in lines] == ["first", "second", "third", "fourth"]

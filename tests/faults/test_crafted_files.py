@@ -114,7 +114,7 @@ CHANGES = [
     ("vae", {"decoder": Without}, "there is no decoder"),
     ("run", {"method": "SAC"}, "there is no kind"),
     ("run", {"method": ["TD3"]}, "method is a list"),
-    ("run", {"method": "os:system"}, "method is os:system"),
+    ("run", {"method": "os:system"}, "method, os:system, has no row"),
     ("run", {"seed": -1}, "seed is -1"),
     ("run", {"seed": None}, "seed is None"),
     ("run", {"env_id": b"x".decode() + ":y"}, "env_id is x:y"),

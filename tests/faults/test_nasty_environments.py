@@ -81,9 +81,9 @@ def test_a_fault_on_resuming_changes_nothing(call, tmp_path, monkeypatch):
 @pytest.mark.parametrize("main", [rl.main_baselines.main, rl.main_sac_lsp.main], ids=["SAC", "SAC-LSP"])
 def test_baselines_in_it(call, tmp_path, main):
     ran = call(main, env="nasty_envs:LateExit-v0", results_dir=tmp_path, **BASELINE)
-    assert ran.code == 4 and "its step() raised SystemExit: 0" in ran.err and "--overwrite" in ran.err
-    (failed,) = tmp_path.rglob("failed.json")
-    assert "SystemExit" in failed.read_text()
+    assert ran.code == 4 and "its step() raised SystemExit: 0" in ran.err and "--resume" in ran.err
+    (kept,) = tmp_path.rglob("checkpoint.pt")
+    assert f"{kept}, is kept" in ran.err
     fresh = tmp_path / "fresh"
     ran = call(main, env="nasty_envs:RaisesInStep-v0", results_dir=fresh, **BASELINE)
     assert ran.code == 2 and not fresh.exists()

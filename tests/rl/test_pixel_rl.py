@@ -263,8 +263,8 @@ def test_sizes_that_are_too_small(refuse):
 
 
 def test_flags_without_effect_are_refused(refuse, call, tmp_path):
-    refuse("S-DynE-TD3", ["--decoder x: TD3 takes raw actions: leave it out"], decoder="x")
-    refuse("S-DynE-TD3", [f"--source_env {DOT}: TD3 takes raw actions"], source_env=DOT)
+    refuse("S-DynE-TD3", ["--decoder x: TD3 does not use it: leave it out"], decoder="x")
+    refuse("S-DynE-TD3", [f"--source_env {DOT}: TD3 does not use it"], source_env=DOT)
     ran = call(DYNE, encoder="x", results_dir=tmp_path, env=DOT)
     assert ran.code == 2 and "--encoder x: states need no encoder: add --pixels" in ran.err
     assert listing(tmp_path) == {}

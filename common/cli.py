@@ -152,6 +152,10 @@ def fraction(text: str) -> float:
     return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
 
 
+def noise(text: str) -> float:
+    return _number(text, float, lambda v: 0 <= v <= 1e6, "a number from 0 to 1e6")
+
+
 def share(text: str) -> float:
     return _number(text, float, lambda v: 1e-6 <= v <= 1, "a number from 1e-6 to 1")
 

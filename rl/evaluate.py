@@ -10,6 +10,7 @@ imported.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from runpy import run_path
@@ -91,9 +92,18 @@ def main() -> None:
 def load_run(folder: str) -> list[Policy]:
     """The policies of a run's folder, one a seed, or of the folder of one seed; raises `UsageError` if there are none."""
     try:
-        return [load_policy(seed) for seed in seed_folders(folder)]
+        folders = seed_folders(folder)
+        policies = [load_policy(seed) for seed in folders]
     except CheckpointError as error:
         raise UsageError(f"{folder}: {error}: give the folder of a run") from error
+    for seed, policy in zip(folders, policies, strict=True):
+        if re.fullmatch(r"seed_\d+", seed.name) and seed.name != f"seed_{policy.seed}":
+            raise UsageError(f"{seed}: its checkpoint is of seed {policy.seed}: put back the run's own")
+    if len(methods := {policy.method for policy in policies}) > 1:
+        raise UsageError(
+            f"{folder}: its seeds are of {' and '.join(sorted(methods))}: put back the run's own checkpoints"
+        )
+    return policies
 
 
 def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str | None) -> gymnasium.Env:

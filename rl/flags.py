@@ -9,7 +9,7 @@ from common.cli import (
     add_env_flag,
     folder_name,
     fraction,
-    non_negative_float,
+    noise,
     non_negative_int,
     positive_float,
     positive_int,
@@ -49,12 +49,12 @@ def training_parser(
         "--policy_freq", type=positive_int, default=2, help="updates of the critics to one of the actor"
     )
     parser.add_argument(
-        "--expl_noise", type=non_negative_float, default=0.1, help="exploration noise: raw units; DynE: max_embedding"
+        "--expl_noise", type=noise, default=0.1, help="exploration noise: raw units; DynE: max_embedding"
     )
     parser.add_argument(
-        "--policy_noise", type=non_negative_float, default=0.2, help="target noise: raw units; DynE: max_embedding / k"
+        "--policy_noise", type=noise, default=0.2, help="target noise: raw units; DynE: max_embedding / k"
     )
-    parser.add_argument("--noise_clip", type=non_negative_float, default=0.5, help="bound of the target noise")
+    parser.add_argument("--noise_clip", type=noise, default=0.5, help="bound of the target noise")
     add_common_flags(parser)
     return parser
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -247,6 +248,19 @@ def test_evaluate_writes_the_return_of_every_episode(run_of, call, tmp_path):
         assert value == pytest.approx(play(policy, env, reset_seed(5, "evaluate", episode)), rel=1e-5)
     refused = call(rl.evaluate.main, folder, threads=None, out=tmp_path / "no" / "x.csv")
     assert refused.code == 2 and "--out" in refused.err and not (tmp_path / "no").exists()
+
+
+def test_evaluate_refuses_checkpoints_of_other_seeds_and_methods(run_of, call, tmp_path):
+    whole = tmp_path / "whole"
+    shutil.copytree(run_of("DynE-TD3"), whole)
+    first, second = seed_folders(whole)[:2]
+    shutil.copy(first / "checkpoint.pt", second / "checkpoint.pt")
+    ran = call(rl.evaluate.main, whole, threads=None, episodes=1)
+    assert ran.code == 2 and f"{second}: its checkpoint is of seed {first.name.removeprefix('seed_')}" in ran.err
+    shutil.rmtree(second)
+    shutil.copytree(run_of("TD3") / "seed_0", whole / "seed_0")
+    ran = call(rl.evaluate.main, whole, threads=None, episodes=1)
+    assert ran.code == 2 and "its seeds are of DynE-TD3 and TD3" in ran.err, ran
 
 
 def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans, write_table
+from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import time_limit
 from common.errors import UsageError
+from common.provenance import write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -48,7 +49,7 @@ def main() -> None:
     add_figure_flags(parser, "figure10", "")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
     args = parser.parse_args()
-    check_out(args.out, ".csv")
+    out = check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
@@ -67,7 +68,9 @@ def main() -> None:
             f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"
         )
         rows += [(name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
-    write_table(pd.DataFrame(rows, columns=["actions", "episode", "step", "x", "y"]), args.out)
+    table = pd.DataFrame(rows, columns=["actions", "episode", "step", "x", "y"])
+    write_table(table, out, {"table": f"positions along {args.episodes} episodes a random policy on {env_id}"})
+    print(f"{out}: {len(table)} rows")
 
 
 if __name__ == "__main__":

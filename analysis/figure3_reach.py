@@ -21,10 +21,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans, write_table
+from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import require_time_limit, time_limit
 from common.progress import Progress
+from common.provenance import write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -71,7 +72,7 @@ def main() -> None:
     add_figure_flags(parser, "figure3", "")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
     args = parser.parse_args()
-    check_out(args.out, ".csv")
+    out = check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
@@ -86,7 +87,10 @@ def main() -> None:
         for name, values in found.items():
             middle, far = np.quantile(values[place], [0.5, 0.95])
             print(f"{horizon}, {name} actions: median distance {middle:.3f}, 95th percentile {far:.3f}")
-    write_table(histograms(found, env.spec.id, decoder.k), args.out)
+    told = f"distances of positions from the start, {args.episodes} episodes a policy on {env.spec.id}"
+    table = histograms(found, env.spec.id, decoder.k)
+    write_table(table, out, {"table": told})
+    print(f"{out}: {len(table)} rows")
 
 
 if __name__ == "__main__":

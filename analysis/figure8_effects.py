@@ -20,10 +20,11 @@ import pandas as pd
 import torch
 from gymnasium.spaces import Box
 
-from analysis.random_plans import add_figure_flags, play_plans, positions_of, write_table
+from analysis.random_plans import add_figure_flags, play_plans, positions_of
 from common.cli import Parser, check_out, positive_int, run
 from common.errors import UsageError
 from common.memory import require_memory
+from common.provenance import write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import embed_all
 from embedding.diagnostics import uniform_plans
@@ -54,7 +55,7 @@ def main() -> None:
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
     args = parser.parse_args()
-    check_out(args.out, ".csv")
+    out = check_out(args.out, ".csv")
     torch.set_num_threads(1)
     decoder, encoder, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
@@ -81,7 +82,10 @@ def main() -> None:
     print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
     print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")
     table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=["dx", "dy", "z1", "z2"])
-    write_table(table, args.out)
+    write_table(
+        table, out, {"table": f"{args.sequences} sequences of {decoder.k} actions on {env_id}, where they lead, z"}
+    )
+    print(f"{out}: {len(table)} rows")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,8 @@ step with --until: what it has is what a run of so many steps would have.
 import argparse
 import importlib
 import json
-import os
-import platform
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from runpy import run_path
 from types import ModuleType
@@ -27,7 +22,6 @@ if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import pandas as pd
-import torch
 
 import embedding.main
 import embedding.main_pixels
@@ -36,8 +30,7 @@ from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from common.cli import Parser, check_out, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import write_atomically
-from common.machine import processor
-from common.paths import REPOSITORY
+from common.provenance import PACKAGES, notes
 from embedding.trained import decoder_path, image_encoder_path
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
@@ -82,7 +75,7 @@ def main() -> None:
     check(curves, flags)
     method, of_seeds = curves.method.iloc[0], list(flags.values())
     commands = args.command or rebuild_commands(method, of_seeds)
-    text = describe(curves, of_seeds, args.variant, commands, args.commit or repository_commit())
+    text = describe(curves, of_seeds, args.variant, commands, args.commit)
     table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED].to_csv(
         index=False, lineterminator="\n"
     )
@@ -228,46 +221,20 @@ def describe(
     of_seeds: Sequence[dict[str, Any]],
     variant: str | None,
     commands: Sequence[str],
-    commit: str,
+    commit: str | None,
 ) -> str:
     """The text beside a published curve: what it is, and what made it."""
-    seeds = sorted(flags["seed"] for flags in of_seeds)
-    names, method = ["torch", "mujoco", "gymnasium", "numpy"], METHODS.get(curves.method.iloc[0])
-    names += ["stable-baselines3"] if method and method.script == "main_baselines.py" else []
-    packages = [f"{name} {version(name)}" for name in names]
+    seeds, method = sorted(flags["seed"] for flags in of_seeds), METHODS.get(curves.method.iloc[0])
     lines = {
         "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
         "seeds": f"{len(seeds)}: {' '.join(map(str, seeds))}",
         "steps": f"{max(flags['max_timesteps'] for flags in of_seeds)} a seed",
         "evaluations": f"{len(curves) // len(seeds)} a seed, of {of_seeds[0]['eval_episodes']} episodes",
-        "command": "\n             ".join(commands),
-        "commit": commit,
-        "machine": machine(of_seeds[0].get("device", "auto")),
-        "versions": ", ".join([f"python {platform.python_version()}", *packages]),
+        "command": "\n".join(commands),
     }
-    return "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
-
-
-def repository_commit() -> str:
-    """The commit that the repository is at, and whether tracked files differ from it; of a repository around it, nothing."""
-    git = ["git", "-C", str(REPOSITORY)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    run_git = partial(subprocess.run, capture_output=True, text=True, env=environment)
-    try:
-        told = run_git([*git, "rev-parse", "--show-toplevel", "HEAD"], check=True).stdout
-        top, _, commit = told.strip().rpartition("\n")
-        if not os.path.samefile(top, REPOSITORY):
-            return "unknown, the project is not a git repository of its own"
-        changed = run_git([*git, "diff", "--quiet", "HEAD"], check=False).returncode
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown, there is no git repository"
-    return f"{commit}, with uncommitted changes" if changed else commit
-
-
-def machine(device: str) -> str:
-    """This machine's processor, and its GPU if `device`, a --device flag, uses it."""
-    gpu = f", {torch.cuda.get_device_name()}" if device != "cpu" and torch.cuda.is_available() else ""
-    return processor() + gpu
+    by_sb3 = method is not None and method.script == "main_baselines.py"
+    packages = (*PACKAGES, "stable-baselines3") if by_sb3 else PACKAGES
+    return notes(lines, commit, of_seeds[0].get("device", "auto"), packages)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,18 @@
 writes encoder.pt, decoder.pt and decoder.txt. Commit, machine and versions are those of this moment, as with publish.py.
 """
 
-import platform
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from runpy import run_path
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import machine, repository_commit, training_command
+from analysis.publish import training_command
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
+from common.provenance import notes
 from embedding.trained import load_embedding
 
 
@@ -32,13 +31,8 @@ def main() -> None:
     load_embedding(folder)  # whole, and of one training
     if any((out / name).exists() for name in ("encoder.pt", "decoder.pt")) and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
-    lines = {
-        "command": training_command(folder / "decoder.pt"),
-        "commit": args.commit or repository_commit(),
-        "machine": machine("cpu"),
-        "versions": f"python {platform.python_version()}, torch {version('torch')}, mujoco {version('mujoco')}",
-    }
-    text = "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
+    made_by = training_command(folder / "decoder.pt")
+    text = notes({"command": made_by}, args.commit)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name in ("encoder.pt", "decoder.pt"):
@@ -47,7 +41,7 @@ def main() -> None:
         write_atomically(out / "decoder.txt", lambda file: file.write(text.encode()))
     except OSError as error:
         raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
-    print(f"{out}: {lines['command']}")
+    print(f"{out}: {made_by}")
 
 
 if __name__ == "__main__":

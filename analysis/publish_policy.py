@@ -8,19 +8,18 @@ those of this moment, as with publish.py. `load_policy("published/ReacherVertica
 """
 
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from runpy import run_path
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import machine, rebuild_commands, repository_commit
+from analysis.publish import rebuild_commands
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import write_atomically
+from common.provenance import notes
 from rl.policies import load_policy, newest_checkpoint
 
 KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
@@ -55,12 +54,9 @@ def main() -> None:
     lines = {
         "policy": f"{content['method']} on {content['env_id']}, seed {content['seed']}",
         "steps": f"{content['steps']}",
-        "command": f"\n{'':13}".join(commands),
-        "commit": args.commit or repository_commit(),
-        "machine": machine(flags.get("device", "cpu")),
-        "versions": f"python {platform.python_version()}, torch {version('torch')}, mujoco {version('mujoco')}",
+        "command": "\n".join(commands),
     }
-    text = "".join(f"{name + ':':13}{value}\n" for name, value in lines.items())
+    text = notes(lines, args.commit, flags.get("device", "cpu"))
     try:
         out.mkdir(parents=True, exist_ok=True)
         checkpoint.save(out / "checkpoint.pt", "run", {name: content[name] for name in KEPT if name in content})

@@ -1,17 +1,13 @@
 """Random policies in raw, in DynE and in held actions: what the scripts of figures 3, 8 and 10 share."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
-import pandas as pd
 from gymnasium.spaces import Box
 
 from common.cli import add_env_flag, non_negative_int
-from common.errors import UsageError
-from common.files import write_atomically
 from common.paths import RESULTS
 from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans
@@ -27,15 +23,6 @@ def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) ->
     add_env_flag(parser, None, "environment to play; none: the embedding's own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
-
-
-def write_table(table: pd.DataFrame, out: str | Path) -> None:
-    """Writes a frame as the csv file `--out`."""
-    try:
-        write_atomically(Path(out), lambda file: table.to_csv(file, index=False, float_format="%.6g"))
-    except OSError as error:
-        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
-    print(f"{out}: {len(table)} rows")
 
 
 def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:

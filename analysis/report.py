@@ -20,7 +20,7 @@ from typing import BinaryIO
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis import report_controls, report_glance, report_tables, report_texts
+from analysis import report_controls, report_embeddings, report_glance, report_tables, report_texts
 from analysis.report_data import Data
 from analysis.report_glance import at_a_glance
 from common.checkpoint import write_atomically
@@ -33,7 +33,7 @@ __all__ = ["BLOCKS", "at_a_glance", "main"]
 Block = Callable[[Data], str]
 BLOCKS: dict[str, Block] = {
     "at a glance": report_glance.table,
-    "figure 3": report_texts.figure3,
+    "figure 3": report_embeddings.figure3,
     "figure 4, ReacherVertical": report_tables.figure4_vertical,
     "figure 4, ReacherVertical, text": report_texts.figure4_vertical,
     "figure 4, other tasks": report_tables.figure4_tasks,
@@ -47,10 +47,10 @@ BLOCKS: dict[str, Block] = {
     "controls": report_controls.controls,
     "controls, text": report_controls.controls_text,
     "final policies": report_controls.final_policies,
-    "probes": report_texts.probes,
-    "figure 8": report_texts.figure8,
+    "probes": report_embeddings.probes,
+    "figure 8": report_embeddings.figure8,
     "figure 9": report_texts.figure9,
-    "figure 10": report_texts.figure10,
+    "figure 10": report_embeddings.figure10,
     "whole plans": report_tables.plans,
     "whole plans, text": report_texts.plans,
     "ablations": report_tables.ablations,

@@ -17,12 +17,13 @@ from analysis.report_data import (
     listed,
     markdown,
     number,
+    paragraphs,
     seeds,
+    standing,
     steps_of,
     with_interval,
 )
 from analysis.report_tables import COARSE, FINE, Rows, averages, once, returns, seeds_told, some
-from analysis.report_texts import paragraphs, standing
 from common.errors import UsageError
 
 TASK = "ReacherVertical"

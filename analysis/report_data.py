@@ -16,6 +16,7 @@ from common.errors import UsageError
 
 MINUS = "\N{MINUS SIGN}"
 COLUMNS = 8  # so many steps at most are columns of a table
+AHEAD = 0.75  # the least probability of a better run at which a method counts as ahead; as far below 1/2, behind
 LADDER = [2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000]
 
 
@@ -112,6 +113,13 @@ def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
     return found if min(len(one), len(other)) >= FEW else (found[0], np.nan, np.nan)
 
 
+def standing(probability: float) -> str:
+    """How a method stands to another one, by the probability that a run of it returns more."""
+    if AHEAD > probability > 1 - AHEAD:
+        return "level with"
+    return "ahead of" if probability >= AHEAD else "behind"
+
+
 def seeds_of(one: pd.DataFrame) -> int:
     """How many seeds a series has."""
     return int(one.seed.nunique())
@@ -155,6 +163,16 @@ def with_interval(found: tuple[float, float, float]) -> str:
     if np.isnan(found[1]):
         return f"{found[0]:.2f}"
     return "{:.2f} [{:.2f}, {:.2f}]".format(*found).replace("-", MINUS)
+
+
+def share(value: float) -> str:
+    """A share in percent, two digits."""
+    return f"{100 * value:.2g} %"
+
+
+def paragraphs(*sentences: str) -> str:
+    """Sentences as one paragraph; empty ones are left out."""
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def listed(words: list[str]) -> str:

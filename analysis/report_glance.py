@@ -10,6 +10,7 @@ from analysis.estimates import interval, mean_probability
 from analysis.figures import reached
 from analysis.report_controls import NAMED, action_spaces
 from analysis.report_data import (
+    AHEAD,
     Data,
     at,
     authors_returns,
@@ -21,21 +22,14 @@ from analysis.report_data import (
     mostly,
     number,
     seeds_of,
+    standing,
     steps_of,
     window,
     with_interval,
 )
+from analysis.report_embeddings import farthest, figure8_r_squared, peak_of_plans
 from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
-from analysis.report_texts import (
-    AHEAD,
-    at_the_end,
-    farthest,
-    figure8_r_squared,
-    last_tenths,
-    peak_of_plans,
-    standing,
-    untrained,
-)
+from analysis.report_texts import at_the_end, last_tenths, untrained
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]

@@ -9,8 +9,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import shlex
-import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -22,7 +20,8 @@ import torch
 from common.cli import check_out
 from common.errors import UsageError
 from common.machine import processor
-from common.paths import REPOSITORY, RESULTS
+from common.paths import RESULTS
+from common.provenance import typed_command
 
 PACKAGES = ["torch", "numpy", "gymnasium", "mujoco", "stable-baselines3"]
 
@@ -120,7 +119,13 @@ class Report:
 
     def __init__(self, title, out, device=None):
         self.out = out and check_out(out, ".json", ".md")
-        self.content = {"title": title, "command": command(), "machine": machine(device), "tables": [], "claims": []}
+        self.content = {
+            "title": title,
+            "command": typed_command(),
+            "machine": machine(device),
+            "tables": [],
+            "claims": [],
+        }
         print(header_text(self.content), flush=True)
 
     def table(self, title, columns, rows):
@@ -140,13 +145,6 @@ class Report:
         if self.out:
             asked_for_json = self.out.suffix == ".json"
             self.out.write_text(json.dumps(self.content, indent=2) + "\n" if asked_for_json else markdown(self.content))
-
-
-def command():
-    """The command line of this process."""
-    script = Path(sys.argv[0]).resolve()
-    name = script.relative_to(REPOSITORY) if script.is_relative_to(REPOSITORY) else script
-    return shlex.join(["python", str(name), *sys.argv[1:]])
 
 
 def machine(device=None):

@@ -3,7 +3,7 @@
     python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
 
 takes folders of runs (every seed in them) or of single seeds. Prints the mean and standard deviation of the returns;
---out writes the return of every episode. All policies start from the same states, whichever run they are of, so that
+--out writes the return of every episode, and beside it a text on how it was made. All policies start from the same states, whichever run they are of, so that
 runs can be compared episode by episode. The video, an .mp4 or a .gif, shows the first seed of each folder side by side.
 A run that was trained on an environment of one's own needs --env module:id again: the module that a file names is not
 imported.
@@ -29,8 +29,8 @@ from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
-from common.files import write_atomically
 from common.next_step import shown, tell_next
+from common.provenance import write_table
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -74,7 +74,8 @@ def main() -> None:
         rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
-        write_atomically(out, lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+        methods = " and ".join(dict.fromkeys(table.method))
+        write_table(table, out, {"returns": f"{methods} on {env_id}, {args.episodes} episodes a seed"})
         print(f"{out}: {len(table)} returns")
     if filmed:
         told = film(filmed, args.video, seeds[: args.video_episodes])

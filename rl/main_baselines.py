@@ -41,7 +41,8 @@ from embedding.trained import load_decoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
 from rl.baseline_env import Guarded
-from rl.baselines import Baseline, baseline_parser, replay_rows, train_all
+from rl.baseline_run import Baseline
+from rl.baselines import baseline_parser, replay_rows, train_all
 from rl.protocols import ActionSpace
 from rl.sb3_learner import Normalise, SB3Learner
 

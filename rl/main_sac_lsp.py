@@ -29,7 +29,8 @@ from common.errors import UsageError
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
 from rl.baseline_env import Guarded
-from rl.baselines import Baseline, SeedRun, baseline_parser, on_cpu, replay_rows, train_all
+from rl.baseline_run import Baseline, SeedRun, on_cpu
+from rl.baselines import baseline_parser, replay_rows, train_all
 from rl.latent_space_policies import PolicyStack, SoftActorCritic
 from rl.policies import Policies
 from rl.protocols import Content
@@ -60,7 +61,7 @@ def greedy(stack: PolicyStack) -> Policies:
 
 
 class LSPLearner:
-    """A `Learner` of `rl.baselines`: a stack of policies, the last of which is being trained.
+    """A `Learner` of `rl.baseline_run`: a stack of policies, the last of which is being trained.
 
     Args:
         baseline: what the seeds have in common.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rl.baseline_env import Guarded, plain
-from rl.baselines import SeedRun, on_cpu
+from rl.baseline_run import SeedRun, on_cpu
 from rl.policies import Policies
 from rl.protocols import ActionSpace, Content
 from rl.state_spaces import ObservedStates
@@ -26,7 +26,7 @@ class _Over(Exception):
 
 
 class SB3Learner:
-    """A `Learner` of `rl.baselines`.
+    """A `Learner` of `rl.baseline_run`.
 
     Between two updates all that follows depends on the weights, the optimisers, the replay, what PPO normalises by, the
     episode under way and the random streams: stable-baselines3 draws from numpy's and torch's global ones, and from that of

@@ -16,6 +16,7 @@ import rl.main_pixel_td3
 import rl.main_td3
 import rl.main_vae_td3
 from analysis import curves, publish
+from common import provenance
 
 
 def test_publishing_keeps_every_number(tmp_path, monkeypatch):
@@ -163,10 +164,10 @@ def test_the_commit_is_this_projects_own(tmp_path, monkeypatch):
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "foreign"], check=True)
     (tmp_path / "project").mkdir()
-    commit = publish.repository_commit()
+    commit = provenance.repository_commit()
     monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
-    assert publish.repository_commit() == commit
-    monkeypatch.setattr(publish, "REPOSITORY", tmp_path / "project")
-    assert publish.repository_commit() == "unknown, the project is not a git repository of its own"
-    monkeypatch.setattr(publish, "REPOSITORY", tmp_path)
-    assert len(publish.repository_commit()) == 40
+    assert provenance.repository_commit() == commit
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path / "project")
+    assert provenance.repository_commit() == "unknown, the project is not a git repository of its own"
+    monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
+    assert len(provenance.repository_commit()) == 40

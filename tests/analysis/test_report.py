@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from curve_runs import call
 
-from analysis import report, report_glance, report_tables, report_texts
+from analysis import report, report_data, report_embeddings, report_glance, report_tables, report_texts
 from analysis.report_data import Data, columns, entry, finals, markdown, number, read_off, window
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -237,7 +237,7 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
     rows = ["raw,0,0,1,1", "raw,0,1,1,2", "DynE,0,0,0,0", "DynE,0,1,3,4", "DynE,1,0,0,0", "DynE,1,1,0,1"]
     rows += ["held,0,0,0,0", "held,0,1,0,2"]
     (tmp_path / "figures" / "figure10.csv").write_text("\n".join(["actions,episode,step,x,y", *rows]) + "\n")
-    means, episodes = report_texts.farthest(Data(tmp_path))
+    means, episodes = report_embeddings.farthest(Data(tmp_path))
     assert (means.to_dict(), episodes) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2)
 
 
@@ -256,16 +256,16 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     ]
     header = "env,k,actions,horizon,low,high,share"
     (tmp_path / "figures" / "figure3.csv").write_text("\n".join([header, *rows]) + "\n")
-    found = report_texts.figure3(Data(tmp_path))
+    found = report_embeddings.figure3(Data(tmp_path))
     assert (
         "30 % are more than 20.0 away, with raw actions 0 % and with held ones 50 %; 10 % are more than 30.0" in found
     )
-    assert report_texts.peak_of_plans(Data(tmp_path), "DynE") == (5.0, pytest.approx(0.04 * 40))
-    assert report_texts.peak_of_plans(Data(tmp_path), "held")[1] == pytest.approx(1)  # even
+    assert report_embeddings.peak_of_plans(Data(tmp_path), "DynE") == (5.0, pytest.approx(0.04 * 40))
+    assert report_embeddings.peak_of_plans(Data(tmp_path), "held")[1] == pytest.approx(1)  # even
 
 
 def test_standings():
-    assert [report_texts.standing(value) for value in (0.0, 0.25, 0.5, 0.75)] == (
+    assert [report_data.standing(value) for value in (0.0, 0.25, 0.5, 0.75)] == (
         ["behind", "behind", "level with", "ahead of"]
     )
-    assert np.isclose(report_texts.AHEAD, 0.75)
+    assert np.isclose(report_data.AHEAD, 0.75)

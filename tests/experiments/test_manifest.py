@@ -58,6 +58,12 @@ def test_published_decoders_probes_and_tables_are_in_the_manifest():
     assert {f"{table['name']}.csv" for table in content.tables} == {p.name for p in (RESULTS / "figures").glob("*.csv")}
 
 
+def test_what_is_published_has_a_text_on_how_it_was_made_beside_it():
+    for path in RESULTS.glob("*/*.csv"):
+        text = path.with_suffix(".txt").read_text()
+        assert all(f"\n{line}:" in f"\n{text}" for line in ("command", "commit", "machine", "versions")), path
+
+
 def test_the_returns_of_final_policies_are_in_the_manifest():
     named = {f"{curve.env}_{curve.method}.csv" for curve in read(MANIFEST).curves if curve.final_episodes}
     assert named == {path.name for path in (RESULTS / "final_policies").glob("*.csv")}

@@ -15,7 +15,7 @@ import rl.evaluate
 import rl.main_baselines
 import rl.main_sac_lsp
 from common import checkpoint
-from rl.baselines import SeedRun
+from rl.baseline_run import SeedRun
 from rl.policies import load_policy
 
 BASELINES, LSP = rl.main_baselines.main, rl.main_sac_lsp.main

@@ -16,7 +16,7 @@ from common import checkpoint
 from common.interruption import Interruption
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
-from rl.baselines import Baseline, SeedRun
+from rl.baseline_run import Baseline, SeedRun
 from rl.latent_space_policies import LatentPolicy, PolicyStack, SoftActorCritic
 from rl.main_baselines import make_model
 from rl.main_sac_lsp import LSPLearner

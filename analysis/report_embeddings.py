@@ -1,0 +1,108 @@
+"""The sentences of the results page about embeddings: how far random actions reach, what is where, what an encoder holds."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.figure8_effects import affine_r_squared
+from analysis.figures import load, reached
+from analysis.report_data import MINUS, Data, paragraphs, share
+from common.errors import UsageError
+
+
+def figure3(data: Data) -> str:
+    """How far random actions reach."""
+    table, told = load(data.results, "figure3"), reached(data.results)
+    k = int(table.k.iloc[0])
+    kinds = ("DynE", "raw", "held")
+    first = [str(told["median"][f"{k} steps, {actions} actions"]) for actions in kinds]
+    whole = [float(told["median"][f"episode, {actions} actions"]) for actions in kinds]
+    beyond = "; ".join(
+        f"{share(far['DynE'])} are more than {edge:.1f} away, with raw actions {share(far['raw'])} and with held ones "
+        f"{share(far['held'])}"
+        for edge, far in (_beyond(table, distance) for distance in (20, 30))
+    )
+    (place, times), (_, of_held) = peak_of_plans(data, "DynE"), peak_of_plans(data, "held")
+    return paragraphs(
+        f"After one plan of {k} actions the median distance is {first[0]} with DynE actions, {first[1]} with raw actions and",
+        f"{first[2]} with one raw action held for {k} steps (radians of the two joints).",
+        f"Over whole episodes the median distances are {whole[0]:.1f}, {whole[1]:.1f} and {whole[2]:.1f}.",
+        f"Of all states of episodes with DynE actions {beyond}.",
+        f"After one plan DynE's distances are not even: their density is highest at {place:.2f}, {times:.1f} times its mean",
+        f"over the range reached; with held actions it is at most {of_held:.1f} times. Places spread evenly over a disc would",
+        "give 2.0 times at its edge. The left panel of the paper's figure is called uniform.",
+    )
+
+
+def peak_of_plans(data: Data, kind: str) -> tuple[float, float]:
+    """Where distances after one plan of a kind of actions are densest, and how many times the mean of their range."""
+    table = load(data.results, "figure3")
+    plan = table[(table.horizon != "episode") & (table.actions == kind)]
+    density = plan.share / (plan.high - plan.low)
+    densest = plan.iloc[int(density.argmax())]
+    return float(densest.low + densest.high) / 2, float(density.max() * plan[plan.share > 0].high.max())
+
+
+def _beyond(table: pd.DataFrame, distance: float) -> tuple[float, pd.Series]:
+    """The first edge of bins beyond a distance, and the share of an episode's states beyond it of each kind of actions."""
+    whole = table[table.horizon == "episode"]
+    edge = whole.low[whole.low >= distance].min()
+    return float(edge), whole[whole.low >= edge].groupby("actions").share.sum()
+
+
+def figure8_r_squared(data: Data) -> tuple[float, int]:
+    """R² of the best affine map from places in DynE space to effects, and the number of sequences."""
+    table = load(data.results, "figure8")
+    return affine_r_squared(table[["z1", "z2"]].to_numpy(), table[["dx", "dy"]].to_numpy()), len(table)
+
+
+def figure8(data: Data) -> str:
+    """Effects and places."""
+    found, sequences = figure8_r_squared(data)
+    return paragraphs(
+        f"The figure shows {sequences} sequences of actions on Point.",
+        f"An affine map explains the effects from the places with R² {found:.4f}, as the paper's appendix C says.",
+    )
+
+
+def farthest(data: Data) -> tuple[pd.Series, int]:
+    """The farthest distance from the start, mean over episodes, of each kind of actions; the number of episodes."""
+    table = load(data.results, "figure10")
+    start = table[table.step == 0].set_index(["actions", "episode"])[["x", "y"]]
+    away = table.join(start.add_suffix("0"), on=["actions", "episode"])
+    distance = pd.Series(np.hypot(away.x - away.x0, away.y - away.y0), away.index)
+    means = distance.groupby([away.actions, away.episode]).max().groupby(level=0).mean()
+    return means, int(table.episode.nunique())
+
+
+def figure10(data: Data) -> str:
+    """Where random episodes go."""
+    means, episodes = farthest(data)
+    return paragraphs(
+        f"The figure shows {episodes} episodes of each kind on PointMass.",
+        f"An episode's farthest distance from the start is {means['DynE']:.1f} on average with DynE actions and",
+        f"{means['raw']:.1f} with raw actions. The paper shows the same kind of difference, without numbers.",
+        f"With raw actions held for 4 steps, which the paper does not have, it is {means['held']:.1f}.",
+    )
+
+
+def probes(data: Data) -> str:
+    """What linear regressions find in the embeddings."""
+    path = data.results / "probes" / "ReacherVertical-v2.csv"
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: there is no table of the probe ({error})") from error
+    found = table.assign(method=table.representation.str.split().str[0]).set_index(["method", "quantity"]).r2
+
+    def told(method: str, quantity: str) -> str:
+        return f"{found[method, quantity] + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
+
+    return paragraphs(
+        f"DynE's embedding holds the speed of the first joint (R² {told('DynE', 'velocity joint0')}) and the place of",
+        f"the target ({told('DynE', 'target x')} and {told('DynE', 'target z')}) linearly.",
+        f"The four encodings of the VAE do not hold them linearly ({told('VAE', 'velocity joint0')}; {told('VAE', 'target x')} and",
+        f"{told('VAE', 'target z')}).",
+        f"Small images themselves tell the place of the target best ({told('pixels', 'target x')} and",
+        f"{told('pixels', 'target z')}) and no speed ({told('pixels', 'velocity joint0')}).",
+        f"The speed of the second joint is hard for all ({told('DynE', 'velocity joint1')} from DynE's embedding).",
+    )

@@ -1,0 +1,86 @@
+"""How a file was made: the text that lies beside everything that is published."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from common.errors import UsageError
+from common.files import write_atomically
+from common.machine import processor
+from common.paths import REPOSITORY
+
+PACKAGES = ("torch", "mujoco", "gymnasium", "numpy")  # whose versions numbers depend on
+
+
+def notes(
+    lines: Mapping[str, str], commit: str | None = None, device: str = "cpu", packages: Sequence[str] = PACKAGES
+) -> str:
+    """The text: a line for each entry of `lines`, then commit, machine and versions.
+
+    Args:
+        lines: {what is told: the text; its further lines stand below the first}.
+        commit: that the file was made with; None: the repository's.
+        device: the --device flag it was made with.
+        packages: whose versions are told.
+    """
+    told = {
+        **lines,
+        "commit": commit or repository_commit(),
+        "machine": machine(device),
+        "versions": ", ".join(
+            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+        ),
+    }
+    texts = {name: value.replace("\n", "\n" + " " * 13) for name, value in told.items()}
+    return "".join(f"{name + ':':13}{text}\n" for name, text in texts.items())
+
+
+def write_table(table: pd.DataFrame, out: Path, lines: Mapping[str, str]) -> None:
+    """Writes a frame as the csv file `--out`, and beside it the text of `lines` and the command of this process.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    text = notes({**lines, "command": typed_command()})
+    try:
+        write_atomically(out, lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+        write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
+    except OSError as error:
+        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
+
+
+def typed_command() -> str:
+    """The command line of this process, its paths from the repository where they lie in it."""
+    words = [Path(sys.argv[0]).resolve(), *sys.argv[1:]]
+    return shlex.join(["python", *(str(word).removeprefix(f"{REPOSITORY}{os.sep}") for word in words)])
+
+
+def repository_commit() -> str:
+    """The commit that the repository is at, and whether tracked files differ from it; of a repository around it, nothing."""
+    git = ["git", "-C", str(REPOSITORY)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    run_git = partial(subprocess.run, capture_output=True, text=True, env=environment)
+    try:
+        told = run_git([*git, "rev-parse", "--show-toplevel", "HEAD"], check=True).stdout
+        top, _, commit = told.strip().rpartition("\n")
+        if not os.path.samefile(top, REPOSITORY):
+            return "unknown, the project is not a git repository of its own"
+        changed = run_git([*git, "diff", "--quiet", "HEAD"], check=False).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown, there is no git repository"
+    return f"{commit}, with uncommitted changes" if changed else commit
+
+
+def machine(device: str) -> str:
+    """This machine's processor, and its GPU if `device`, a --device flag, uses it."""
+    gpu = f", {torch.cuda.get_device_name()}" if device != "cpu" and torch.cuda.is_available() else ""
+    return processor() + gpu

@@ -65,7 +65,7 @@ def typed_command() -> str:
 
 
 def repository_commit() -> str:
-    """The commit that the repository is at, and whether tracked files differ from it; of a repository around it, nothing."""
+    """The commit that the repository is at, and whether tracked files differ from it, results apart; of a repository around it, nothing."""
     git = ["git", "-C", str(REPOSITORY)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     run_git = partial(subprocess.run, capture_output=True, text=True, env=environment)
@@ -74,7 +74,7 @@ def repository_commit() -> str:
         top, _, commit = told.strip().rpartition("\n")
         if not os.path.samefile(top, REPOSITORY):
             return "unknown, the project is not a git repository of its own"
-        changed = run_git([*git, "diff", "--quiet", "HEAD"], check=False).returncode
+        changed = run_git([*git, "diff", "--quiet", "HEAD", "--", ":/", ":/!results"], check=False).returncode
     except (OSError, subprocess.CalledProcessError):
         return "unknown, there is no git repository"
     return f"{commit}, with uncommitted changes" if changed else commit

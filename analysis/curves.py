@@ -50,16 +50,17 @@ def load_ablations(results: str | Path) -> pd.DataFrame:
         UsageError: there are none.
     """
     curves = _load_long_form(Path(results) / "ablations", ABLATION)
-    groups = curves.file.map(lambda name: (name.split("_", 2) + [""])[1])
-    return with_pretraining(curves.rename(columns={"variant": "name"}).assign(group=groups)[[*CURVES, "group"]])
+    return with_pretraining(curves.rename(columns={"variant": "name"})[[*CURVES, "group"]])
 
 
 def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
-    frames = [read_csv(file, columns).assign(file=file.stem) for file in sorted(folder.glob("**/*.csv"))]
+    """All files of a folder, with a column `group`: the second part of a file's name, <env>_<group>_<variant>."""
+    files = sorted(folder.glob("**/*.csv"))
+    frames = [read_csv(file, columns).assign(group=(file.stem.split("_", 2) + [""])[1]) for file in files]
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
     curves = pd.concat(frames, ignore_index=True)
-    again = curves[curves.duplicated(columns[:-1])]
+    again = curves[curves.duplicated([*columns[:-1], "group"])]
     if len(again):
         where = ", ".join(str(again.iloc[0][column]) for column in columns[:-1])
         raise UsageError(f"{folder}: two rows are of one evaluation ({where}): remove one of the files")

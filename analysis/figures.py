@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from analysis import sensitivity
 from analysis.authors import TASKS
 from analysis.charts import COLORS, NAME_COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
@@ -217,6 +218,11 @@ def controls(results: str | Path) -> alt.ConcatChart:
     return figure(curves[np.array(fair) & (curves.steps <= curves.env.map(last))], bin_width=2500)
 
 
+def stage_one(results: str | Path) -> alt.HConcatChart:
+    """Returns against the settings of stage one."""
+    return sensitivity.chart(sensitivity.returns(results))
+
+
 def ablations(results: str | Path) -> alt.ConcatChart:
     """The variants that were tried: a panel a question, each with its own legend."""
     colors = {
@@ -246,6 +252,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
     "figure10": figure10,
     "plans": whole_plans,
     "controls": controls,
+    "sensitivity": stage_one,
     "ablations": ablations,
 }
 

@@ -1,4 +1,4 @@
-"""The results page on why the method works: controls, noises, embeddings of other seeds, final policies."""
+"""The results page on why the method works: controls, noises, final policies."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from analysis.curves import bootstrap
 from analysis.report_data import (
     LADDER,
     Data,
-    at,
     better,
     count,
     environment,
@@ -143,34 +142,6 @@ def noises_text(data: Data) -> str:
             f"{number(ours.mean())})"
         )
     return f"The best of these noises against TD3's own, over the last tenth of the steps: {listed(told)}."
-
-
-# ---- embeddings of other seeds ----
-
-
-def embeddings(data: Data) -> str:
-    """How much the return depends on the seed of the embedding, and how much on that of the policy."""
-    variants = sorted(data.ablations[data.ablations.group == "embedding"].name.unique())
-    if not variants:
-        raise UsageError("there are no embeddings of other seeds")
-    others = {name: data.variant("embedding", name) for name in variants}
-    wanted = sorted(set.intersection(*(set(one.seed) for one in others.values())))
-    every = {"seed0": of_seeds(data.series(TASK, "DynE-TD3"), wanted), **others}
-    upto = min(map(steps_of, every.values()))
-    table = pd.DataFrame({name: at(one, upto, FINE) for name, one in every.items()})
-    within = float(np.sqrt(table.var(ddof=1).mean()))
-    means = table.mean()
-    of_means = float(means.std(ddof=1))
-    expected = within / np.sqrt(len(table))
-    between = float(np.sqrt(max(of_means**2 - expected**2, 0)))
-    return paragraphs(
-        f"{len(every)} embeddings, which differ in the seed of stage one, were each used by {seeds(len(table))} of DynE-TD3",
-        f"on {TASK}. Over the {count(FINE)} steps up to {count(upto)} the embeddings' means are",
-        f"{listed([number(value) for value in means])}.",
-        f"The standard deviation over seeds, with the same embedding, is {within:.2f}. That of the embeddings' means is",
-        f"{of_means:.2f}; {expected:.2f} of it are to be expected from the seeds alone. So the embeddings themselves",
-        f"differ by a standard deviation of about {between:.2f}.",
-    )
 
 
 # ---- final policies ----

@@ -4,6 +4,7 @@ import pandas as pd
 
 from analysis.authors import TASKS
 from analysis.curves import FEW
+from analysis.estimates import final_returns
 from analysis.report_data import (
     LADDER,
     Data,
@@ -77,17 +78,28 @@ def authors_return(task: str, method: str, last: int) -> tuple[int, float] | Non
 
 # ---- from states ----
 
+ENDS = "last tenth"
+ENDS_TOLD = f"{ENDS}: of the steps that both methods have"
+
+
+def ends(found: dict[str, pd.DataFrame]) -> list[str]:
+    """The entries of a column `ENDS`: final returns after as many steps as all of these methods have."""
+    upto = min(map(steps_of, found.values()))
+    return [entry(final_returns(one[one.steps <= upto])) for one in found.values()]
+
 
 def figure4_vertical(data: Data) -> str:
     """ReacherVertical: TD3 and DynE-TD3, and the authors' returns."""
-    task, methods = "ReacherVertical", ["TD3", "DynE-TD3"]
-    told, rows = seeds_told(some([([name], one) for name, one in data.methods(task, methods).items()], "figure 4"))
+    task = "ReacherVertical"
+    found = data.methods(task, ["TD3", "DynE-TD3"])
+    told, rows = seeds_told(some([([name], one) for name, one in found.items()], "figure 4"))
     header, lines = returns(rows, LADDER, FINE)
-    read = [authors_return(task, name, steps_of(one)) for name, one in data.methods(task, methods).items()]
-    step = max(found[0] for found in read if found)
-    ours = [[*line, f"about {read_off(found[1])}" if found else ""] for line, found in zip(lines, read, strict=True)]
-    title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval:"
-    header = [task, *header, f"authors' plot, {count(step)} (2 seeds)"]
+    read = [authors_return(task, name, steps_of(one)) for name, one in found.items()]
+    step = max(of_method[0] for of_method in read if of_method)
+    last = [f"about {read_off(of_method[1])}" if of_method else "" for of_method in read]
+    ours = [[*line, *more] for line, *more in zip(lines, ends(found), last, strict=True)]
+    title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval ({ENDS_TOLD}):"
+    header = [task, *header, ENDS, f"authors' plot, {count(step)} (2 seeds)"]
     return f"{title}\n\n{markdown(header, ours)}"
 
 
@@ -97,7 +109,9 @@ def figure4_tasks(data: Data) -> str:
     rows = [([name, method], one) for name, of_task in found for method, one in of_task.items()]
     told, rows = seeds_told(some(rows, "figure 4, the other tasks"))
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
-    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+    last = [of_row for _, of_task in found if of_task for of_row in ends(of_task)]
+    lines = [[*line, of_row] for line, of_row in zip(once(lines), last, strict=True)]
+    return f"{told} a row, {averages(COARSE)} ({ENDS_TOLD}):\n\n{markdown(['', '', *header, ENDS], lines)}"
 
 
 def baselines(data: Data) -> str:

@@ -1,0 +1,109 @@
+"""Returns against the settings of stage one, on small invented curves."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import report_sensitivity, sensitivity
+from analysis.report_data import Data
+from analysis.report_sensitivity import Spread
+from common.errors import UsageError
+
+ENV = "ReacherVertical-v2"
+
+
+def write(results, folder, name, method, variant, seeds, value, last=5000):
+    """A file of curves: seed n returns `value` + n in the last 2500 steps, and far less before."""
+    path = results / folder
+    path.mkdir(parents=True, exist_ok=True)
+    rows = [
+        (ENV, method, variant, seed, step, value + seed if step > last - 2500 else -1000.0)
+        for seed in seeds
+        for step in range(0, last + 1, 500)
+    ]
+    table = pd.DataFrame(rows, columns=["env", "method", "variant", "seed", "steps", "mean_return"])
+    table = table if variant else table.drop(columns="variant")
+    table.to_csv(path / f"{ENV}_{name}.csv", index=False)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """λ at three values, one of them the default, γ at one besides; seeds 8 and 9. The published curves have others too."""
+    write(tmp_path, "published", "DynE-TD3", "DynE-TD3", None, range(8, 16), -30, last=9000)
+    write(tmp_path, "published", "DynE-TD3", "DynE-TD3", None, range(8, 16), -30)
+    write(tmp_path, "published", "TD3", "TD3", None, range(8, 16), -50)
+    write(tmp_path, "ablations", "lambda_1e-5", "DynE-TD3", "1e-5", [8, 9], -20)
+    write(tmp_path, "ablations", "lambda_1e-2", "DynE-TD3", "1e-2", [8, 9], -40)
+    write(tmp_path, "ablations", "gamma_1e-2", "DynE-TD3", "1e-2", [8, 9], -35)
+    return tmp_path
+
+
+def test_the_default_is_the_published_curve_of_the_same_seeds(results):
+    table = sensitivity.returns(results)
+    means = table.groupby(["panel", "series", "setting"])["return"].mean()
+    ours, td3 = sensitivity.SQUARED, "TD3"
+    for panel, wanted in (
+        (sensitivity.LAMBDA, {"1e-5": -20, "1e-4": -30, "1e-2": -40}),
+        (sensitivity.GAMMA, {"1e-4": -30, "1e-2": -35}),
+    ):
+        assert means[panel, ours].to_dict() == {name: value + 8.5 for name, value in wanted.items()}
+        assert means[panel, td3].to_dict() == {"": -50 + 8.5}
+    assert set(table.seed) == {8, 9} and set(table.steps) == {5000}
+
+
+def test_settings_are_compared_after_as_many_steps(results):
+    write(results, "ablations", "lambda_1e-3", "DynE-TD3", "1e-3", [8, 9], -25, last=4000)
+    table = sensitivity.returns(results)
+    steps = table.groupby("panel").steps.unique().str[0]
+    assert steps[sensitivity.LAMBDA] == 4000 and steps[sensitivity.GAMMA] == 5000
+
+
+def test_the_chart_has_a_panel_a_setting_ordered_by_number(results):
+    spec = sensitivity.chart(sensitivity.returns(results)).to_dict()
+    assert [panel["title"]["text"] for panel in spec["hconcat"]] == [sensitivity.LAMBDA, sensitivity.GAMMA]
+    assert spec["hconcat"][0]["layer"][2]["encoding"]["x"]["sort"] == ["1e-5", "1e-4", "1e-2"]
+    assert "2 seeds" in spec["hconcat"][0]["title"]["subtitle"][0]
+
+
+def test_nothing_varied_is_told(results):
+    for path in (results / "ablations").iterdir():
+        path.rename(path.with_name(path.name.replace("lambda", "other").replace("gamma", "more")))
+    with pytest.raises(UsageError, match="no setting of stage one was varied"):
+        sensitivity.returns(results)
+
+
+def test_the_page_tells_settings_and_their_spread(results):
+    table, text = report_sensitivity.table(Data(results)), report_sensitivity.text(Data(results))
+    assert "| | 1e-5 | 1e-4 | 1e-2 | TD3 |" in table
+    assert "For λ the means of the 3 settings lie between −31.5 and −11.5, TD3's at −41.5" in text
+    assert "probability 1.00 to 1.00. The standard deviation of the settings' means is 10.00, where 0.00" in text
+
+
+def test_the_spread_of_settings_is_told_apart_from_chance():
+    rng = np.random.default_rng(0)
+    seeds, noise = rng.normal(0, 5, (40, 1)), rng.normal(0, 2, (40, 300))
+    nothing = Spread(pd.DataFrame(seeds + noise))  # what seeds share is no difference between settings
+    assert nothing.expected == pytest.approx(2 / np.sqrt(40), rel=0.05)
+    assert nothing.of_means == pytest.approx(nothing.expected, rel=0.15)
+    true = rng.normal(0, 3, 300)
+    found = Spread(pd.DataFrame(seeds + noise + true))
+    assert found.between == pytest.approx(true.std(ddof=1), rel=0.1)
+    assert found.within == pytest.approx(np.hypot(5, 2), rel=0.2)
+
+
+def test_embeddings_of_other_seeds_are_compared_on_the_same_seeds(results):
+    write(results, "ablations", "embedding_seed1", "DynE-TD3", "seed1", [8, 9, 10], -40)
+    write(results, "ablations", "embedding_seed2", "DynE-TD3", "seed2", [8, 9], -26)
+    text = report_sensitivity.embeddings(Data(results))
+    assert "3 embeddings" in text and "each used by 2 seeds" in text
+    assert "−21.5, −31.5 and −17.5" in text
+
+
+def test_embeddings_of_single_actions_stand_beside_raw_actions(results):
+    write(results, "ablations", "k_1", "DynE-TD3", "1", range(8, 16), -20)
+    write(results, "ablations", "k1_untrained", "DynE-TD3", "untrained", range(8, 16), -30)
+    write(results, "ablations", "k1_prior", "DynE-TD3", "prior", range(8, 16), -40)
+    write(results, "published", "identity-TD3", "identity-TD3", None, range(6, 16), -50)
+    text = report_sensitivity.single_actions(Data(results))
+    rows = [line.split(" | ")[-1] for line in text.splitlines()[4:]]
+    assert [row.split(" ±")[0] for row in rows] == ["−8.5", "−18.5", "−28.5", "−38.5"] and "8 seeds" in text

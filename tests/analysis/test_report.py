@@ -170,7 +170,7 @@ def test_a_task_that_grows_gets_columns_and_tells_its_seeds(tmp_path):
     lines = report_tables.figure4_tasks(Data(tmp_path)).splitlines()
     assert lines[0].startswith("2 to 5 seeds a row")
     steps = ["5 000", "10 000", "20 000", "50 000", "100 000", "250 000", "500 000", "1 000 000"]
-    assert lines[2] == f"| | | {' | '.join(steps)} |"
+    assert lines[2] == f"| | | {' | '.join([*steps, 'last tenth'])} |"
     assert lines[4] == "| ReacherTurn | TD3 (2 seeds) | −15.0 (−10.0 −20.0) | −15.0 (−10.0 −20.0) |" + " |" * 6
     assert lines[-1].startswith("| | DynE-TD3 (5 seeds) | −5.5 ± ") and lines[-1].count("−5.5 ± ") == 8
 

@@ -93,8 +93,15 @@ def test_every_script_of_a_command_is_known(page):
         assert command.startswith(NOT_RUN) or (words[0] == "python" and words[1] in SMALL), command
 
 
+def write_files(folder, page):
+    """Writes the pieces of Python that are introduced as a file, as `name.py`: and then the piece."""
+    for name, text in re.findall(r"`([\w/]+\.py)`:\n\n```python\n(.*?)```", PAGES[page], flags=re.DOTALL):
+        (folder / name).write_text(text)
+
+
 @pytest.mark.parametrize(("page", "part"), ROWS, ids=[f"{page} {part}".strip() for page, part in ROWS])
 def test_commands_run(folder, page, part):
+    write_files(folder, page)
     ran = 0
     for command in [line for b in blocks(page, "bash") if row_of(page, b) == (page, part) for line in lines_of(b)]:
         words = shlex.split(command)

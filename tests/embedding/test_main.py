@@ -1,5 +1,6 @@
 """The action encoder, the predictor, the action decoder and their objectives (paper, sections 2.2 and 3.1)."""
 
+import argparse
 import csv
 
 import numpy as np
@@ -13,7 +14,7 @@ import embedding.main
 from common import checkpoint
 from common.environments import make_env
 from embedding.decoder import ActionDecoder, action_norm, decoder_loss, reconstruction_error
-from embedding.decoder_training import DecoderTraining, annealed_weight, decoder_span
+from embedding.decoder_training import DecoderTraining, annealed_weight, decoder_span, step_size
 from embedding.models import (
     ActionEncoder,
     Predictor,
@@ -259,6 +260,14 @@ def test_the_weight_of_the_norm_falls_to_lambda():
     assert found[0] == pytest.approx(0.3) and found[1] == pytest.approx((0.3 * 1e-4) ** 0.5)
     assert 1e-4 < found[2] < 1.2e-4 and found[3:] == [1e-4, 1e-4]
     assert annealed_weight(0, 0.0) == 0 and annealed_weight(0, 0.5) == 0.5
+
+
+def test_the_step_size_of_the_decoder_rises_and_falls():
+    args = argparse.Namespace(decoder_lr=1e-3, decoder_warmup=100)
+    found = [step_size(args, done, done / 1000) for done in (0, 49, 99, 500, 1000)]
+    assert found == pytest.approx([1e-5, 5e-4 * (1 + np.cos(0.049 * np.pi)) / 2, 1e-3 * 0.9758, 5e-4, 0], rel=1e-3)
+    args.decoder_warmup = 0
+    assert step_size(args, 0, 0.0) == 1e-3
 
 
 # ---- training ----

@@ -40,6 +40,8 @@ FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
+IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
+UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
 
 
@@ -214,8 +216,14 @@ def controls(results: str | Path) -> alt.ConcatChart:
     tried = published[published.method.isin(CONTROLS)].groupby("env")
     seeds, last = tried.seed.unique(), tried.steps.max()
     curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "DynE-TD3", *CONTROLS])
+    untrained = load_ablations(results)
+    untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
+    curves = pd.concat([curves, untrained.assign(name=UNTRAINED)])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
-    return figure(curves[np.array(fair) & (curves.steps <= curves.env.map(last))], bin_width=2500)
+    curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))].replace(
+        {"name": {"published": "published decoder"}}
+    )
+    return figure(curves, bin_width=2500, colors={f"DynE-TD3, {UNTRAINED}": "#ff7f0e"})
 
 
 def stage_one(results: str | Path) -> alt.HConcatChart:
@@ -234,6 +242,7 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
     curves = load_ablations(results)
+    curves = curves[curves.group != IN_CONTROLS]
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []

@@ -20,7 +20,7 @@ from typing import BinaryIO
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis import report_controls, report_embeddings, report_glance, report_tables, report_texts
+from analysis import report_controls, report_embeddings, report_glance, report_sensitivity, report_tables, report_texts
 from analysis.report_data import Data
 from analysis.report_glance import at_a_glance
 from common.checkpoint import write_atomically
@@ -46,6 +46,7 @@ BLOCKS: dict[str, Block] = {
     "figure 5, text": report_texts.figure5,
     "controls": report_controls.controls,
     "controls, text": report_controls.controls_text,
+    "embeddings": report_sensitivity.embeddings,
     "final policies": report_controls.final_policies,
     "probes": report_embeddings.probes,
     "figure 8": report_embeddings.figure8,

@@ -102,8 +102,10 @@ def embeddings(data: Data) -> str:
         f"on {TASK}. Over the {count(FINE)} steps up to {count(upto)} the embeddings' means are",
         f"{listed([number(value) for value in table.mean()])}.",
         f"The standard deviation over seeds, with the same embedding, is {spread.within:.2f}. That of the embeddings' means is",
-        f"{spread.of_means:.2f}, where {spread.expected:.2f} would come by chance. So the embeddings themselves",
-        f"differ by a standard deviation of about {spread.between:.2f}.",
+        f"{spread.of_means:.2f}, where {spread.expected:.2f} would come by chance.",
+        f"So the embeddings themselves differ by a standard deviation of about {spread.between:.2f}."
+        if spread.between
+        else "So these runs show no difference between the embeddings.",
     )
 
 

@@ -49,13 +49,12 @@ QUESTIONS = {
         },
         {"default": "DynE-TD3"},
     ),
-    "controls": Question("decoder", {"untrained": "of an untrained encoder"}, {}),
     "noise": Question(
         "noises of TD3",
         {"bounds": "10 % and 20 % of each bound", "bounds-2": "the same, actions within ±2"},
         {},
     ),
-    "embedding": Question("seed of the embedding", {}, {}),
+    "embedding": Question("seed of the embedding", {f"seed{n}": f"seed {n}" for n in range(1, 5)}, {}),
     "range": Question(
         "range of decoded actions",
         {"default": "±2, Pusher's bounds (default)", "unit": "±1, as in the release"},

@@ -104,7 +104,7 @@ def seed_folders(run: str | Path) -> list[Path]:
     """The folders of a run's seeds that have a checkpoint, or the folder itself if it is a seed's.
 
     Args:
-        run: a folder, or published/<env> for the policy of an environment that comes with the project.
+        run: a folder, or where there is none of that name published/<env>, the policy that comes with the project.
     Raises:
         CheckpointError: there is no checkpoint in the folder, nor in a seed's, or no such published policy.
     """

@@ -28,6 +28,7 @@ import embedding.main_pixels
 import embedding.main_vae
 import embedding.probe
 import rl.evaluate
+import rl.flags
 import rl.main_baselines
 import rl.main_dyne
 import rl.main_pixel_td3
@@ -94,6 +95,7 @@ GARBAGE = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(["", " ", "-", "--", "0x10", "1_000", "١", "1e", "NaN", "-inf", "None", "[]", "x" * 300, "\udcff"]),
 )
+FLOAT_TYPES = (cli.positive_float, cli.non_negative_float, cli.fraction, rl.flags.noise, rl.main_dyne.share)
 WHOLE = ["0", "-1", "1", "2", "7", "100", "2.5", "1e2", "-0"]
 LARGE = ["10000000000000", "1e14", str(2**53), str(2**64), "1e400", "9" * 400]
 FLOATS = ["0", "-1", "1e-300", "1e-3", "0.5", "1", "1e5", "1e300", "nan", "inf", "-inf"]
@@ -118,6 +120,7 @@ TEXTS = {
     "results": ["results", "results/rl", "file", "nowhere", "results/damaged"],
     "runs": ["results", f"results/{RUN}", "file", "nowhere"],
     "variant": ["v", "../v"],
+    "seeds": ["0", "0-1", "0,1", "3-1", "0-", ",", "1-99999999999999"],
     "command": ["python x", ""],
     "commit": ["abc", ""],
 }
@@ -159,10 +162,16 @@ def values_of(action):
         small = [str(value) for value in SMALL.get(name, [])] or WHOLE
         refused = ["0", "-1", "2.5", "1e-3", "nan"] if action.type is cli.positive_int else ["-1", "2.5", "nan"]
         return mostly(st.sampled_from(small), st.sampled_from(refused + ([] if name in ENDLESS else LARGE)))
-    if action.type in (cli.positive_float, cli.non_negative_float, cli.fraction):
+    if action.type in FLOAT_TYPES:
         return mostly(st.floats(0, 1).map(str), st.sampled_from(FLOATS))
     assert name in TEXTS, f"{name}: say what may be drawn for it"
     return mostly(st.sampled_from(TEXTS[name]))
+
+
+@pytest.mark.parametrize("main", MAINS, ids=lambda main: main.__module__)
+def test_every_flag_can_be_drawn(main):
+    for action in ACTIONS[main]:
+        assert action.nargs == 0 or values_of(action) is not None
 
 
 @st.composite

@@ -12,10 +12,13 @@ DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/Reache
 .PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
 demo: demo-embedding
+	@echo "demo, 2 of 3: TD3 and DynE-TD3 side by side"
 	@$(MAKE) --no-print-directory -j2 demo-td3 demo-dyne
+	@echo "demo, 3 of 3: a table, a picture, a film"
 	$(BIN)/python analysis/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
 	$(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 || [ $$? -eq 2 ]
+	@echo "demo: look at $(DEMO_DIR)/curves.png and side-by-side.mp4 there; docs/own-environments.md goes on from here"
 
 # The film of README.md: of each method the seed in the middle of the 16 published ones, by its returns from 12 500 to 15 000
 # steps (the lower of the two in the middle).
@@ -27,6 +30,7 @@ gif: $(INSTALLED)
 	$(BIN)/python rl/evaluate.py $(patsubst %,results/gif/rl/ReacherVertical-v2/%/default,TD3 DynE-TD3) --video docs/side-by-side.gif
 
 demo-embedding: $(INSTALLED)
+	@echo "demo, 1 of 3: the embedding of ReacherVertical"
 	$(BIN)/python embedding/main.py --env ReacherVertical-v2 $(DEMO) $(EMBEDDING_FLAGS)
 
 demo-td3:

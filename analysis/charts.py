@@ -71,17 +71,20 @@ def figure(
     by_series = alt.PointSelectionConfig(type="point", fields=["series"])
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
-    return chart.properties(title=_caption(pd.concat([one for _, one in summaries]), columns * (width + AXIS)))
+    cut = any(_returns_shown(one, [])[0] > one["mean"].min() for _, one in summaries)
+    return chart.properties(title=_caption(pd.concat([one for _, one in summaries]), columns * (width + AXIS), cut))
 
 
-def _caption(summary: pd.DataFrame, width: int) -> alt.TitleParams:
-    """What lines and areas are, below a chart."""
+def _caption(summary: pd.DataFrame, width: int, cut: bool) -> alt.TitleParams:
+    """What lines and areas are, below a chart; `cut`: whether there are returns below an axis."""
     many = summary.groupby(["env", "series"]).seeds.max()
     told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
     if (many >= FEW).any():
         told.append(f"Filled areas: 95 % intervals of means over {FEW} seeds or more.")
     if ((many > 1) & (many < FEW)).any():
         told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
+    if cut:
+        told.append("Axes leave out the low returns of the first steps.")
     lines = textwrap.wrap(" ".join(told), int(width / LETTER))
     return alt.TitleParams(lines, orient="bottom", anchor="start", offset=12, fontSize=12, color="#555555")
 

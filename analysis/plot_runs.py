@@ -4,7 +4,8 @@
     python analysis/plot_runs.py results/rl/ReacherVertical-v2
     python analysis/plot_runs.py results/rl/ReacherVertical-v2/TD3/default
 
-reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv, of all runs, of an environment, or of one run. Returns are means
+reads <results>/rl/<env>/<method>/<name>/seed_<n>/eval.csv, of all runs, of an environment, or of one run; those of another
+folder of results, as results/demo, are drawn by its name. Returns are means
 over seeds in bins of steps, intervals of 5 seeds or more are bootstrapped over seeds (95 %); analysis/curves.py tells how.
 """
 
@@ -15,7 +16,7 @@ if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 from analysis.charts import figure, save
-from analysis.curves import FEW, load_runs, table
+from analysis.curves import FEW, bin_width_of, load_runs, table
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
 
 
@@ -33,8 +34,10 @@ def main() -> None:
     curves = load_runs(args.results)
     out = check_out(args.out or Path(args.results) / "curves.png", ".png", ".svg")
     for env, of_env in curves.groupby("env"):
-        print(f"{env}: mean return up to so many steps, ± half of the 95 % interval; fewer than {FEW} seeds one by one")
-        print(f"{table(of_env, args.steps, args.bin_width).to_string()}\n")
+        width = args.bin_width or bin_width_of(of_env.steps.max())
+        print(f"{env}: mean return of the evaluations in the {width:,} steps up to each column,")
+        print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
+        print(f"{table(of_env, args.steps, width).to_string()}\n")
     save(figure(curves, args.bin_width), out)
     print(out)
 

@@ -95,8 +95,12 @@ class RunFolder:
             return False
         return False
 
+    def is_empty(self) -> bool:
+        """Whether nothing is in the folder, or it is not there."""
+        return not self.path.is_dir() or all(entry.name == LOCK for entry in self.path.iterdir())
+
     def _check_empty(self) -> None:
-        if self.path.is_dir() and any(entry.name != LOCK for entry in self.path.iterdir()):
+        if not self.is_empty():
             raise UsageError(
                 f"--name: the run {self.path} exists: go on with it by --resume, replace it by --overwrite, or choose another "
                 "--name"

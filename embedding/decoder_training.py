@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from common.cli import non_negative_float, non_negative_int, positive_float, positive_int
+from common.cli import fraction, non_negative_float, non_negative_int, positive_float, positive_int
 from common.errors import UsageError
 from common.mlp import Adam, shared_mlp
 from common.streams import torch_stream
@@ -29,7 +29,7 @@ def add_decoder_flags(parser: argparse.ArgumentParser) -> None:
         "--decoder_lr", type=positive_float, default=1e-3, help="Adam's largest step size, decoder; it falls to 0"
     )
     parser.add_argument(
-        "--decoder_warmup", type=non_negative_int, default=1000, help="first batches, over which the step size rises"
+        "--decoder_warmup", type=fraction, default=0.03, help="share of the training in which the step size rises"
     )
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1e-4, help="lambda, weight of the norm")
@@ -63,13 +63,13 @@ def annealed_weight(progress: float, weight: float) -> float:
     return FIRST_WEIGHT * (weight / FIRST_WEIGHT) ** (progress / ANNEALED)
 
 
-def step_size(args: argparse.Namespace, done: int, progress: float) -> float:
-    """Adam's step size after `done` batches, a share `progress` of all: it rises over --decoder_warmup, and falls as a cosine.
+def step_size(args: argparse.Namespace, progress: float) -> float:
+    """Adam's step size when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine.
 
     Large steps at the beginning can drive an action to its bound, where the tanh has hardly a gradient and the action stays:
     on Pendulum and on a cart, with one-dimensional actions, 4 of 8 decoders that began with --decoder_lr were stuck so.
     """
-    rising = min(1.0, (done + 1) / args.decoder_warmup) if args.decoder_warmup else 1.0
+    rising = min(1.0, progress / args.decoder_warmup) if args.decoder_warmup else 1.0
     return rising * args.decoder_lr * (1 + math.cos(math.pi * progress)) / 2
 
 
@@ -123,7 +123,7 @@ class DecoderTraining:
             for batch, z in enumerate(batches):
                 progress = (self.epoch + batch / len(batches)) / self.epochs
                 losses, gradients = self.gradients(z, annealed_weight(progress, args.norm_weight))
-                self.adam.lr = step_size(args, self.epoch * len(batches) + batch, progress)
+                self.adam.lr = step_size(args, progress)
                 self.adam.step(gradients)
                 sums += torch.stack(losses)
         self.epoch += 1

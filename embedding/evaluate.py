@@ -136,11 +136,11 @@ def described(m: Measures) -> list[str]:
     """Lines that show `Measures`."""
     lines = [
         f"reconstruction error of z (section 3.1)        {m.reconstruction:.2g}",
-        f"d(0), the largest action, of the bounds        {m.rest:.3f}",
+        f"largest action of d(0), as a share of bounds   {m.rest:.3f}",
         f"action cost |a|^2 a step of z ~ N(0, I)        {m.cost:.3g}, of uniform raw actions {m.raw_cost:.3g}",
     ]
     if m.excess is not None:
-        lines.insert(1, f"L(d_a), in that of the best plans found        {m.excess:.2f}")
+        lines.insert(1, f"L(d_a), times that of the best plans found     {m.excess:.2f}")
     if m.prediction is not None:
         error, still = m.prediction
         lines.append(f"prediction error of f                          {error:.3g}, of 'nothing moves' {still:.3g}")
@@ -198,7 +198,9 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     measures = measure(env, decoder, encoder, predictor, args.seed)
-    print(f"{args.folder}: plans of {decoder.k} actions, learned on {own}, judged on {env.spec.id}")
+    trained_on = own.rpartition(":")[2]
+    elsewhere = "" if trained_on == env.spec.id else f", judged on {env.spec.id}"
+    print(f"{args.folder}: plans of {decoder.k} actions, learned on {trained_on}{elsewhere}")
     print("\n".join(described(measures)))
     print("verdict")
     for quantity, verdict in verdicts(measures).items():

@@ -10,6 +10,7 @@ imported.
 """
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,28 +67,44 @@ def main() -> None:
         tell_what_is_missing(Path(folder), seed_folders(folder))
     print(f"{env_id}: {args.episodes} episodes a seed")
     rows: list[tuple[str, str, int, int, float]] = []
-    for policy, env in [(policy, env) for policies, env in zip(runs, envs, strict=True) for policy in policies]:
-        returns = [play(policy, env, seed) for seed in seeds]
-        if not np.isfinite(returns).all():
-            raise Diverged(f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite")
-        print(f"{policy.method} seed {policy.seed}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
-        rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
+    for policies, env in zip(runs, envs, strict=True):
+        means = []
+        for policy in policies:
+            returns = [play(policy, env, seed) for seed in seeds]
+            if not np.isfinite(returns).all():
+                raise Diverged(
+                    f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite"
+                )
+            told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
+            print(f"{policy.method} seed {policy.seed}: {told}")
+            rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
+            means.append(float(np.mean(returns)))
+        if len(policies) > 1:
+            print(f"{policies[0].method}, mean of {len(policies)} seeds: {with_error(means)}")
+    print("± is a standard error; curves are evaluated from other starts. More --episodes tell policies apart better.")
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
         methods = " and ".join(dict.fromkeys(table.method))
         write_table(table, out, {"returns": f"{methods} on {env_id}, {args.episodes} episodes a seed"})
         print(f"{out}: {len(table)} returns")
     if filmed:
-        told = film(filmed, args.video, seeds[: args.video_episodes])
-        for one, returns in zip(filmed, told, strict=True):
+        for one, in_film in zip(filmed, film(filmed, args.video, seeds[: args.video_episodes]), strict=True):
             one.env.close()
-            print(f"{args.video}: {one.policy.method} returns {', '.join(f'{value:.2f}' for value in returns)}")
-        run = seed_folders(args.runs[0])[0].absolute().parent
-        if any(run.glob("seed_*/eval.csv")):
-            tell_next(args.video, "analysis/plot_runs.py", shown(run))
-    else:
+            told = ", ".join(f"{value:.2f}" for value in in_film)
+            print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")
+    folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
+    has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
+    if not filmed and "rgb_array" in envs[0].metadata.get("render_modes", ()):
         env_flag = ("--env", args.env_name) if args.env_name else ()
         tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
+    elif has_curves:
+        tell_next(args.video, "analysis/plot_runs.py", shown(os.path.commonpath(folders)))
+
+
+def with_error(values: Sequence[float]) -> str:
+    """The mean of values (N,), and its standard error where there are several."""
+    error = f" ± {np.std(values, ddof=1) / math.sqrt(len(values)):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{error}"
 
 
 def load_run(folder: str) -> list[Policy]:

@@ -52,4 +52,5 @@ def check_memory(
     )
     on_disk = f"--replay_size: {rows:,} rows of {seeds} seeds, kept for --resume,"
     require_disk(on_disk, seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
-    print(f"replay: {seeds * full / 1e9:.2f} GB on {device} once {rows:,} rows of {seeds} seeds are full")
+    of_seeds = f"{seeds} seed" + "s" * (seeds > 1)
+    print(f"replay: {seeds * full / 1e6:,.0f} MB on {device} once the {rows:,} steps of {of_seeds} are in it")

@@ -36,9 +36,21 @@ class RunStore:
 
     def check(self) -> None:
         """Raises `UsageError` if a folder cannot be used as the flags ask."""
+        if not (self.args.resume or self.args.overwrite) and (new := self._new()):
+            raise UsageError(
+                f"--num_seeds {len(self.seeds)}: the run {self.folder} has some of these seeds already: {new}"
+            )
         for store in self.stores:
             store.check()
         self._check_siblings()
+
+    def _new(self) -> str:
+        """How to begin those of the seeds that have not begun, in words, if some have and some have not; else nothing."""
+        new = [seed for seed, store in zip(self.seeds, self.stores, strict=True) if store.folder.is_empty()]
+        if not 0 < len(new) < len(self.seeds):
+            return ""
+        count = next(count for count in range(1, len(new) + 1) if new[0] + count not in new)
+        return f"begin the first new ones with --seed {new[0]} --num_seeds {count}"
 
     def _check_siblings(self) -> None:
         check_siblings(self.folder, [store.folder.path for store in self.stores], self.stores[0].flags)
@@ -86,6 +98,8 @@ class RunStore:
                     if not contents and store.has_results():
                         store.folder.refuse_to_start_over()
                 return None
+            if new := self._new():
+                raise UsageError(f"--resume: some of these seeds of {self.folder} have not begun: {new}")
             lacking = next((s for s, c in zip(stores, found, strict=True) if not c), stores[0])
             raise UsageError(
                 f"--resume: {lacking.folder.path} has no checkpoint of the same step as the other seeds: resume the seeds "

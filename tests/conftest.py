@@ -114,7 +114,7 @@ def tiny_images(tmp_path_factory):
 def trained(tmp_path_factory):
     """Folder of a real, if short, training on ReacherVertical."""
     results = tmp_path_factory.mktemp("trained")
-    flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 4, "decoder_batches": 1000}
+    flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 6, "decoder_batches": 1000}
     ran = _call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
     assert ran.code == 0, ran.err
     return results / "ReacherVertical-v2" / "default"

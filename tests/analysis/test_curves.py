@@ -303,8 +303,13 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
     script, flags = REPOSITORY / "analysis" / "plot_runs.py", ["--steps", "0", "1e4", "--bin-width", "2000"]
     command = [sys.executable, script, tmp_path, *flags]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    title, header, td3, dyne, *_ = done.stdout.splitlines()
-    assert title.startswith(ENV) and header.split() == ["steps", "0", "10", "000"]
+    title, about, header, td3, dyne, *_ = done.stdout.splitlines()
+    assert (
+        title.startswith(ENV)
+        and "2,000 steps" in title
+        and about.startswith("±")
+        and header.split() == ["steps", "0", "10", "000"]
+    )
     assert td3.startswith("TD3 (3 seeds) ") and td3.count("(") == 3
     assert dyne.startswith("DynE-TD3 (2 seeds) ") and dyne.endswith(" -")
     png = tmp_path / "curves.png"

@@ -28,7 +28,6 @@ import embedding.main_pixels
 import embedding.main_vae
 import embedding.probe
 import rl.evaluate
-import rl.flags
 import rl.main_baselines
 import rl.main_dyne
 import rl.main_pixel_td3
@@ -95,7 +94,7 @@ GARBAGE = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(["", " ", "-", "--", "0x10", "1_000", "١", "1e", "NaN", "-inf", "None", "[]", "x" * 300, "\udcff"]),
 )
-FLOAT_TYPES = (cli.positive_float, cli.non_negative_float, cli.fraction, rl.flags.noise, rl.main_dyne.share)
+FLOAT_TYPES = (cli.positive_float, cli.non_negative_float, cli.fraction, cli.noise, cli.share)
 WHOLE = ["0", "-1", "1", "2", "7", "100", "2.5", "1e2", "-0"]
 LARGE = ["10000000000000", "1e14", str(2**53), str(2**64), "1e400", "9" * 400]
 FLOATS = ["0", "-1", "1e-300", "1e-3", "0.5", "1", "1e5", "1e300", "nan", "inf", "-inf"]

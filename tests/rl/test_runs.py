@@ -266,16 +266,20 @@ def test_evaluate_refuses_checkpoints_of_other_seeds_and_methods(run_of, call, t
 def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     folder, env = run_of("DynE-TD3"), gymnasium.make("ReacherVertical-v2")
     printed = shell("rl/evaluate.py", folder, episodes=3, seed=5)
-    expected = []
+    expected, means = [], []
     for part in seed_folders(folder):
         returns = [play(load_policy(part), env, reset_seed(5, "evaluate", episode)) for episode in range(3)]
         name = f"DynE-TD3 seed {part.name.removeprefix('seed_')}"
-        expected.append(f"{name}: mean return {np.mean(returns):.2f}, std {np.std(returns):.2f}")
-    *lines, following = printed.splitlines()
-    assert lines == ["ReacherVertical-v2: 3 episodes a seed", *expected]
+        means.append(np.mean(returns))
+        error = np.std(returns, ddof=1) / np.sqrt(3)
+        expected.append(f"{name}: mean return {means[-1]:.2f} ± {error:.2f}, std {np.std(returns):.2f}")
+    error = np.std(means, ddof=1) / np.sqrt(len(means))
+    whole = f"DynE-TD3, mean of {len(means)} seeds: {np.mean(means):.2f} ± {error:.2f}"
+    *lines, about, following = printed.splitlines()
+    assert lines == ["ReacherVertical-v2: 3 episodes a seed", *expected, whole] and about.startswith("± is a standard")
     assert following.startswith("next: ") and following.endswith(" --video DynE-TD3.mp4")
     ran = call(rl.evaluate.main, folder / "seed_4", threads=None, episodes=3, seed=5)
-    assert ran.out.splitlines()[1:-1] == expected[1:]
+    assert ran.out.splitlines()[1:-2] == expected[1:]
 
 
 # ---- videos and events ----

@@ -242,7 +242,7 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
     curves = load_ablations(results)
-    curves = curves[curves.group != IN_CONTROLS]
+    curves = curves[~curves.group.isin([IN_CONTROLS, *sensitivity.VARIED])]
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []

@@ -46,6 +46,8 @@ BLOCKS: dict[str, Block] = {
     "figure 5, text": report_texts.figure5,
     "controls": report_controls.controls,
     "controls, text": report_controls.controls_text,
+    "sensitivity": report_sensitivity.table,
+    "sensitivity, text": report_sensitivity.text,
     "embeddings": report_sensitivity.embeddings,
     "final policies": report_controls.final_policies,
     "probes": report_embeddings.probes,
@@ -55,7 +57,6 @@ BLOCKS: dict[str, Block] = {
     "whole plans": report_tables.plans,
     "whole plans, text": report_texts.plans,
     "ablations": report_tables.ablations,
-    "ablations, text": report_texts.ablations,
     "decoder objective": report_tables.decoder_objective,
     "decoder variants": report_tables.decoder_variants,
 }

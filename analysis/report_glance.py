@@ -28,8 +28,10 @@ from analysis.report_data import (
     with_interval,
 )
 from analysis.report_embeddings import farthest, figure8_r_squared, peak_of_plans
+from analysis.report_sensitivity import panels
 from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
 from analysis.report_texts import at_the_end, last_tenths, untrained
+from analysis.sensitivity import LENGTH
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]
@@ -265,6 +267,31 @@ def plans(data: Data) -> Said:
     return said, mostly({method: f"{seeds_of(one)}" for method, one in series.items()}, "seeds")
 
 
+def sensitivity(data: Data) -> Said:
+    """λ and γ over decades."""
+    told, behind = [], []
+    for panel, found in panels(data).items():
+        if panel == LENGTH:
+            continue
+        ours, td3 = found[found.series != "TD3"], found[found.series == "TD3"]["return"]
+        name = panel.partition(",")[0]
+        means = ours.groupby(["series", "setting"])["return"].mean()
+        told.append(
+            f"with {name} from {' to '.join(_ends(ours.setting))} {number(means.min())} to {number(means.max())}"
+        )
+        for (series, setting), one in ours.groupby(["series", "setting"], sort=False):
+            if standing(better(one["return"], td3)[0]) != "ahead of":
+                behind.append(f"{name} = {setting} ({series})")
+    claim = f"does not hold for {listed(behind)}" if behind else "reproduces: ahead of TD3 at all settings"
+    ends = f"DynE-TD3 {listed(told)}, TD3 {number(td3.mean())}"
+    return f"{claim}; {ends}", f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
+
+
+def _ends(settings: pd.Series) -> list[str]:
+    """The least and the largest of some settings."""
+    return [min(settings, key=float), max(settings, key=float)]
+
+
 SEVEN_DOF = NAMES[3:]
 
 
@@ -291,5 +318,6 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
     ("10", "random DynE actions explore further", figure10),
     ("not in the paper", "is the gain the embedding's? The same agent in other action spaces, and TD3", controls),
+    ("appendix", "returns are relatively insensitive to the weights λ and γ", sensitivity),
     ("section 3.2", "argues, without an experiment, that whole plans as actions waste data", plans),
 ]

@@ -192,14 +192,11 @@ def plans(data: Data) -> str:
 
 
 def ablations(data: Data) -> str:
-    """Plan lengths, weights of the bottleneck, sources of the decoder."""
-    rows: Rows = []
-    for group in ("k", "kl", "source"):
-        asked = QUESTIONS[group]
-        rows += [([asked.title, words], data.variant(group, name)) for name, words in asked.words.items()]
-    told, rows = seeds_told(rows)
+    """Sources of the decoder."""
+    asked = QUESTIONS["source"]
+    told, rows = seeds_told([([words], data.variant("source", name)) for name, words in asked.words.items()])
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
-    return f"ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
+    return f"ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown([asked.title, *header], lines)}"
 
 
 def decoder_range(data: Data) -> str:

@@ -20,8 +20,6 @@ from analysis.report_data import (
     number,
     paragraphs,
     read_off,
-    seeds,
-    seeds_of,
     standing,
     steps_of,
     window,
@@ -235,17 +233,3 @@ def plans(data: Data) -> str:
         ours, theirs, upto = finals(dyne, data.series("ReacherVertical", method))
         told.append(f"one of {words} on whole plans with probability {with_interval(better(ours, theirs))}")
     return f"A run of DynE-TD3 ends better than {listed(told)}, over the last tenth of {count(upto)} steps."
-
-
-def ablations(data: Data) -> str:
-    """How probably runs of each plan length return more than TD3 over the last third of the ablation's steps."""
-    td3, told = data.series("ReacherVertical", "TD3"), []
-    for k in ("1", "2", "4", "8"):
-        one = data.variant("k", k)
-        upto = steps_of(one)
-        theirs = window(td3, upto - COARSE, upto)
-        told.append(f"{with_interval(better(window(one, upto - COARSE, upto), theirs))} for k = {k}")
-    return paragraphs(
-        f"Over {count(upto - COARSE)} to {count(upto)} steps a run returns more than one of TD3 ({seeds(seeds_of(td3))},",
-        f"mean {number(theirs.mean())}) with probability {listed(told)}.",
-    )

@@ -18,14 +18,6 @@ class Question(NamedTuple):
 
 
 QUESTIONS = {
-    "k": Question(
-        "plan length k", {"1": "1 action", "2": "2 actions", "4": "4, the default", "8": "8 actions"}, {"4": "DynE-TD3"}
-    ),
-    "kl": Question(
-        "KL weight γ",
-        {"0": "0, deterministic", "1e-4": "1e-4, the default", "1e-2": "1e-2"},
-        {"1e-4": "DynE-TD3"},
-    ),
     "source": Question(
         "decoder of",
         {"ReacherVertical": "ReacherVertical itself", "ReacherTurn": "ReacherTurn", "none": "none: TD3"},

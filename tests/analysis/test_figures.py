@@ -106,7 +106,10 @@ def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(resu
 
 def test_an_unknown_ablation_is_called_by_its_names():
     assert question("lambda", {"b", "a"}) == ("lambda", {"a": "a", "b": "b"}, {})
-    assert question("k", {"4", "16"}).words["16"] == "16" and question("k", {"4"}).words["4"] == "4, the default"
+    assert (
+        question("source", {"none", "16"}).words["16"] == "16"
+        and question("source", {"none"}).words["none"] == "none: TD3"
+    )
 
 
 def test_new_kinds_of_random_actions_have_colours_and_panels(results):

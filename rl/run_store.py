@@ -38,7 +38,8 @@ class RunStore:
         """Raises `UsageError` if a folder cannot be used as the flags ask."""
         if not (self.args.resume or self.args.overwrite) and (new := self._new()):
             raise UsageError(
-                f"--num_seeds {len(self.seeds)}: the run {self.folder} has some of these seeds already: {new}"
+                f"--num_seeds {len(self.seeds)}: the run {self.folder} has some of these seeds already: {new}, or "
+                "replace all of them by --overwrite"
             )
         for store in self.stores:
             store.check()

@@ -94,22 +94,21 @@ def test_pictures_have_panels_of_what_was_run_only(results):
 
 def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(results):
     panels = {panel["title"]["text"]: panel for panel in figures.ablations(results).to_dict()["concat"]}
-    assert {f"{ENV}: plan length k", "Pusher-v2: range of decoded actions"} <= set(panels)
+    assert {f"{ENV}: objective of the decoder", "Pusher-v2: range of decoded actions"} <= set(panels)
+    assert not any("weight" in title for title in panels)  # they have a figure of their own
     of_source = panels[f"{ENV}: decoder of"]["layer"][0]["encoding"]["color"]["scale"]
     drawn = dict(zip(of_source["domain"], of_source["range"], strict=True))
     assert drawn["ReacherVertical itself"] == METHODS["DynE-TD3"].color and drawn["none: TD3"] == METHODS["TD3"].color
     short = {name for asked in QUESTIONS.values() for name in asked.words if name not in asked.words.values()}
-    assert {"4", "none", "unit", "l2", "no_state", "prior", "default"} < short
+    assert {"none", "unit", "l2", "no_state", "prior", "default"} < short
     for panel in panels.values():
         assert not short & {*panel["layer"][0]["encoding"]["color"]["scale"]["domain"]}
 
 
 def test_an_unknown_ablation_is_called_by_its_names():
     assert question("lambda", {"b", "a"}) == ("lambda", {"a": "a", "b": "b"}, {})
-    assert (
-        question("source", {"none", "16"}).words["16"] == "16"
-        and question("source", {"none"}).words["none"] == "none: TD3"
-    )
+    words = question("source", {"none", "16"}).words
+    assert words["16"] == "16" and words["none"] == "none: TD3"
 
 
 def test_new_kinds_of_random_actions_have_colours_and_panels(results):

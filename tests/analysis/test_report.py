@@ -171,8 +171,13 @@ def test_a_task_that_grows_gets_columns_and_tells_its_seeds(tmp_path):
     assert lines[0].startswith("2 to 5 seeds a row")
     steps = ["5 000", "10 000", "20 000", "50 000", "100 000", "250 000", "500 000", "1 000 000"]
     assert lines[2] == f"| | | {' | '.join([*steps, 'last tenth'])} |"
-    assert lines[4] == "| ReacherTurn | TD3 (2 seeds) | −15.0 (−10.0 −20.0) | −15.0 (−10.0 −20.0) |" + " |" * 6
-    assert lines[-1].startswith("| | DynE-TD3 (5 seeds) | −5.5 ± ") and lines[-1].count("−5.5 ± ") == 8
+    assert (
+        lines[4]
+        == "| ReacherTurn | TD3 (2 seeds) | −15.0 (−10.0 −20.0) | −15.0 (−10.0 −20.0) |"
+        + " |" * 6
+        + " −15.0 (−10.0 −20.0) |"
+    )
+    assert lines[-1].startswith("| | DynE-TD3 (5 seeds) | −5.5 ± ") and lines[-1].count("−5.5 ± ") == 9
 
 
 def test_tables_of_baselines_are_of_the_tasks_that_have_some(tmp_path):

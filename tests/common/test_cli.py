@@ -144,7 +144,7 @@ def test_an_existing_run_is_replaced_only_with_overwrite(call, refuse, main, tmp
 
 
 def test_seeds_join_a_run_but_do_not_replace_its_seeds(call, refuse, a_run, tmp_path):
-    refuse(TD3, ["seed_0 exists", "--overwrite"], num_seeds=2)
+    refuse(TD3, ["--seed 1 --num_seeds 1", "--overwrite"], num_seeds=2)
     before = listing(a_run / "seed_0")
     assert call(TD3, results_dir=tmp_path, seed=1, num_seeds=2, **SHORT[TD3]).code == 0
     assert sorted(folder.name for folder in a_run.iterdir()) == ["seed_0", "seed_1", "seed_2"]

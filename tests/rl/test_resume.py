@@ -107,7 +107,10 @@ def test_a_refusal_changes_nothing(call, tmp_path):
     call(rl.main_td3.main, **flags, results_dir=tmp_path / "b", max_timesteps=100, seed=1, tau=0.1)
     (tmp_path / "b" / run / "seed_1").rename(tmp_path / "a" / run / "seed_1")
     before = listing(tmp_path / "a")
-    for seeds, words in ((2, "--tau 0.005: the run that --resume continues"), (3, "seed_2 has no checkpoint")):
+    for seeds, words in (
+        (2, "--tau 0.005: the run that --resume continues"),
+        (3, "begin the first new ones with --seed 2 --num_seeds 1"),
+    ):
         flags = {**RL, "env": "Pendulum-v1", "num_seeds": seeds, "results_dir": tmp_path / "a"}
         ran = call(rl.main_td3.main, "--resume", **flags, max_timesteps=300)
         assert ran.code == 2 and words in ran.err, ran.err

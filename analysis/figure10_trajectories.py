@@ -21,7 +21,7 @@ from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import time_limit
 from common.errors import UsageError
-from common.provenance import write_table
+from common.provenance import notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -69,7 +69,8 @@ def main() -> None:
         )
         rows += [(name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
     table = pd.DataFrame(rows, columns=["actions", "episode", "step", "x", "y"])
-    write_table(table, out, {"table": f"positions along {args.episodes} episodes a random policy on {env_id}"})
+    told = f"positions along {args.episodes} episodes a random policy on {env_id}"
+    write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")
 
 

@@ -25,7 +25,7 @@ from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions
 from common.cli import Parser, check_out, positive_int, run
 from common.environments import require_time_limit, time_limit
 from common.progress import Progress
-from common.provenance import write_table
+from common.provenance import notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -89,7 +89,7 @@ def main() -> None:
             print(f"{horizon}, {name} actions: median distance {middle:.3f}, 95th percentile {far:.3f}")
     told = f"distances of positions from the start, {args.episodes} episodes a policy on {env.spec.id}"
     table = histograms(found, env.spec.id, decoder.k)
-    write_table(table, out, {"table": told})
+    write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")
 
 

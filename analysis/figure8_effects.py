@@ -24,7 +24,7 @@ from analysis.random_plans import add_figure_flags, play_plans, positions_of
 from common.cli import Parser, check_out, positive_int, run
 from common.errors import UsageError
 from common.memory import require_memory
-from common.provenance import write_table
+from common.provenance import notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import embed_all
 from embedding.diagnostics import uniform_plans
@@ -82,9 +82,8 @@ def main() -> None:
     print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
     print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")
     table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=["dx", "dy", "z1", "z2"])
-    write_table(
-        table, out, {"table": f"{args.sequences} sequences of {decoder.k} actions on {env_id}, where they lead, z"}
-    )
+    told = f"{args.sequences} sequences of {decoder.k} actions on {env_id}, where they lead, z"
+    write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")
 
 

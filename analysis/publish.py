@@ -29,8 +29,7 @@ import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from common.cli import Parser, check_out, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
-from common.files import write_atomically
-from common.provenance import PACKAGES, notes
+from common.provenance import PACKAGES, notes, write_table
 from embedding.trained import decoder_path, image_encoder_path
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
@@ -76,14 +75,8 @@ def main() -> None:
     method, of_seeds = curves.method.iloc[0], list(flags.values())
     commands = args.command or rebuild_commands(method, of_seeds)
     text = describe(curves, of_seeds, args.variant, commands, args.commit)
-    table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED].to_csv(
-        index=False, lineterminator="\n"
-    )
-    try:
-        write_atomically(out, lambda file: file.write(table.encode()))
-        write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
+    table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
+    write_table(table, out, text, float_format=None)
     print(f"{out}: {len(curves)} evaluations of {len(of_seeds)} seeds")
 
 

@@ -16,7 +16,7 @@ from analysis.publish import training_command
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
-from common.provenance import notes
+from common.provenance import notes, writing
 from embedding.trained import load_embedding
 
 
@@ -33,14 +33,12 @@ def main() -> None:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     made_by = training_command(folder / "decoder.pt")
     text = notes({"command": made_by}, args.commit)
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for name in ("encoder.pt", "decoder.pt"):
             with put_in_place(out / name) as temporary:
                 shutil.copyfile(folder / name, temporary)
         write_atomically(out / "decoder.txt", lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
     print(f"{out}: {made_by}")
 
 

@@ -19,7 +19,7 @@ from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import write_atomically
-from common.provenance import notes
+from common.provenance import notes, writing
 from rl.policies import load_policy, newest_checkpoint
 
 KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
@@ -57,12 +57,10 @@ def main() -> None:
         "command": "\n".join(commands),
     }
     text = notes(lines, args.commit, flags.get("device", "cpu"))
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         checkpoint.save(out / "checkpoint.pt", "run", {name: content[name] for name in KEPT if name in content})
         write_atomically(out / "policy.txt", lambda file: file.write(text.encode()))
-    except OSError as error:
-        raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
     print(f"{out}: {lines['policy']}, {lines['steps']} steps")
 
 

@@ -19,10 +19,9 @@ from analysis.report_data import (
     paragraphs,
     seeds,
     standing,
-    steps_of,
     with_interval,
 )
-from analysis.report_tables import COARSE, FINE, Rows, averages, once, returns, seeds_told, some
+from analysis.report_tables import FINE, Rows, averages, returns
 from common.errors import UsageError
 
 TASK = "ReacherVertical"
@@ -85,63 +84,6 @@ def controls_text(data: Data) -> str:
         "[1.00, 1.00] means that every run of DynE-TD3 ended above every run of the other.",
         f"DynE-TD3 is not ahead of: {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
     )
-
-
-def held(data: Data) -> str:
-    """Held actions beside DynE-TD3 and TD3 on the other tasks of the Reacher family."""
-    rows: Rows = []
-    for task in ("ReacherTurn", "ReacherPush"):
-        found = data.methods(task, ["TD3", "DynE-TD3", "held-TD3"])
-        if "held-TD3" in found:
-            last = min(map(steps_of, found.values()))
-            rows += [([task, method], one[one.steps <= last]) for method, one in found.items()]
-    told, rows = seeds_told(some(rows, "held actions"))
-    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
-    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
-
-
-NOISES = {
-    "bounds": "TD3, noises 10 % and 20 % of each bound",
-    "bounds-2": "the same, actions within ±2",
-}
-
-
-def noises(data: Data) -> str:
-    """TD3 with noises in shares of the bounds on the tasks of the seven-jointed arm."""
-    rows: Rows = []
-    for task in ("Pusher", "Striker", "Thrower"):
-        rows.append(([task, "TD3, noises of 0.1 and 0.2"], data.series(task, "TD3")))
-        for name, words in NOISES.items():
-            if name in noise_variants(data, task):
-                rows.append(([task, words], data.variant("noise", name, task)))
-        rows.append(([task, "DynE-TD3"], data.series(task, "DynE-TD3")))
-    told, rows = seeds_told(rows)
-    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
-    return f"{told} a row, {averages(COARSE)}:\n\n{markdown(['', '', *header], once(lines))}"
-
-
-def noise_variants(data: Data, task: str) -> list[str]:
-    """The variants of TD3's noise that were tried on a task."""
-    curves = data.ablations
-    return sorted(curves[(curves.env == environment(task)) & (curves.group == "noise")].name.unique())
-
-
-def noises_text(data: Data) -> str:
-    """Whether TD3 gains by them, and how DynE-TD3 stands to the better one."""
-    told = []
-    for task in ("Pusher", "Striker", "Thrower"):
-        variants = {name: data.variant("noise", name, task) for name in noise_variants(data, task)}
-        if not variants:
-            raise UsageError(f"there are no noises of TD3 on {task}")
-        raw, dyne = data.series(task, "TD3"), data.series(task, "DynE-TD3")
-        name, best = max(variants.items(), key=lambda item: finals(item[1], raw)[0].mean())
-        of_best, of_raw, _ = finals(best, raw)
-        ours, _, _ = finals(dyne, best)
-        told.append(
-            f"on {task} {number(of_best.mean())} against {number(of_raw.mean())} ({NOISES[name]}; DynE-TD3 "
-            f"{number(ours.mean())})"
-        )
-    return f"The best of these noises against TD3's own, over the last tenth of the steps: {listed(told)}."
 
 
 # ---- final policies ----

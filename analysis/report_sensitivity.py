@@ -6,7 +6,6 @@ import pandas as pd
 from analysis import sensitivity
 from analysis.report_controls import TASK, of_seeds
 from analysis.report_data import (
-    LADDER,
     Data,
     at,
     better,
@@ -19,7 +18,7 @@ from analysis.report_data import (
     seeds,
     steps_of,
 )
-from analysis.report_tables import FINE, Rows, averages, returns
+from analysis.report_tables import FINE
 from common.errors import UsageError
 
 
@@ -107,24 +106,3 @@ def embeddings(data: Data) -> str:
         if spread.between
         else "So these runs show no difference between the embeddings.",
     )
-
-
-SINGLE = {
-    "untrained": "decoder of an untrained encoder",
-    "prior": "decoder of z drawn from the prior",
-}  # variants of k1
-
-
-def single_actions(data: Data) -> str:
-    """What an embedding of single actions gains: raw actions by the same code, and parts of stage one left out."""
-    variants = {name: data.variant("k1", name) for name in SINGLE}
-    wanted = sorted(set.intersection(*(set(one.seed) for one in variants.values())))
-    rows: Rows = [
-        (["the default"], data.variant("k", "1")),
-        *(([SINGLE[name]], one) for name, one in variants.items()),
-        (["none: raw actions by the same code"], data.series(TASK, "identity-TD3")),
-    ]
-    rows = [(words, of_seeds(one, wanted)) for words, one in rows]
-    header, lines = returns(rows, LADDER, FINE)
-    title = f"DynE-TD3 with k = 1 on {TASK}, {seeds(len(wanted))}, {averages(FINE)}, ± half of the 95 % interval:"
-    return f"{title}\n\n{markdown(['decoder', *header], lines)}"

@@ -41,11 +41,6 @@ QUESTIONS = {
         },
         {"default": "DynE-TD3"},
     ),
-    "noise": Question(
-        "noises of TD3",
-        {"bounds": "10 % and 20 % of each bound", "bounds-2": "the same, actions within ±2"},
-        {},
-    ),
     "embedding": Question("seed of the embedding", {f"seed{n}": f"seed {n}" for n in range(1, 5)}, {}),
     "range": Question(
         "range of decoded actions",

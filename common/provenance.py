@@ -1,11 +1,12 @@
 """How a file was made: the text that lies beside everything that is published."""
 
+import contextlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -44,16 +45,26 @@ def notes(
     return "".join(f"{name + ':':13}{text}\n" for name, text in texts.items())
 
 
-def write_table(table: pd.DataFrame, out: Path, lines: Mapping[str, str]) -> None:
-    """Writes a frame as the csv file `--out`, and beside it the text of `lines` and the command of this process.
+def write_table(table: pd.DataFrame, out: Path, text: str, float_format: str | None = "%.6g") -> None:
+    """Writes a frame as the csv file `--out`, and `text`, which `notes` has made, beside it.
 
+    Args:
+        float_format: of its numbers; None: so that they are read again to the last bit.
     Raises:
         UsageError: it cannot be written.
     """
-    text = notes({**lines, "command": typed_command()})
-    try:
-        write_atomically(out, lambda file: table.to_csv(file, index=False, float_format="%.6g"))
+    with writing(out):
+        write_atomically(
+            out, lambda file: table.to_csv(file, index=False, float_format=float_format, lineterminator="\n")
+        )
         write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Within `with`, what keeps files from being written is told as a `UsageError` of `--out`."""
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"--out {out}: it cannot be written ({error.strerror}): choose another") from error
 

@@ -31,7 +31,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
-from common.provenance import write_table
+from common.provenance import notes, typed_command, write_table
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -85,7 +85,8 @@ def main() -> None:
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
         methods = " and ".join(dict.fromkeys(table.method))
-        write_table(table, out, {"returns": f"{methods} on {env_id}, {args.episodes} episodes a seed"})
+        told = f"{methods} on {env_id}, {args.episodes} episodes a seed"
+        write_table(table, out, notes({"returns": told, "command": typed_command()}))
         print(f"{out}: {len(table)} returns")
     if filmed:
         for one, in_film in zip(filmed, film(filmed, args.video, seeds[: args.video_episodes]), strict=True):

@@ -97,13 +97,3 @@ def test_embeddings_of_other_seeds_are_compared_on_the_same_seeds(results):
     text = report_sensitivity.embeddings(Data(results))
     assert "3 embeddings" in text and "each used by 2 seeds" in text
     assert "−21.5, −31.5 and −17.5" in text
-
-
-def test_embeddings_of_single_actions_stand_beside_raw_actions(results):
-    write(results, "ablations", "k_1", "DynE-TD3", "1", range(8, 16), -20)
-    write(results, "ablations", "k1_untrained", "DynE-TD3", "untrained", range(8, 16), -30)
-    write(results, "ablations", "k1_prior", "DynE-TD3", "prior", range(8, 16), -40)
-    write(results, "published", "identity-TD3", "identity-TD3", None, range(6, 16), -50)
-    text = report_sensitivity.single_actions(Data(results))
-    rows = [line.split(" | ")[-1] for line in text.splitlines()[4:]]
-    assert [row.split(" ±")[0] for row in rows] == ["−8.5", "−18.5", "−28.5", "−38.5"] and "8 seeds" in text

@@ -8,7 +8,6 @@ import subprocess
 import sys
 
 import gymnasium
-import imageio_ffmpeg
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +20,6 @@ from common import checkpoint
 from common.paths import REPOSITORY
 from common.streams import reset_seed
 from embedding.decoder import ActionDecoder
-from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl.evaluation import play
 from rl.policies import load_policy, seed_folders
 
@@ -282,39 +280,7 @@ def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     assert ran.out.splitlines()[1:-2] == expected[1:]
 
 
-# ---- videos and events ----
-
-
-@pytest.fixture(scope="module")
-def opengl():
-    try:
-        select_gl_backend()
-    except RenderingUnavailable as error:
-        pytest.skip(str(error))
-
-
-def frames(path):
-    """The number of frames of a video, and the mean difference between its first and its last."""
-    reader = imageio_ffmpeg.read_frames(str(path))
-    size = next(reader)["size"]
-    images = [np.frombuffer(image, np.uint8).astype(float) for image in reader]
-    assert {len(image) for image in images} == {3 * size[0] * size[1]}
-    return len(images), np.abs(images[0] - images[-1]).mean()
-
-
-def test_videos_are_recorded_during_a_run_and_of_its_policy(opengl, call, tmp_path, tiny):
-    decoder = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
-    flags = {"render_freq": 200, "max_timesteps": 300, "eval_episodes": 1, "policy_name": "random-DynE"}
-    ran = call(rl.main_dyne.main, results_dir=tmp_path, decoder=decoder, **flags)
-    assert ran.code == 0, ran.err
-    folder = tmp_path / "rl" / "ReacherVertical-v2" / "random-DynE" / "default"
-    assert [path.name for path in (folder / "seed_0" / "videos").iterdir()] == ["200.mp4"]
-    count, difference = frames(folder / "seed_0" / "videos" / "200.mp4")
-    assert count == 100 and difference > 0.1
-    video = tmp_path / "x.mp4"
-    ran = call(rl.evaluate.main, folder, threads=None, episodes=2, video=video, video_episodes=1)
-    assert ran.code == 0, ran.err
-    assert frames(video)[0] >= 100
+# ---- events, older checkpoints ----
 
 
 def test_tensorboard_events_are_the_curves(call, tmp_path):

@@ -42,6 +42,9 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
     moved before. (The authors' release takes three random steps there; then neither starts nor lengths of episodes
     would be those of the same task from states.)
 
+    MuJoCo draws without multisampling where an image is averaged: the mean over a square has 4 or 16 samples already, and
+    four more for each of them take three times as long without a graphics card.
+
     What the environment itself observes stands in `info["state"]`.
 
     The free camera of a MuJoCo environment is fixed by the first image that is ever drawn. So one is drawn here, after
@@ -68,6 +71,7 @@ class PixelObservation(gymnasium.Wrapper, RecordConstructorArgs):
         self.observation_space = Box(0, 255, (3 * frames, SIZE, SIZE), np.uint8)
         self._stack = np.zeros((frames, 3, SIZE, SIZE), np.uint8)
         _choose_camera(env)
+        _choose_samples(env)
         env.reset(seed=0)
         image = self._draw()
         shape: Any = getattr(image, "shape", None)
@@ -180,3 +184,10 @@ def _choose_camera(env: gymnasium.Env) -> None:
     import mujoco
 
     renderer.camera_id = mujoco.mj_name2id(unwrapped.model, mujoco.mjtObj.mjOBJ_CAMERA, "track")
+
+
+def _choose_samples(env: gymnasium.Env) -> None:
+    """Draw without multisampling what will be averaged, if nothing was drawn yet."""
+    renderer = getattr(env.unwrapped, "mujoco_renderer", None)
+    if renderer is not None and renderer.width > SIZE:
+        cast(Any, env.unwrapped).model.vis.quality.offsamples = 0

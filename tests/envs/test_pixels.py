@@ -195,6 +195,22 @@ def test_fewer_pixels_may_be_drawn(opengl):
     assert 0 < np.abs(images[0] - images[1]).mean() < 3  # of 255: edges differ
 
 
+def test_multisampling_only_where_nothing_is_averaged(opengl):
+    """Four samples a drawn pixel, of 16 in a pixel of the frame, change its edges a little, and take three times as long."""
+    env, multisampled = (
+        make_pixel_env("ReacherVertical-v2"),
+        gymnasium.make("ReacherVertical-v2", render_mode="rgb_array", width=256, height=256),
+    )
+    frame = env.reset(seed=1)[0][-3:].astype(float)
+    multisampled.reset(seed=1)
+    differences = np.abs(frame - to_frame(multisampled.render()))
+    assert 0 < differences.mean() < 0.5 and differences.max() < 32  # of 255
+    small = make_pixel_env("ReacherVertical-v2", 64)
+    assert [e.unwrapped.mujoco_renderer.viewer.con.offSamples for e in (env, multisampled, small)] == [0, 4, 4]
+    for e in (env, multisampled, small):
+        e.close()
+
+
 # ---- what will not do ----
 
 NOT_DRAWN = {

@@ -17,3 +17,12 @@ def processor() -> str:
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     return f"{model}, {usable_cores()} cores"
+
+
+def portable_blas() -> dict[str, str]:
+    """The environment variable that makes numpy's OpenBLAS compute alike on all processors with AVX2, where this is one.
+
+    By itself it chooses among its kernels by the processor, and a reward's norm then differs in its last digit.
+    """
+    info = Path("/proc/cpuinfo")
+    return {"OPENBLAS_CORETYPE": "Haswell"} if info.is_file() and " avx2 " in info.read_text() else {}

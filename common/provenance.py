@@ -38,11 +38,16 @@ def notes(
         "commit": commit or repository_commit(),
         "machine": machine(device),
         "versions": ", ".join(
-            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)]
+            [f"python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages), *_arithmetic()]
         ),
     }
     texts = {name: value.replace("\n", "\n" + " " * 13) for name, value in told.items()}
     return "".join(f"{name + ':':13}{text}\n" for name, text in texts.items())
+
+
+def _arithmetic() -> list[str]:
+    """The kernels that numpy's BLAS was told to take, on whose rounding rewards depend; nothing where it chose by itself."""
+    return [f"{name}={os.environ[name]}" for name in ("OPENBLAS_CORETYPE",) if name in os.environ]
 
 
 def write_table(table: pd.DataFrame, out: Path, text: str, float_format: str | None = "%.6g") -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, one_line
+from common.machine import portable_blas
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
 from experiments.tasks import Task
@@ -36,7 +37,7 @@ class Outcome:
 
 
 def call(command: Sequence[str], folder: str, log: str) -> Outcome:
-    """Runs a script and waits for it.
+    """Runs a script and waits for it, with the arithmetic of `portable_blas` unless the user chose another.
 
     Args:
         command: the script, relative to the repository, and its arguments.
@@ -50,7 +51,13 @@ def call(command: Sequence[str], folder: str, log: str) -> Outcome:
     words = [sys.executable, str(REPOSITORY / command[0]), *command[1:]]
     with open(log, "ab") as file:
         done = subprocess.run(
-            words, check=False, stdin=subprocess.DEVNULL, stdout=file, stderr=file, preexec_fn=_die_with_parent
+            words,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=portable_blas() | os.environ,
+            preexec_fn=_die_with_parent,
         )
     lines = Path(log).read_text(errors="replace").replace("\r", "\n").strip().splitlines()
     return Outcome(done.returncode, one_line(lines[-1]) if lines else "", time.monotonic() - start)

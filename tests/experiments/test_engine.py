@@ -7,6 +7,7 @@ import time
 import pytest
 
 from common.errors import UsageError
+from common.machine import portable_blas
 from experiments import engine
 from experiments.manifest import read
 from experiments.tasks import tasks_of
@@ -134,6 +135,18 @@ class Killer(threading.Thread):
         self.over = True
         self.join()
         return self.killed
+
+
+def test_rewards_round_alike_on_all_processors(tmp_path, monkeypatch):
+    """OpenBLAS takes the kernels that the published numbers were made with, unless the user names others."""
+    script = tmp_path / "tell.py"
+    script.write_text("import os; print(os.environ.get('OPENBLAS_CORETYPE'))")
+    for told, wanted in ((None, portable_blas().get("OPENBLAS_CORETYPE", "None")), ("Zen", "Zen")):
+        monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+        if told:
+            monkeypatch.setenv("OPENBLAS_CORETYPE", told)
+        outcome = engine.call([str(script)], str(tmp_path / "run"), str(tmp_path / "log"))
+        assert (outcome.code, outcome.line) == (0, wanted)
 
 
 def test_a_task_that_fails_is_told_and_the_others_go_on(tasks):

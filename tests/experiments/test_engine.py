@@ -83,11 +83,12 @@ def test_a_node_that_dies_costs_nothing(tasks, counts, full):
     assert len(curves(undisturbed)) == manifest.count("[[curves]]")
 
     killed = runs = 0
-    while killed < wanted:  # with one run, unless the machine has become much faster
+    while killed < wanted:
         runs += 1
         results, disturbed = tasks(f"cluster{runs}", manifest)
         shutil.copytree(undisturbed / "Pendulum-v1", results / "Pendulum-v1")  # random play, embedding: done
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        # without Ray's hooks for the end of this process, which nodes that a thread adds could not set
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0}, shutdown_at_exit=False)
         try:
             killer = Killer(cluster, disturbed, wanted - killed)
             outcomes, told = carry_out(disturbed, results, address=cluster.address)
@@ -96,7 +97,6 @@ def test_a_node_that_dies_costs_nothing(tasks, counts, full):
             cluster.shutdown()
         assert {outcome.code for outcome in outcomes.values()} == {0}, told
         assert curves(results) == curves(undisturbed)
-        assert killed >= runs
     counts["nodes of a cluster that were killed"] += killed
     again, told = carry_out(disturbed, results)
     assert again == {} and told == []  # nothing is left to do

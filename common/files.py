@@ -2,10 +2,11 @@
 
 import contextlib
 import glob
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
@@ -31,6 +32,22 @@ def put_in_place(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_entries(path: Path) -> dict[str, Any]:
+    """The entries of a JSON file that holds an object.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, no object, or nested too deeply.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not an object")  # noqa: TRY004 (as what is no JSON)
+    return found
 
 
 def sync_folder(path: str | Path) -> None:

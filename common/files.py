@@ -62,7 +62,7 @@ def sync_folder(path: str | Path) -> None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter of a number that no process can have
         return False
     except PermissionError:
         pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.files import read_entries
+from common.files import read_entries, write_atomically
 from common.run_folder import FAILURE, RunFolder
 
 pytestmark = pytest.mark.quick
@@ -24,3 +24,9 @@ def test_what_is_no_object_is_a_value_error(tmp_path, text):
 def test_a_run_whose_failure_cannot_be_read_has_failed(tmp_path):
     (tmp_path / FAILURE).write_text(DEEP)
     assert RunFolder(tmp_path, "run").failure == f"{FAILURE} cannot be read"
+
+
+def test_what_was_left_under_a_number_that_no_process_has_goes(tmp_path):
+    (tmp_path / f".a.{10**30}.tmp").touch()
+    write_atomically(tmp_path / "a", lambda file: file.write(b"whole"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

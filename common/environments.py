@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
@@ -63,6 +64,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         raise fault(name, "", error) from error
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
+    if torch.get_default_dtype() != torch.float32:  # of this whole process, and networks are of float32
+        raise EnvironmentFault(f"{name}: it left torch's default type at {torch.get_default_dtype()}: put float32 back")
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):

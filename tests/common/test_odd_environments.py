@@ -3,6 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box
 
 from common.environments import attribute, fingerprint, make_env, told
@@ -17,7 +18,9 @@ class Odd(gymnasium.Env):
 
     action_space = Box(-1, 1, (1,))
 
-    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, **_):
+    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, torch_type=None, **_):
+        if torch_type:
+            torch.set_default_dtype(torch_type)
         self.observation_space = Box(0, 100, (size,), np.dtype(declared or dtype))
         self.dtype, self.reward, self.size = dtype, reward, size
 
@@ -97,3 +100,11 @@ def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
 def test_an_attribute_that_raises_is_none(made):
     assert attribute(made(), "data") is None and attribute(made(), "no such") is None
     assert attribute(made(), "reward") == 0.0
+
+
+def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
+    try:
+        with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default type at torch.float64"):
+            made(torch_type=torch.float64)
+    finally:
+        torch.set_default_dtype(torch.float32)

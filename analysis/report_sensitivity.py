@@ -59,7 +59,7 @@ def table(data: Data) -> str:
         lines = []
         for series, one in ours.groupby("series", sort=False):
             values = {setting: one[one.setting == setting]["return"] for setting in settings}
-            lines.append([str(series), *map(entry, values.values()), ""])
+            lines.append([str(series), *(entry(value) if len(value) else "" for value in values.values()), ""])
         lines[0][-1] = entry(found[found.series == "TD3"]["return"])
         many, upto = ours.seed.nunique(), int(ours.steps.iloc[0])
         title = f"{panel}; {TASK}, {seeds(many)}, means over the {count(sensitivity.LAST)} steps up to {count(upto)}:"
@@ -71,7 +71,8 @@ def text(data: Data) -> str:
     """Which settings return more than TD3, and how far they lie apart."""
     told = []
     for panel, found in panels(data).items():
-        ours, td3 = found[found.series != "TD3"], found[found.series == "TD3"]["return"]
+        dyne = found.series.str.startswith("DynE-TD3")
+        ours, td3 = found[dyne], found[found.series == "TD3"]["return"]
         wide = ours.pivot_table(index="seed", columns=["series", "setting"], values="return", sort=False)
         means, spread = wide.mean(), Spread(wide)
         odds = [better(one, td3)[0] for _, one in wide.items()]
@@ -82,6 +83,12 @@ def text(data: Data) -> str:
             f"{min(odds):.2f} to {max(odds):.2f}. The standard deviation of the settings' means is {spread.of_means:.2f}, "
             f"where {spread.expected:.2f} would come by chance."
         )
+        for (series, setting), control in found[~dyne & (found.setting != "")].groupby(["series", "setting"]):
+            same = ours[ours.setting == setting]["return"]
+            told.append(
+                f"{series} does what {name} = {setting} does, without an embedding, and returns {number(control['return'].mean())}; "
+                f"a run with {name} = {setting} returns more than one of it with probability {better(same, control['return'])[0]:.2f}."
+            )
     return paragraphs(*told)
 
 

@@ -27,11 +27,13 @@ class Varied(NamedTuple):
         panel: the panel that shows it.
         series: its curve there.
         default: the setting that the published curve has; "": none of them.
+        control: a setting, and the published method that does the same without an embedding; or nothing.
     """
 
     panel: str
     series: str
     default: str
+    control: tuple[str, str] | None = None
 
 
 LAMBDA, GAMMA, LENGTH = "λ, weight of the decoder's norm", "γ, weight of the KL divergence", "k, actions a plan"
@@ -40,14 +42,14 @@ VARIED = {
     "lambda": Varied(LAMBDA, SQUARED, "1e-4"),
     "lambda-l2": Varied(LAMBDA, PLAIN, ""),
     "gamma": Varied(GAMMA, SQUARED, "1e-4"),
-    "k": Varied(LENGTH, SQUARED, "4"),
+    "k": Varied(LENGTH, SQUARED, "4", ("1", "identity-TD3")),
 }
 
 
 def returns(results: str | Path) -> pd.DataFrame:
     """A frame of `COLUMNS`: each seed's mean return over the `LAST` steps of a panel, in the order of `VARIED`.
 
-    The series TD3, in every panel, is of the same seeds; its setting is "".
+    The series TD3, in every panel, is of the same seeds; its setting is "". So is that of a control.
 
     Raises:
         UsageError: no setting was varied.
@@ -67,6 +69,10 @@ def returns(results: str | Path) -> pd.DataFrame:
         whole = pd.concat(parts).assign(panel=varied.panel, series=varied.series, setting=lambda part: part.name)
         td3 = same[same.method == "TD3"].assign(panel=varied.panel, series="TD3", setting="")
         found.setdefault(varied.panel, []).extend([whole, td3])
+        if varied.control:
+            setting, method = varied.control
+            control = same[same.method == method].assign(panel=varied.panel, series=method, setting=setting)
+            found[varied.panel].append(control)
     if not found:
         raise UsageError(f"{results}: no setting of stage one was varied")
     return pd.concat([_last(pd.concat(parts)) for parts in found.values()], ignore_index=True)[COLUMNS]
@@ -88,8 +94,9 @@ def chart(table: pd.DataFrame) -> alt.HConcatChart:
     Args:
         table: that of `returns`.
     """
-    names = [SQUARED, PLAIN, "TD3"]
-    painted = alt.Scale(domain=names, range=[COLORS["DynE-TD3"], "#1b9e77", COLORS["TD3"]])
+    shown = {SQUARED: COLORS["DynE-TD3"], PLAIN: "#1b9e77", **{name: COLORS[name] for name in ("identity-TD3", "TD3")}}
+    shown = {name: color for name, color in shown.items() if name in set(table.series)}
+    painted = alt.Scale(domain=list(shown), range=list(shown.values()))
     legend = alt.Legend(orient="top", symbolType="stroke", symbolOpacity=1)
     color = alt.Color("series:N", title=None, scale=painted, legend=legend)
     low, high = table["return"].min(), table["return"].max()

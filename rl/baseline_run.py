@@ -185,7 +185,7 @@ class SeedRun:
         self.store.results.add_evaluation(self.episodes, self.steps, mean)
         self.evaluations += 1
         self._is_due |= not self.args.checkpoint_freq
-        self._shown.note(f"return {mean:.1f}")
+        self._shown.note(f"last evaluation {mean:.1f}")
 
     def pause(self) -> bool:
         """Saves if it is time; returns whether training ends here."""

@@ -209,7 +209,7 @@ class Experiment:
     def _between_blocks(self, shown: Progress) -> None:
         args, steps = self.args, self.collector.steps
         if evaluated := self._crossed(args.eval_freq):
-            shown.note(f"return {self.evaluate():.1f}")
+            shown.note(f"last evaluation {self.evaluate():.1f}")
         if args.render_freq and steps and self._crossed(args.render_freq):
             self._record_videos()
         if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:

@@ -65,6 +65,23 @@ def test_the_chart_has_a_panel_a_setting_ordered_by_number(results):
     assert "2 seeds" in spec["hconcat"][0]["title"]["subtitle"][0]
 
 
+def test_a_control_without_an_embedding_stands_beside_its_setting(results):
+    write(results, "published", "identity-TD3", "identity-TD3", None, range(8, 16), -45)
+    for k, value in (("1", -40), ("8", -25)):
+        write(results, "ablations", f"k_{k}", "DynE-TD3", k, [8, 9], value)
+    table = sensitivity.returns(results)
+    control = table[table.series == "identity-TD3"]
+    assert set(control.panel) == {sensitivity.LENGTH} and set(control.setting) == {"1"}
+    assert control["return"].tolist() == [-37, -36]
+    legend = sensitivity.chart(table).to_dict()["hconcat"][-1]["layer"][0]["encoding"]["color"]["scale"]["domain"]
+    assert legend == [sensitivity.SQUARED, "identity-TD3", "TD3"]
+    page, text = report_sensitivity.table(Data(results)), report_sensitivity.text(Data(results))
+    assert "| identity-TD3 | −36.5 (−37.0 −36.0) | | |" in page
+    assert "For k the means of the 3 settings" in text
+    assert "identity-TD3 does what k = 1 does, without an embedding, and returns −36.5" in text
+    assert "a run with k = 1 returns more than one of it with probability 1.00" in text
+
+
 def test_nothing_varied_is_told(results):
     for path in (results / "ablations").iterdir():
         path.rename(path.with_name(path.name.replace("lambda", "other").replace("gamma", "more")))

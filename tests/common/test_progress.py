@@ -33,12 +33,12 @@ def test_elsewhere_there_is_a_line_every_few_seconds(clock, capsys):
         for _ in range(10):
             clock(1)
             shown.update(20)
-            shown.note("return -9.1")
+            shown.note("last evaluation -9.1")
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "TD3: 1,100 of 2,000 steps, 20 a second, 00:45 left, return -9.1",
-        "TD3: 1,200 of 2,000 steps, 20 a second, 00:40 left, return -9.1",
-        "TD3: 1,200 of 2,000 steps, 20 a second, in 00:10, return -9.1",
+        "TD3: 1,100 of 2,000 steps, 20 a second, 00:45 left, last evaluation -9.1",
+        "TD3: 1,200 of 2,000 steps, 20 a second, 00:40 left, last evaluation -9.1",
+        "TD3: 1,200 of 2,000 steps, 20 a second, in 00:10, last evaluation -9.1",
     ]
 
 
@@ -68,5 +68,9 @@ def test_a_terminal_has_a_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     with Progress(10, "TD3", "step", initial=5) as shown:
         shown.update(5)
-        shown.note("return -9.1")
-    assert "\r" in sys.stderr.getvalue() and "10/10" in sys.stderr.getvalue() and "return -9.1" in sys.stderr.getvalue()
+        shown.note("last evaluation -9.1")
+    assert (
+        "\r" in sys.stderr.getvalue()
+        and "10/10" in sys.stderr.getvalue()
+        and "last evaluation -9.1" in sys.stderr.getvalue()
+    )

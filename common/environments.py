@@ -79,8 +79,6 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
             f"{flag} {env_id}: its action bounds, {space.low} to {space.high}, are too near or too far for float32: "
             "rescale its actions"
         )
-    if observations.shape == (0,):
-        raise UsageError(f"{flag} {env_id}: its observations, {observations}, are empty: have it observe something")
     env = OwnActions(env)
     if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
         try:
@@ -89,6 +87,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
                 raise NotImplementedError
         except (NotImplementedError, ValueError, TypeError) as error:
             raise UsageError(f"{flag} {env_id}: its observations, {observations}, have no flat form") from error
+    if env.observation_space.shape == (0,):
+        raise UsageError(f"{flag} {env_id}: its observations, {observations}, are empty: have it observe something")
     return GuardedEnvironment(env, name)
 
 

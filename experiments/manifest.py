@@ -167,7 +167,7 @@ def read(path: str | Path) -> Manifest:
             raise UsageError(f"{path}: {section}: it is no section of that kind: write {form}")
         for name in entries if named else ():
             _check_form(f"{path}: {section}", "name", name, "name")
-        for entry in entries.values() if named else entries:
+        for entry in entries.values() if isinstance(entries, dict) else entries:
             if not isinstance(entry, dict):
                 raise UsageError(f"{path}: {section}: {entry!r} is no entry: write its keys below [{section}.<name>]")
             where = f"{path}: {section}: {entry.get('name', entry.get('env', ''))}"

@@ -41,7 +41,7 @@ CLAIMS = {"updates": 5, "against": 4, "evaluation_share": 2, "embedding_stages":
 if find_spec("ray"):
     CLAIMS["scheduler"] = 1
 if can_draw():
-    CLAIMS["pixel_agents"] = 4
+    CLAIMS["pixel_agents"] = 7
 
 
 @pytest.fixture

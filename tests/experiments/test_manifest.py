@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import tomllib
 
 import pytest
 
@@ -9,7 +10,7 @@ import analysis.list_runs
 import experiments.run
 from analysis.publish import script_of
 from common.errors import UsageError
-from common.paths import RESULTS
+from common.paths import REPOSITORY, RESULTS
 from common.run_folder import RunFolder
 from experiments.manifest import read
 from experiments.run import MANIFEST
@@ -214,6 +215,8 @@ def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
     ran = call(experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 *", threads=None)
     assert ran.code == 0, ran.err
     head, *lines = ran.out.splitlines()
-    assert head == "18 of 18 tasks to do, about 0.6 core-hours"  # 16 seeds, publishing, playing them again
+    speed = tomllib.loads((REPOSITORY / "benchmarks" / "speeds.toml").read_text())["speeds"]["TD3"]
+    hours = 16 * 50_000 / speed / 3600  # of 16 seeds; publishing and playing them again take no hours
+    assert head == f"18 of 18 tasks to do, about {hours:.1f} core-hours"
     assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
     assert not list(tmp_path.iterdir())

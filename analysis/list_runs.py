@@ -14,7 +14,6 @@ given up (something was not finite), or none of its checkpoints is whole. resuma
 """
 
 import contextlib
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +30,7 @@ from common import checkpoint
 from common.cli import Parser, run
 from common.entries import UNFIT
 from common.errors import UsageError
+from common.files import read_entries
 from common.paths import REPOSITORY, RESULTS
 from common.run_folder import LOCK, RunFolder
 
@@ -127,10 +127,9 @@ def newest(run_folder: RunFolder) -> tuple[dict[str, Any] | None, bool]:
 def flags_of(folder: Path) -> dict[str, Any]:
     """The flags in a folder's opt.json; {} if it cannot be read."""
     try:
-        flags = json.loads((folder / "opt.json").read_text())
+        return read_entries(folder / "opt.json")
     except (OSError, ValueError):
         return {}
-    return flags if isinstance(flags, dict) else {}
 
 
 def progress_of(content: dict[str, Any] | None, folder: Path, is_policy: bool) -> tuple[bool, str]:

@@ -10,7 +10,6 @@ step with --until: what it has is what a run of so many steps would have.
 
 import argparse
 import importlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from common.cli import Parser, check_out, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
+from common.files import read_entries
 from common.provenance import PACKAGES, notes, write_table
 from embedding.trained import decoder_path, image_encoder_path
 from rl.baselines import OF_ONE_LENGTH
@@ -84,7 +84,7 @@ def load_flags(file: Path) -> dict[str, Any]:
     """The flags of the seed whose eval.csv this is; raises `UsageError` if its opt.json does not tell them."""
     path = file.with_name("opt.json")
     try:
-        flags = json.loads(path.read_text())
+        flags = read_entries(path)
         flags.pop("resolved", None)  # what they had come to
         missing = {"env_name", "seed", "max_timesteps", "eval_freq", "eval_episodes"} - set(flags)
         if missing:
@@ -188,14 +188,14 @@ def training_command(path: Path) -> str:
         if notes.is_file():
             (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
             return line.removeprefix("command:").strip()
-        flags = json.loads(path.with_name("opt.json").read_text())
+        flags = read_entries(path.with_name("opt.json"))
         flags.pop("resolved", None)
         script: ModuleType = embedding.main
         if "likelihood" in flags:
             script = embedding.main_pixels if "traj_len" in flags else embedding.main_vae
         assert script.__file__ is not None
         return command(f"embedding/{Path(script.__file__).name}", flags, vars(script.parse([])))
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return f"(there is no opt.json any more beside {path})"
 
 

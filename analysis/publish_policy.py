@@ -7,7 +7,6 @@ writes checkpoint.pt, which holds what acts and nothing of the training, and pol
 those of this moment, as with publish.py. `load_policy("published/ReacherVertical-v2")` and rl/evaluate.py take it by name.
 """
 
-import json
 from pathlib import Path
 from runpy import run_path
 
@@ -18,7 +17,7 @@ from analysis.publish import rebuild_commands
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
-from common.files import write_atomically
+from common.files import read_entries, write_atomically
 from common.provenance import notes, writing
 from rl.policies import load_policy, newest_checkpoint
 
@@ -47,10 +46,10 @@ def main() -> None:
     try:
         load_policy(folder)  # whole, and of this version
         content = checkpoint.load(path, "run")
-        flags = json.loads((folder / "opt.json").read_text())
-    except (checkpoint.CheckpointError, OSError, ValueError) as error:
-        raise UsageError(f"{folder}: it holds no policy: {error}") from error
-    commands = rebuild_commands(content["method"], [flags | {"max_timesteps": content["steps"]}])
+        flags = read_entries(folder / "opt.json")
+        commands = rebuild_commands(content["method"], [flags | {"max_timesteps": content["steps"]}])
+    except (checkpoint.CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder}: it holds no policy, or its opt.json no flags: {error}") from error
     lines = {
         "policy": f"{content['method']} on {content['env_id']}, seed {content['seed']}",
         "steps": f"{content['steps']}",

@@ -28,6 +28,7 @@ from common.output import never_stop_at_output
 from common.paths import RESULTS
 
 DEBUG = "--debug"
+MOST_SEEDS = 10_000  # in a range
 
 Number = TypeVar("Number", int, float)
 
@@ -171,11 +172,12 @@ def seed_list(text: str) -> tuple[int, ...]:
     """The seeds of "0-3" or "0,2,5-7", in order."""
     if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", text):
         raise argparse.ArgumentTypeError(f"{text!r} are not seeds: write them as 0-3 or 0,2,5-7")
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return tuple(sorted(found))
+    ends = [(int(first), int(last or first)) for first, _, last in (part.partition("-") for part in text.split(","))]
+    if not all(0 <= last - first < MOST_SEEDS for first, last in ends):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} are not seeds: each range ends behind its beginning, within {MOST_SEEDS}"
+        )
+    return tuple(sorted({seed for first, last in ends for seed in range(first, last + 1)}))
 
 
 def add_env_flag(

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
@@ -63,6 +64,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         raise fault(name, "", error) from error
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
+    if torch.get_default_dtype() != torch.float32:  # of this whole process, and networks are of float32
+        raise EnvironmentFault(f"{name}: it left torch's default type at {torch.get_default_dtype()}: put float32 back")
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
@@ -84,6 +87,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
                 raise NotImplementedError
         except (NotImplementedError, ValueError, TypeError) as error:
             raise UsageError(f"{flag} {env_id}: its observations, {observations}, have no flat form") from error
+    if env.observation_space.shape == (0,):
+        raise UsageError(f"{flag} {env_id}: its observations, {observations}, are empty: have it observe something")
     return GuardedEnvironment(env, name)
 
 
@@ -131,7 +136,10 @@ def fingerprint(env: gymnasium.Env) -> str:
     """
     assert env.spec is not None  # `make_env` made it
     observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
-    arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=lambda value: type(value).__name__)
+    try:
+        arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=lambda value: type(value).__name__)
+    except (TypeError, ValueError):  # dicts of other keys than text
+        arguments = told(env.spec.kwargs)
     sha = hashlib.sha256(f"{env.spec.max_episode_steps} {arguments} {observed.dtype}".encode())
     for bound in (observed.low, observed.high, acted.low, acted.high):
         sha.update(np.ascontiguousarray(bound).tobytes())
@@ -149,6 +157,27 @@ def fingerprint(env: gymnasium.Env) -> str:
         sha.update(np.asarray(observation).tobytes())
         sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
     return sha.hexdigest()
+
+
+def told(value: Any) -> str:
+    """`repr` of an argument, the same in every process: sets are sorted, and no address in memory is told."""
+    if isinstance(value, set | frozenset):
+        return f"{type(value).__name__}({', '.join(sorted(map(told, value)))})"
+    if type(value) is dict:
+        return "{" + ", ".join(f"{told(key)}: {told(item)}" for key, item in value.items()) + "}"
+    if type(value) is list:
+        return "[" + ", ".join(map(told, value)) + "]"
+    if type(value) is tuple:
+        return "(" + ", ".join(map(told, value)) + ("," if len(value) == 1 else "") + ")"
+    return repr(value) if isinstance(value, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def attribute(env: gymnasium.Env, name: str) -> Any:
+    """An attribute of the environment itself, within its wrappers; None if it has none, or raises something instead."""
+    try:
+        return getattr(env.unwrapped, name, None)
+    except Exception:  # noqa: BLE001 (a property of its own)
+        return None
 
 
 def require_time_limit(env: gymnasium.Env, name: str) -> int:

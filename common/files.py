@@ -2,10 +2,11 @@
 
 import contextlib
 import glob
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
@@ -33,6 +34,22 @@ def put_in_place(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def read_entries(path: Path) -> dict[str, Any]:
+    """The entries of a JSON file that holds an object.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no JSON, no object, or nested too deeply.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds a {type(found).__name__}, not an object")  # noqa: TRY004 (as what is no JSON)
+    return found
+
+
 def sync_folder(path: str | Path) -> None:
     """Makes sure that the names in a folder are on the disk."""
     folder = os.open(path, os.O_RDONLY)
@@ -45,7 +62,7 @@ def sync_folder(path: str | Path) -> None:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # the latter of a number that no process can have
         return False
     except PermissionError:
         pass

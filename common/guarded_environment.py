@@ -6,20 +6,24 @@ from typing import Any, NoReturn
 
 import gymnasium
 import numpy as np
+from gymnasium.spaces import Box
 
 from common.errors import Diverged, EnvironmentFault, one_line
 from envs.rendering import RenderingUnavailable
 
 NOT_ITS_FAULT = (KeyboardInterrupt, EnvironmentFault, Diverged, RenderingUnavailable)
 NUMERIC = "fiub"  # the kinds of numpy's types that are real numbers
-_REWARDS = frozenset({float, int, np.float64, np.float32})
+# Types of observations that torch's files keep; unsigned ones beyond uint8, long ones and other byte orders become float64.
+KEPT = frozenset(map(np.dtype, ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")))
+_REWARDS = frozenset({float, np.float64, np.float32})
 _ENDS = frozenset({bool, np.bool_})
 
 
 class GuardedEnvironment(gymnasium.Wrapper):
     """Raises `EnvironmentFault` for all that an environment raises, and where it returns what gymnasium's API does not allow.
 
-    Observations are copied, so that it may write to its own arrays afterwards; numbers and `spec` stay what they are. Two
+    Observations are copied, so that it may write to its own arrays afterwards; numbers and `spec` stay what they are, and so
+    do types in which checkpoints can hold observations (`KEPT`), others become float64. Two
     rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
     working folder must not change, since paths of results may be relative to it. A step costs 0.5 us more.
 
@@ -31,7 +35,9 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env, name: str) -> None:
         super().__init__(env)
         self._name = name
-        self._shape = env.observation_space.shape
+        if isinstance(space := env.observation_space, Box) and space.dtype not in KEPT:
+            self.observation_space = Box(space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64)
+        self._shape = space.shape
         self._folder = working_folder()
 
     @property
@@ -67,7 +73,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
             told = f"returned {_told(result)} instead of (observation, reward, terminated, truncated, info)"
             self._refuse("step", told)
         observation, reward, terminated, truncated, info = result
-        if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype.kind in NUMERIC:
+        if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype in KEPT:
             observation = observation.copy()
         else:
             observation = self._observation("step", observation)
@@ -108,22 +114,24 @@ class GuardedEnvironment(gymnasium.Wrapper):
         """A copy of an observation; it must be numbers of the shape that its space declares."""
         try:
             array = np.array(observation)
-        except (ValueError, TypeError):  # of several lengths
+        except Exception:  # noqa: BLE001 (of several lengths, or its own __array__)
             array = np.array(None)
         if array.dtype.kind not in NUMERIC:
             self._refuse(call, f"returned the observation {_told(observation)}: it must be numbers")
         if array.shape != self._shape:
             self._refuse(call, f"returned an observation of shape {array.shape}, its space has {self._shape}")
-        return array
+        return array if array.dtype in KEPT else array.astype(np.float64)
 
     def _single(self, what: str, value: Any, kinds: str) -> Any:
         """One number, as it is or out of an array of one."""
         try:
             array = np.asarray(value)
-        except (ValueError, TypeError):
+        except Exception:  # noqa: BLE001 (its own __array__)
             array = np.array(None)
         if array.size != 1 or array.dtype.kind not in kinds:
-            self._refuse("step", f"returned as {what} {_told(value)}: it must be one number")
+            self._refuse(
+                "step", f"returned as {what} {_told(value)}: it must be one number, of a size that numpy knows"
+            )
         return array.item() if array.ndim else value
 
     def check_folder(self, call: str) -> None:

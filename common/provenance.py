@@ -42,7 +42,8 @@ def notes(
         ),
     }
     texts = {name: value.replace("\n", "\n" + " " * 13) for name, value in told.items()}
-    return "".join(f"{name + ':':13}{text}\n" for name, text in texts.items())
+    text = "".join(f"{name + ':':13}{text}\n" for name, text in texts.items())
+    return text.encode(errors="backslashreplace").decode()  # names of files may hold bytes that are no text
 
 
 def _arithmetic() -> list[str]:

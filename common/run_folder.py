@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
-from common.files import write_atomically
+from common.files import read_entries, write_atomically
 from common.folders import make_folder, remove_empty
 
 LOCK = ".lock"
@@ -260,7 +260,7 @@ class RunFolder:
         if not path.is_file():
             return None
         try:
-            return str(json.loads(path.read_text())["reason"])
+            return str(read_entries(path)["reason"])
         except (OSError, ValueError, KeyError, TypeError):
             return f"{FAILURE} cannot be read"
 

@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import time_limit
+from common.environments import attribute, time_limit, told
 from common.guarded_environment import GuardedEnvironment
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
@@ -31,10 +31,9 @@ RECIPE = 3
 def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     """The key of `random_play(env, steps, seed)`."""
     assert env.spec is not None
-    simulator: Any = env.unwrapped
     key: dict[str, Any] = {
         "env": env.spec.id,
-        "kwargs": repr(env.spec.kwargs),
+        "kwargs": told(env.spec.kwargs),
         "limit": time_limit(env),
         "steps": steps,
         "seed": seed,
@@ -44,11 +43,12 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         "code": code_digest(env),
     }
     mujoco = sys.modules.get("mujoco")
-    if mujoco is not None and isinstance(getattr(simulator, "model", None), mujoco.MjModel):
+    if mujoco is not None and isinstance(attribute(env, "model"), mujoco.MjModel):
         env.reset(seed=0)  # a start may be written into the model: always the same one here
-        model = np.zeros(mujoco.mj_sizeModel(simulator.model), np.uint8)
-        mujoco.mj_saveModel(simulator.model, None, model)
-        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(model.tobytes()).hexdigest()}
+        model = attribute(env, "model")
+        saved = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+        mujoco.mj_saveModel(model, None, saved)
+        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(saved.tobytes()).hexdigest()}
     return key
 
 
@@ -93,19 +93,29 @@ def _collect(module: str, found: dict[str, ast.Module]) -> None:
     if module in found or file is None or not file.endswith(".py"):
         return
     path = Path(file).resolve()
-    found[module] = tree = _code_alone(ast.parse(path.read_bytes()))
+    found[module] = tree = _code_alone(ast.parse(_source(module, path)))
     for node in () if _is_installed(module) else ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package or None)
+            try:
+                base = importlib.util.resolve_name("." * node.level + (node.module or ""), package or None)
+            except ImportError:  # beyond its package: a module that may lie in one or not tries this first
+                continue
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
             if not _is_installed(name):
                 _collect(name, found)
+
+
+def _source(module: str, path: Path) -> str | bytes:
+    """The source of a module, which may lie in a zip file."""
+    if path.is_file():
+        return path.read_bytes()
+    return getattr(sys.modules[module].__loader__, "get_source", str)(module) or ""
 
 
 def _is_installed(module: str) -> bool:

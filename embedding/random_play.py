@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import time_limit
+from common.environments import attribute, time_limit
 from common.errors import UsageError
 from common.files import write_atomically
 from common.finite import LARGEST
+from common.guarded_environment import GuardedEnvironment
 from common.paths import play_folder
 from common.progress import Progress
 from common.streams import reset_seed, stream
@@ -99,8 +100,7 @@ def check_lengths(play: RandomPlay, k: int) -> None:
 def simulator_state(env: gymnasium.Env) -> Callable[[], np.ndarray] | None:
     """Returns a function that reads `concat(qpos, qvel)` (S,), or None if the environment is not MuJoCo."""
     mujoco, simulator = sys.modules.get("mujoco"), cast(Any, env.unwrapped)
-    data = getattr(simulator, "data", None)
-    if mujoco is None or not isinstance(data, mujoco.MjData):
+    if mujoco is None or not isinstance(attribute(env, "data"), mujoco.MjData):
         return None
     return lambda: np.concatenate([simulator.data.qpos, simulator.data.qvel])
 
@@ -116,7 +116,7 @@ def state_size(env: gymnasium.Env) -> int:
 
 def is_open_loop(env: gymnasium.Env) -> bool:
     """Whether `env` declares that `mujoco.rollout` may step its actions, and has a time limit."""
-    return bool(getattr(env.unwrapped, "open_loop", False) and simulator_state(env) and time_limit(env))
+    return bool(attribute(env, "open_loop") and simulator_state(env) and time_limit(env))
 
 
 def physics_state(env: gymnasium.Env) -> np.ndarray:
@@ -233,6 +233,8 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             print(f"random play: {path} cannot be read ({type(error).__name__}) and is made anew")
     play = random_play(env, steps, seed)
+    if isinstance(env, GuardedEnvironment):
+        env.check_folder("step")  # which looks for itself only where an episode ends
     check_finite(env, play.states)
     check_lengths(play, k)
     try:

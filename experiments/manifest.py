@@ -7,7 +7,7 @@ import importlib
 import io
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,39 @@ NEEDED = {
     "ablations": ("env", "group", "seeds", "steps", "variants"),
     "probes": ("env", "encoder", "vae"),
     "tables": ("name", "script", "embedding"),
+}
+WORD = r"[A-Za-z0-9_+=][A-Za-z0-9._+=:-]{0,99}"  # what files and folders are called by
+SET_BY_TASKS = {"env_name", "name", "results_dir", "resume", "overwrite"}  # flags that no entry may give
+SET_BY_RUNS = SET_BY_TASKS | {"seed", "num_seeds", "max_timesteps"}
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(WORD, value) is not None
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and least <= value < 2**53
+
+
+# {key: (whether a value will do, what it must be)}
+FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("script", "name", "group", "encoder", "vae"), (_is_word, "a name")),
+    "embedding": (lambda value: value == "" or _is_word(value), "a name"),
+    **dict.fromkeys(
+        ("env", "method"), (lambda value: all(map(_is_word, _several(value))), "a name, or a list of names")
+    ),
+    "published": (lambda value: isinstance(value, str) and all(map(_is_word, value.split("/"))), "names parted by /"),
+    "seeds": (lambda value: isinstance(value, str | int), "text as 0-3"),
+    "steps": (lambda value: _is_whole(value, 1), "a whole number of at least 1"),
+    **dict.fromkeys(("final_episodes", "policy_seed"), (lambda value: _is_whole(value, 0), "a whole number")),
+    "variants": (
+        lambda value: isinstance(value, dict) and all(_is_word(key) and type(one) is str for key, one in value.items()),
+        "a table of names",
+    ),
+    "flags": (
+        lambda value: isinstance(value, dict) and all(type(one) in (str, int, float, bool) for one in value.values()),
+        "a table of flags",
+    ),
 }
 
 
@@ -124,7 +157,7 @@ def read(path: str | Path) -> Manifest:
     """
     try:
         content = tomllib.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: it is not a manifest: {error}") from error
     for section, entries in content.items():
         _known(f"{path}", section, KEYS, "section")
@@ -132,19 +165,26 @@ def read(path: str | Path) -> Manifest:
         if not isinstance(entries, dict if named else list):
             form = f"[{section}.<name>]" if named else f"[[{section}]]"
             raise UsageError(f"{path}: {section}: it is no section of that kind: write {form}")
+        for name in entries if named else ():
+            _check_form(f"{path}: {section}", "name", name, "name")
         for entry in entries.values() if isinstance(entries, dict) else entries:
             if not isinstance(entry, dict):
                 raise UsageError(f"{path}: {section}: {entry!r} is no entry: write its keys below [{section}.<name>]")
             where = f"{path}: {section}: {entry.get('name', entry.get('env', ''))}"
             for key in entry:
                 _known(where, key, KEYS[section], "key")
+                one = key == "env" and section not in ("curves", "ablations")
+                _check_form(where, key, entry[key], "name" if one else key)
             if missing := [key for key in NEEDED[section] if key not in entry]:
                 raise UsageError(f"{where}: it has no {missing[0]}: add it")
     embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
     for embedding in embeddings.values():
         _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGES, "script")
         _check_flags(
-            f"{path}: embeddings.{embedding.name}", f"embedding.{Path(embedding.script).stem}", embedding.flags
+            f"{path}: embeddings.{embedding.name}",
+            f"embedding.{Path(embedding.script).stem}",
+            embedding.flags,
+            SET_BY_TASKS,
         )
     curves = [*_curves(path, content), *_ablations(path, content)]
     for curve in curves:
@@ -189,7 +229,7 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
 def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) -> None:
     _known(where, curve.method, METHODS, "method")
     method = METHODS[curve.method]
-    _check_flags(where, f"rl.{Path(method.script).stem}", curve.flags)
+    _check_flags(where, f"rl.{Path(method.script).stem}", curve.flags, SET_BY_RUNS)
     if needs_embedding(method) != bool(curve.embedding):
         does = "needs an embedding: name one" if needs_embedding(method) else "needs no embedding: leave it out"
         raise UsageError(f"{where}: {curve.method} {does}")
@@ -207,10 +247,19 @@ def needs_embedding(method: Method) -> bool:
     return method.pretrained or method.acts_in == "decoder"
 
 
-def _check_flags(where: str, module: str, flags: Mapping[str, Any]) -> None:
-    """Raises `UsageError` for a flag that the script does not have, or a value that it refuses."""
+def _check_form(where: str, key: str, value: Any, form: str) -> None:
+    """Raises `UsageError` for the value of a key that has not one of `FORMS`."""
+    will_do, wanted = FORMS[form]
+    if not will_do(value):
+        raise UsageError(f"{where}: {key} {value!r:.60}: it must be {wanted}")
+
+
+def _check_flags(where: str, module: str, flags: Mapping[str, Any], set_already: Collection[str]) -> None:
+    """Raises `UsageError` for a flag that the script does not have, that is set already, or a value that it refuses."""
     script, said = importlib.import_module(module), io.StringIO()
     for flag in flags:
+        if flag in set_already:
+            raise UsageError(f"{where}: --{flag} follows from the entry's other keys: leave it out")
         _known(where, flag, vars(script.parse([])), f"flag of {module.replace('.', '/')}.py")
     try:
         with contextlib.redirect_stderr(said):
@@ -228,8 +277,8 @@ def words_of(flags: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _several(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _known(where: str, name: str, names: Any, kind: str) -> None:

@@ -1,6 +1,5 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from analysis.curves import read_csv
 from analysis.publish import last_evaluation
 from common.errors import UsageError
+from common.files import read_entries
 from common.paths import embedding_run, policy_run, seed_folder
 from common.run_folder import RunFolder
 from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
@@ -51,9 +51,9 @@ class Task:
         if not self.steps:
             return self.target.is_file()
         try:
-            flags = json.loads((self.folder / "opt.json").read_text()) | {"max_timesteps": self.steps}
+            flags = read_entries(self.folder / "opt.json") | {"max_timesteps": self.steps}
             finished = self.progress() >= min(self.steps, last_evaluation(flags))
-        except (OSError, ValueError, KeyError, UsageError):
+        except (OSError, ValueError, KeyError, TypeError, UsageError):
             return False
         return finished and self.target.is_file()
 
@@ -95,9 +95,13 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
 
 
 def ordered(tasks: Sequence[Task]) -> list[Task]:
-    """The same tasks, each behind those that it needs; raises `UsageError` if some need each other, or one that is not there."""
+    """The same tasks, each behind those that it needs; raises `UsageError` if some need each other, or one that is not there
+    or twice."""
     names, done, left = {task.name for task in tasks}, set[str](), list(tasks)
     found: list[Task] = []
+    if len(names) < len(tasks):
+        twice = next(task.name for i, task in enumerate(tasks) if task.name in {other.name for other in tasks[:i]})
+        raise UsageError(f"{twice}: two entries of the manifest make it: leave one out")
     for task in tasks:
         if missing := set(task.after) - names:
             raise UsageError(f"{task.name}: it needs {min(missing)}, which nothing makes")

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import torch
 
+from common.environments import attribute
 from common.errors import Diverged, UsageError
 from common.finite import is_finite
 from rl.protocols import Content
@@ -98,7 +99,7 @@ class Guarded(gymnasium.Wrapper):
 
 def _bits_of(env: gymnasium.Env) -> np.random.BitGenerator | None:
     """What an environment's own random stream is made of, if it has one such as gymnasium gives it."""
-    generator = getattr(env.unwrapped, "np_random", None)
+    generator = attribute(env, "np_random")
     return generator.bit_generator if isinstance(generator, np.random.Generator) else None
 
 

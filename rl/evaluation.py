@@ -1,9 +1,10 @@
 """Evaluating a policy: returns of whole episodes without exploration noise, and videos of them."""
 
 import errno
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import gymnasium
 import numpy as np
@@ -97,16 +98,29 @@ def make_video_env(state_space: StateSpace | None, env_id: str, flag: str) -> gy
         select_gl_backend()
         env = (state_space.make_env if state_space else make_env)(env_id, flag, render_mode="rgb_array")
         env.reset(seed=0)
-        image = env.render()
+        image = _image_of(env)
     except Exception as error:  # whatever the drawing of an environment, or OpenGL, raises
         of_drawing = isinstance(error, EnvironmentFault) and error.call != "reset"
         if isinstance(error, UsageError) and not of_drawing:
             raise
         cause = (error.__cause__ if of_drawing else None) or error
         raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(cause).__name__}: {cause}") from error
-    if not (isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8):
+    if image is None:
         raise UsageError(f"{flag}: {env_id} draws no (height, width, 3) images of uint8: it cannot be filmed")
     return env
+
+
+def _image_of(env: gymnasium.Env) -> np.ndarray | None:
+    """What an environment draws, (H, W, 3) uint8; None if that is no image."""
+    image = cast(Any, env.render())
+    is_image = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    return image if is_image and image.size else None
+
+
+def frames_a_second(env: gymnasium.Env) -> float:
+    """How many images of an environment a film shows a second: what it declares, within reason, or else 30."""
+    declared = env.metadata.get("render_fps")
+    return float(declared) if isinstance(declared, int | float) and 0.1 <= declared <= 1000 else 30.0
 
 
 def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray] | None = None) -> float:
@@ -123,7 +137,13 @@ def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray]
         if not is_finite(observation):
             return float("nan")
         if frames is not None:
-            frames.append(cast(np.ndarray, env.render()))
+            image = _image_of(env)
+            if image is None or image.shape != (frames or [image])[0].shape:
+                assert env.spec is not None
+                raise EnvironmentFault(
+                    f"{env.spec.id}: its render() draws images of several sizes, or none: mend it", "render"
+                )
+            frames.append(image)
         observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
         total += float(reward)
         over = terminated or truncated
@@ -142,7 +162,8 @@ def record_video(policy: Policy, env: gymnasium.Env, path: str | Path, seeds: It
     returns: list[float] = []
     for seed in seeds:
         returns.append(play(policy, env, seed, frames))
-    write_video(frames, path, env.metadata.get("render_fps", 30))
+    if frames:  # none, if the first observation was not finite
+        write_video(frames, path, frames_a_second(env))
     return returns
 
 
@@ -158,7 +179,7 @@ def write_video(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> N
     with put_in_place(path) as temporary:
         try:
             writer = imageio_ffmpeg.write_frames(
-                str(temporary),
+                os.path.abspath(temporary),  # ffmpeg takes what stands before a colon for a protocol
                 (width, height),
                 fps=fps,
                 macro_block_size=2,
@@ -170,7 +191,7 @@ def write_video(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> N
                 writer.send(np.ascontiguousarray(frame))
             writer.close()
             # ffmpeg's exit code is not passed on: a full disk shows in what it wrote
-            written = imageio_ffmpeg.count_frames_and_secs(str(temporary))[0]
+            written = imageio_ffmpeg.count_frames_and_secs(os.path.abspath(temporary))[0]
         except (OSError, RuntimeError):
             written = 0
         if written != len(frames):

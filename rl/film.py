@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from common.files import put_in_place
-from rl.evaluation import play, write_video
+from rl.evaluation import frames_a_second, play, write_video
 from rl.methods import METHODS
 from rl.policies import Policy
 
@@ -44,7 +44,7 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int]) -> list
         OSError: it could not be written.
     """
     played = [[_episode(one, seed) for seed in seeds] for one in shown]
-    suffix, fps = Path(path).suffix, float(shown[0].env.metadata.get("render_fps", 30))
+    suffix, fps = Path(path).suffix, frames_a_second(shown[0].env)
     left, top, right, bottom = _moving([frame for of in played for images, _ in of for frame in images])
     height = HEIGHTS[suffix]
     width = max(1, round(height * (right - left) / (bottom - top)))

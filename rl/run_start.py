@@ -2,13 +2,13 @@
 
 import contextlib
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from common.errors import UsageError
+from common.files import read_entries
 from common.folders import make_folder, remove_empty
 from common.run_folder import first_difference
 
@@ -71,8 +71,8 @@ def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> No
     """
     for path in sorted(set(run.glob("seed_*/opt.json")) - {folder / "opt.json" for folder in ours}):
         try:
-            theirs = dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
+            theirs = read_entries(path)
+        except (OSError, ValueError):
             continue  # it cannot contradict
         if differing := first_difference(theirs | {"seed": flags["seed"]}, flags):
             raise UsageError(

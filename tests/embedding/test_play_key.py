@@ -2,7 +2,10 @@
 
 import hashlib
 import importlib
+import os
+import subprocess
 import sys
+import zipfile
 
 import gymnasium
 import pytest
@@ -87,3 +90,57 @@ def test_play_of_this_recipe():
     play = random_play(make_env("Point-v0"), 50, 0, progress=False)
     sha = hashlib.sha256(play.actions.tobytes() + play.states.round(9).tobytes() + play.lengths.tobytes())
     assert (RECIPE, sha.hexdigest()[:16]) == (3, "844f28be6731d1a6")
+
+
+def test_an_import_that_only_a_package_could_do_counts_for_nothing(tmp_path, monkeypatch):
+    """As `try: from .helper import x`, in a module that is called both within a package and alone."""
+    monkeypatch.syspath_prepend(tmp_path)
+    idiom = "try:\n    from .helper import GAIN\nexcept ImportError:\n    GAIN = 1\n"
+    (tmp_path / "lonely.py").write_text(idiom + BASE.replace("from keyed import dynamics\n", ""))
+    gymnasium.register("Lonely-v0", "lonely:Base", max_episode_steps=5)
+    assert code_digest(make_env("Lonely-v0"))
+    del gymnasium.registry["Lonely-v0"]
+
+
+def test_the_code_of_a_module_in_a_zip_file_counts(tmp_path, monkeypatch):
+    digests = []
+    for name, text in (("first", BASE), ("second", BASE), ("third", BASE.replace("0.0", "1.0"))):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as file:
+            file.writestr("zipped.py", text.replace("from keyed import dynamics\n", ""))
+        monkeypatch.syspath_prepend(tmp_path / f"{name}.zip")
+        sys.modules.pop("zipped", None)
+        gymnasium.register("Zipped-v0", "zipped:Base", max_episode_steps=5)
+        digests.append(code_digest(make_env("Zipped-v0")))
+        del gymnasium.registry["Zipped-v0"]
+    assert digests[0] == digests[1] != digests[2]
+
+
+PROCESS = """
+import gymnasium
+import {module}
+from common.environments import make_env
+from embedding.play_key import play_key
+
+arguments = {{"function": lambda: 0, "names": {{"a", "b", "c", "d"}}}}
+gymnasium.register("Given-v0", "{module}:Given", max_episode_steps=5, kwargs=arguments)
+print(play_key(make_env("Given-v0"), 10, 0)["kwargs"])
+"""
+GIVEN = BASE.replace("from keyed import dynamics\n", "").replace("class Base", "class Given")
+GIVEN = GIVEN.replace("    def reset", "    def __init__(self, function, names):\n        pass\n\n    def reset")
+
+
+def test_the_key_of_arguments_is_the_same_in_every_process(tmp_path):
+    """`repr` of a function holds its address, that of a set of text an order that differs."""
+    (tmp_path / "given.py").write_text(GIVEN)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", PROCESS.format(module="given")],
+            env=os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(told) == 1 and "function" in told.pop()

@@ -114,6 +114,48 @@ WRONG = {
     "missing script": ('script = "main.py"', "", "it has no script: add it"),
     "kind": ("[[curves]]", "[curves.a]", "curves: it is no section of that kind: write [[curves]]"),
     "twice": ('["DynE-TD3"]', '["DynE-TD3", "DynE-TD3"]', "is made twice"),
+    "many seeds": ('"0-1"', '"0-999999999"', "each range ends behind its beginning, within 10000"),
+    "seeds backwards": ('"0-1"', '"5-2"', "each range ends behind its beginning"),
+    "negative steps": ("steps = 400", "steps = -400", "steps -400: it must be a whole number of at least 1"),
+    "steps of text": ("steps = 400", 'steps = "many"', "steps 'many': it must be a whole number of at least 1"),
+    "number of a method": ('["DynE-TD3"]', "3", "method 3: it must be a name, or a list of names"),
+    "number of an environment": ('env = "Pendulum-v1"', "env = 5", "env 5: it must be a name"),
+    "folder of an environment": (
+        '[[curves]]\nenv = "',
+        '[[curves]]\nenv = "../',
+        "env '../Pendulum-v1': it must be a name",
+    ),
+    "list of a script": ('"main.py"', '["main.py"]', "script ['main.py']: it must be a name"),
+    "name of an embedding": ("embeddings.pend", 'embeddings."../pend"', "name '../pend': it must be a name"),
+    "folder of a decoder": (
+        'script = "main.py"',
+        'script = "main.py"\npublished = "../k4"',
+        "it must be names parted by /",
+    ),
+    "flags of text": ("steps = 400", 'steps = 400\nflags = "lr"', "flags 'lr': it must be a table of flags"),
+    "list of a flag": ("steps = 400", "steps = 400\nflags = { lr = [1] }", "it must be a table of flags"),
+    "flag that is set": (
+        "steps = 400",
+        "steps = 400\nflags = { seed = 4 }",
+        "--seed follows from the entry's other keys",
+    ),
+    "flag that deletes": (
+        "epochs = 1,",
+        "epochs = 1, overwrite = true,",
+        "--overwrite follows from the entry's other keys",
+    ),
+    "episodes": (
+        "steps = 400",
+        'steps = 400\nfinal_episodes = "all"',
+        "final_episodes 'all': it must be a whole number",
+    ),
+    "nested": ("steps = 400", "steps = " + "[" * 10_000, "it is not a manifest"),
+    "table of variants": ("[[curves]]", '[[ablations]]\ngroup = "g"\nvariants = ["a"]', "it must be a table of names"),
+    "table twice": (
+        "[[curves]]",
+        '[[tables]]\nname = "t"\nscript = "figure3_reach.py"\nembedding = "pend"\n' * 2 + "[[curves]]",
+        "table t: two entries of the manifest make it: leave one out",
+    ),
 }
 
 

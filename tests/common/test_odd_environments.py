@@ -1,0 +1,110 @@
+"""Environments that keep to gymnasium's API in unusual ways, and values whose own methods raise."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from common.environments import attribute, fingerprint, make_env, told
+from common.errors import EnvironmentFault, UsageError
+
+pytestmark = pytest.mark.quick
+TYPES = ["uint16", "uint32", "uint64", "longdouble", ">f4", ">i2"]
+
+
+class Odd(gymnasium.Env):
+    """Observes 3 numbers of a type; a step returns `reward`."""
+
+    action_space = Box(-1, 1, (1,))
+
+    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, torch_type=None, **_):
+        if torch_type:
+            torch.set_default_dtype(torch_type)
+        self.observation_space = Box(0, 100, (size,), np.dtype(declared or dtype))
+        self.dtype, self.reward, self.size = dtype, reward, size
+
+    def reset(self, *, seed=None, options=None):
+        return np.arange(7, 7 + self.size).astype(self.dtype), {}
+
+    def step(self, action):
+        return self.reset()[0], self.reward, False, False, {}
+
+    @property
+    def data(self):
+        raise RuntimeError("not yet")
+
+
+class Unwilling:
+    """Becomes no array."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("not now")
+
+
+@pytest.fixture
+def made():
+    gymnasium.register("Odd-v0", Odd, max_episode_steps=9)
+    yield lambda **kwargs: make_env("Odd-v0", **kwargs)
+    del gymnasium.registry["Odd-v0"]
+
+
+@pytest.mark.parametrize("declared", [None, "float32"], ids=["declared", "not declared"])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_observations_that_no_checkpoint_can_hold_become_float64(made, dtype, declared):
+    env = made(dtype=dtype, declared=declared)
+    for observation in (env.reset()[0], env.step(np.zeros(1, np.float32))[0]):
+        assert observation.dtype == np.float64 and observation.tolist() == [7, 8, 9]
+    assert env.observation_space.dtype == (np.float32 if declared else np.float64)
+    assert env.observation_space.high.tolist() == [100, 100, 100]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float64"])
+def test_other_types_stay_what_they_are(made, dtype):
+    assert made(dtype=dtype).reset()[0].dtype == dtype
+
+
+@pytest.mark.parametrize("reward", [10**400, Unwilling()], ids=["larger than a float", "no array"])
+def test_a_reward_that_is_no_number_for_numpy_is_a_fault(made, reward):
+    env = made(reward=reward)
+    env.reset()
+    with pytest.raises(EnvironmentFault, match=r"its step\(\) returned as reward"):
+        env.step(np.zeros(1, np.float32))
+
+
+def test_an_observation_that_becomes_no_array_is_a_fault(made):
+    env = made()
+    env.unwrapped.reset = lambda **_: (Unwilling(), {})
+    with pytest.raises(EnvironmentFault, match=r"its reset\(\) returned the observation"):
+        env.reset()
+
+
+def test_empty_observations_are_refused(made):
+    with pytest.raises(UsageError, match=r"--env Odd-v0: its observations, .*, are empty"):
+        made(size=0)
+
+
+@pytest.mark.parametrize("argument", [{1: 2, "a": 3}, {(0, 1): 2}], ids=["mixed keys", "tuples as keys"])
+def test_arguments_may_be_dicts_of_any_keys(made, argument):
+    assert fingerprint(made(argument=argument)) == fingerprint(made(argument=argument))
+    assert fingerprint(made(argument=argument)) != fingerprint(made(argument={**argument, "b": 4}))
+
+
+def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
+    plain = {"a": [1, (2,), (3, 4.5), None], "b": "<x at 0x1f>", "c": {1: True}}
+    assert told(plain) == repr(plain)
+    assert told(print) == repr(print) and told(lambda: 0).endswith("<lambda>>")
+    assert told({"b", "c", "a"}) == "set('a', 'b', 'c')"
+
+
+def test_an_attribute_that_raises_is_none(made):
+    assert attribute(made(), "data") is None and attribute(made(), "no such") is None
+    assert attribute(made(), "reward") == 0.0
+
+
+def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
+    try:
+        with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default type at torch.float64"):
+            made(torch_type=torch.float64)
+    finally:
+        torch.set_default_dtype(torch.float32)

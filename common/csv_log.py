@@ -27,8 +27,8 @@ class CsvLog:
         self.size, self.checksum = 0, 0
 
     def begin(self) -> None:
-        """Writes the header into an empty file."""
-        self.path.write_bytes(b"")
+        """Writes the header into a new file, which takes the place of what was there, be it a link."""
+        self.path.unlink(missing_ok=True)
         self.size, self.checksum = 0, 0
         self.append([self.columns])
 

@@ -72,7 +72,7 @@ def require_disk(what: str, wanted: float, folder: str | Path, pattern: str) -> 
     parent = Path(folder).absolute()
     while not parent.exists():
         parent = parent.parent
-    there = sum(file.stat().st_blocks * 512 for file in Path(folder).glob(pattern))
+    there = sum(file.lstat().st_blocks * 512 for file in Path(folder).glob(pattern))
     usage = shutil.disk_usage(parent)
     free = usage.free if usage.total else math.inf  # a file system that is no disk says nothing
     if wanted - there > free:

@@ -13,6 +13,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -74,6 +75,7 @@ class RunFolder:
             self._check_empty()
         if not resume or not (self.newest.exists() or self.older.exists()):
             self._check_links()
+        self._check_places()
         parent = self.path
         while not parent.exists() and not parent.is_symlink():
             parent = parent.parent
@@ -114,6 +116,19 @@ class RunFolder:
                     f"--name: {path} is a link, and a run replaces nothing through one: remove the link, or choose another "
                     "--name"
                 )
+
+    def _check_places(self) -> None:
+        """Raises `UsageError` if a folder or a pipe lies where a file is to be written, or a file where a folder is."""
+        files = [self.newest, self.older, self.path / LOCK, *_matching(self.path, WRITTEN)]
+        folders = [self.path / name for name in WRITTEN_BELOW]
+        for folder, patterns in zip(folders, WRITTEN_BELOW.values(), strict=True):
+            files += _matching(folder, patterns) if not folder.is_symlink() else []
+        wrong = [(path, "file") for path in files if path.exists() and not (path.is_file() or path.is_symlink())]
+        wrong += [(path, "folder") for path in folders if os.path.lexists(path) and not path.is_dir()]
+        for path, kind in wrong:
+            raise UsageError(
+                f"--name: {path} is no {kind}, and a run writes one there: move it, or choose another --name"
+            )
 
     # ---- opening ----
 
@@ -281,9 +296,15 @@ def _own_versions() -> dict[str, str]:
 
 def _delete(folder: Path, patterns: Iterable[str]) -> None:
     """Deletes the files, and the links themselves, that match one of the patterns, in a folder but not below it."""
-    for path in [path for pattern in patterns for path in folder.glob(pattern)]:
+    for path in _matching(folder, patterns):
         if path.is_symlink() or path.is_file():
             path.unlink(missing_ok=True)
+
+
+def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """What is in a folder, but not below it, and matches one of the patterns; links that lead nowhere too, unlike `glob`."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in there if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
 
 
 def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:

@@ -87,7 +87,11 @@ class Training:
         self.part, self.epoch = 0, 0
 
     def start(self) -> bool:
-        """Starts afresh, or with `--resume` from the newest checkpoint, if there is one; returns whether it is done."""
+        """Starts afresh, or with `--resume` from the newest checkpoint, if there is one.
+
+        Returns:
+            whether it is done; then the folder is given back.
+        """
         saved = self.folder.checkpoints() if self.flags["resume"] else []
         if not saved:
             self.folder.begin(self.flags)
@@ -107,10 +111,18 @@ class Training:
             raise UsageError(
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
             ) from error
-        return self.part == len(self.parts)
+        if is_done := self.part == len(self.parts):
+            self.folder.release()
+        return is_done
 
     def run(self, checkpoint_freq: int) -> None:
-        """Runs all parts to their ends, with a checkpoint every `checkpoint_freq` epochs."""
+        """Runs all parts to their ends, with a checkpoint every `checkpoint_freq` epochs, and gives the folder back."""
+        try:
+            self._run(checkpoint_freq)
+        finally:
+            self.folder.release()
+
+    def _run(self, checkpoint_freq: int) -> None:
         with Interruption("this epoch") as interruption:
             while self.part < len(self.parts):
                 part = self.parts[self.part]

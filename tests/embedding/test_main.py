@@ -1,10 +1,13 @@
 """embedding/main.py: what a short training has learned, its log, its seeds."""
 
 import csv
+import gc
+import warnings
 
 import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
+from scripts import EMBED, SHORT
 
 import embedding.encoder_training
 import embedding.main
@@ -106,3 +109,14 @@ def test_samples_that_are_seen_very_often_are_warned_of(call, tmp_path):
         ran = call(embedding.main.main, **short, epochs=epochs, name=f"e{epochs}")
         assert ran.code == 0 and ("warning: --steps 400 make 394 samples" in ran.out) == warned, ran
         assert ("see each 260 times" in ran.out) == warned
+
+
+def test_the_folder_is_given_back_at_the_end(call, tmp_path):
+    """Of a training, and of one that is finished; else its lock stays open, and `python -W error` says so."""
+    for way in ((), ("--resume",)):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ResourceWarning)
+            ran = call(embedding.main.main, *way, env="Pendulum-v1", results_dir=tmp_path, **SHORT[EMBED])
+            gc.collect()
+        assert ran.code == 0, ran.err
+        assert [str(warning.message) for warning in told if warning.category is ResourceWarning] == []

@@ -1,11 +1,14 @@
 """A run deletes what runs wrote, and nothing else: no foreign files, and nothing behind links."""
 
 import errno
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 from scripts import EMBED, SHORT, TD3, listing
 
-from common.run_folder import RunFolder
+from common.run_folder import WRITTEN_BELOW, RunFolder
 
 FOLDERS = {TD3: "rl/ReacherVertical-v2/random/default/seed_0", EMBED: "ReacherVertical-v2/default"}
 FOREIGN = [
@@ -89,6 +92,9 @@ def test_links_in_a_folder_go_and_what_they_point_to_stays(call, tmp_path):
     (folder / "replay" / "0.f32").symlink_to(elsewhere / "0.f32")
     (folder / "eval.csv").unlink()
     (folder / "eval.csv").symlink_to(elsewhere / "eval.csv")
+    for name in ("train.csv", "replay/1.f32"):  # links that lead nowhere
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(elsewhere / "not-there")
     before = listing(elsewhere)
     ran = call(TD3, "--resume", results_dir=tmp_path, **SHORT[TD3] | {"max_timesteps": 200})
     assert ran.code == 2 and ran.err.count("\n") == 1 and listing(elsewhere) == before, ran
@@ -113,3 +119,26 @@ def test_a_folder_that_cannot_be_locked_leaves_nothing(call, tmp_path, monkeypat
     ran = call(TD3, results_dir=tmp_path, **SHORT[TD3])
     assert ran.code == 2 and "No locks available" in ran.err and ran.err.count("\n") == 1, ran
     assert not listing(tmp_path)
+
+
+MISPLACED = ["checkpoint.pt", "eval.csv", ".lock", "opt.json", "replay", "replay/0.f32", "videos", "tensorboard"]
+
+
+@pytest.mark.parametrize("way", ["--resume", "--overwrite"])
+@pytest.mark.parametrize("name", MISPLACED)
+def test_what_lies_where_a_run_writes_something_else_is_named_before_anything_is_deleted(call, tmp_path, way, name):
+    """A folder or a pipe in the place of a file, a file or a pipe in the place of a folder."""
+    flags = SHORT[TD3] | {"results_dir": tmp_path, "policy_name": "TD3", "batch_size": 10}
+    assert call(TD3, **flags).code == 0
+    place = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0" / name
+    is_folder = name in WRITTEN_BELOW
+    for make in (Path.touch if is_folder else Path.mkdir, os.mkfifo):
+        if place.is_dir():
+            shutil.rmtree(place)
+        place.unlink(missing_ok=True)
+        make(place)
+        before = listing(tmp_path)
+        ran = call(TD3, way, **flags | {"max_timesteps": 200})
+        kind = "folder" if is_folder else "file"
+        assert ran.code == 2 and f"{place} is no {kind}" in ran.err and ran.err.count("\n") == 1, ran
+        assert listing(tmp_path) == before

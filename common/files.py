@@ -34,6 +34,11 @@ def put_in_place(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def open_for_lock(path: Path) -> BinaryIO:
+    """Opens a file, made if need be, to hold a lock of it; raises `OSError` at once where a pipe lies in its place."""
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666))
+
+
 def read_entries(path: Path) -> dict[str, Any]:
     """The entries of a JSON file that holds an object.
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
-from common.files import read_entries, write_atomically
+from common.files import open_for_lock, read_entries, write_atomically
 from common.folders import make_folder, remove_empty
 
 LOCK = ".lock"
@@ -143,7 +143,7 @@ class RunFolder:
         try:
             for patience in (0.1, 0.1, 0.1, 0):  # somebody may be looking whether it is in use
                 self._made += make_folder(self.path)
-                file = open(self.path / LOCK, "ab")  # noqa: SIM115 (held until the process ends)
+                file = open_for_lock(self.path / LOCK)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if os.path.samestat(os.fstat(file.fileno()), os.stat(self.path / LOCK)):

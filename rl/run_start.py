@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from common.errors import UsageError
-from common.files import read_entries
+from common.files import open_for_lock, read_entries
 from common.folders import make_folder, remove_empty
 from common.run_folder import first_difference
 
@@ -46,7 +46,7 @@ def one_at_a_time(run: Path) -> Iterator[None]:
 def _take(path: Path) -> BinaryIO | None:
     """Waits for the lock of a file; None if the file was taken away meanwhile."""
     try:
-        file = open(path, "ab")  # noqa: SIM115 (the lock lasts as long as it is open)
+        file = open_for_lock(path)
     except FileNotFoundError:
         return None
     try:

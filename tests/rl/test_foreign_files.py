@@ -142,3 +142,13 @@ def test_what_lies_where_a_run_writes_something_else_is_named_before_anything_is
         kind = "folder" if is_folder else "file"
         assert ran.code == 2 and f"{place} is no {kind}" in ran.err and ran.err.count("\n") == 1, ran
         assert listing(tmp_path) == before
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(call, tmp_path):
+    """Opening one to write waits until somebody reads."""
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    run.mkdir(parents=True)
+    os.mkfifo(run / ".starting")
+    ran = call(TD3, results_dir=tmp_path, **SHORT[TD3])
+    assert ran.code == 2 and f"{run} cannot be written" in ran.err and ran.err.count("\n") == 1, ran
+    assert os.listdir(run) == [".starting"]

@@ -289,14 +289,14 @@ def sensitivity(data: Data) -> Said:
 
 def lengths(data: Data) -> Said:
     """k, the number of actions a plan: its settings in the order of their returns."""
-    if LENGTH not in (found := panels(data)):
+    if LENGTH not in (every := panels(data)):
         raise UsageError("k was not varied")
-    varied = found[LENGTH]
+    varied = every[LENGTH]
     ours, td3 = varied[varied.series.str.startswith("DynE-TD3")], varied[varied.series == "TD3"]["return"]
     means = ours.groupby("setting")["return"].mean().sort_values(ascending=False)
     told = listed([f"k = {setting} {number(mean)}" for setting, mean in means.items()])
     against = {setting: standing(better(ours[ours.setting == setting]["return"], td3)[0]) for setting in means.index}
-    level = [f"k = {setting}" for setting, found in against.items() if found != "ahead of"]
+    level = [f"k = {setting}" for setting, stands in against.items() if stands != "ahead of"]
     claim = f"ahead of TD3 but for {listed(level)}" if level else "ahead of TD3 at all k"
     many = f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
     return f"{claim}: {told}; TD3 {number(td3.mean())}", many

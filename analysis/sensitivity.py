@@ -49,7 +49,7 @@ VARIED = {
 def returns(results: str | Path) -> pd.DataFrame:
     """A frame of `COLUMNS`: each seed's mean return over the `LAST` steps of a panel, in the order of `VARIED`.
 
-    The series TD3, in every panel, is of the same seeds; its setting is "". So is that of a control.
+    The series TD3, in every panel, is of the same seeds; its setting is "". A control is of the same seeds too.
 
     Raises:
         UsageError: no setting was varied.

@@ -139,7 +139,7 @@ def fingerprint(env: gymnasium.Env) -> str:
     try:
         arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=lambda value: type(value).__name__)
     except (TypeError, ValueError):  # dicts of other keys than text
-        arguments = told(env.spec.kwargs)
+        arguments = stable_repr(env.spec.kwargs)
     sha = hashlib.sha256(f"{env.spec.max_episode_steps} {arguments} {observed.dtype}".encode())
     for bound in (observed.low, observed.high, acted.low, acted.high):
         sha.update(np.ascontiguousarray(bound).tobytes())
@@ -159,16 +159,16 @@ def fingerprint(env: gymnasium.Env) -> str:
     return sha.hexdigest()
 
 
-def told(value: Any) -> str:
+def stable_repr(value: Any) -> str:
     """`repr` of an argument, the same in every process: sets are sorted, and no address in memory is told."""
     if isinstance(value, set | frozenset):
-        return f"{type(value).__name__}({', '.join(sorted(map(told, value)))})"
+        return f"{type(value).__name__}({', '.join(sorted(map(stable_repr, value)))})"
     if type(value) is dict:
-        return "{" + ", ".join(f"{told(key)}: {told(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{stable_repr(key)}: {stable_repr(item)}" for key, item in value.items()) + "}"
     if type(value) is list:
-        return "[" + ", ".join(map(told, value)) + "]"
+        return "[" + ", ".join(map(stable_repr, value)) + "]"
     if type(value) is tuple:
-        return "(" + ", ".join(map(told, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(map(stable_repr, value)) + ("," if len(value) == 1 else "") + ")"
     return repr(value) if isinstance(value, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 

@@ -4,6 +4,8 @@ import os
 import platform
 from pathlib import Path
 
+BLAS_KERNELS = "OPENBLAS_CORETYPE"  # the environment variable that OpenBLAS reads them from
+
 
 def usable_cores() -> int:
     """The number of cores that this process may use."""
@@ -25,4 +27,4 @@ def portable_blas() -> dict[str, str]:
     By itself it chooses among its kernels by the processor, and a reward's norm then differs in its last digit.
     """
     info = Path("/proc/cpuinfo")
-    return {"OPENBLAS_CORETYPE": "Haswell"} if info.is_file() and " avx2 " in info.read_text() else {}
+    return {BLAS_KERNELS: "Haswell"} if info.is_file() and " avx2 " in info.read_text() else {}

@@ -16,7 +16,7 @@ import torch
 
 from common.errors import UsageError
 from common.files import write_atomically
-from common.machine import processor
+from common.machine import BLAS_KERNELS, processor
 from common.paths import REPOSITORY
 
 PACKAGES = ("torch", "mujoco", "gymnasium", "numpy")  # whose versions numbers depend on
@@ -48,7 +48,7 @@ def notes(
 
 def _arithmetic() -> list[str]:
     """The kernels that numpy's BLAS was told to take, on whose rounding rewards depend; nothing where it chose by itself."""
-    return [f"{name}={os.environ[name]}" for name in ("OPENBLAS_CORETYPE",) if name in os.environ]
+    return [f"{BLAS_KERNELS}={os.environ[BLAS_KERNELS]}"] if BLAS_KERNELS in os.environ else []
 
 
 def write_table(table: pd.DataFrame, out: Path, text: str, float_format: str | None = "%.6g") -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import attribute, time_limit, told
+from common.environments import attribute, stable_repr, time_limit
 from common.guarded_environment import GuardedEnvironment
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
@@ -33,7 +33,7 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     assert env.spec is not None
     key: dict[str, Any] = {
         "env": env.spec.id,
-        "kwargs": told(env.spec.kwargs),
+        "kwargs": stable_repr(env.spec.kwargs),
         "limit": time_limit(env),
         "steps": steps,
         "seed": seed,

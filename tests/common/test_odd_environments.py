@@ -6,7 +6,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import attribute, fingerprint, make_env, told
+from common.environments import attribute, fingerprint, make_env, stable_repr
 from common.errors import EnvironmentFault, UsageError
 
 pytestmark = pytest.mark.quick
@@ -92,9 +92,9 @@ def test_arguments_may_be_dicts_of_any_keys(made, argument):
 
 def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
     plain = {"a": [1, (2,), (3, 4.5), None], "b": "<x at 0x1f>", "c": {1: True}}
-    assert told(plain) == repr(plain)
-    assert told(print) == repr(print) and told(lambda: 0).endswith("<lambda>>")
-    assert told({"b", "c", "a"}) == "set('a', 'b', 'c')"
+    assert stable_repr(plain) == repr(plain)
+    assert stable_repr(print) == repr(print) and stable_repr(lambda: 0).endswith("<lambda>>")
+    assert stable_repr({"b", "c", "a"}) == "set('a', 'b', 'c')"
 
 
 def test_an_attribute_that_raises_is_none(made):

@@ -17,7 +17,7 @@ import json
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from embedding.play_key import pixel_key
 from embedding.random_play import RandomPlay, check_lengths, load_random_play, state_size
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, stack_rows
 
-HEADER = "play.npz"
+HEADER, LOCK = "play.npz", "drawing.lock"
 FRAME_BYTES = 3 * SIZE * SIZE
 REMEDY = "delete the folder, then it is drawn anew"
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
@@ -141,6 +141,7 @@ def load_pixel_play(
     layout = Layout(folder, played.lengths, state_size(env), env.observation_space.shape[0])
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _check_places(layout)
         with _locked(folder):
             _write_header(layout, key, played)
             layout.allocate()
@@ -170,6 +171,7 @@ def open_pixel_play(folder: str | Path, key: str | None = None, verify: bool = T
         UsageError: it is not whole, or of something else.
     """
     folder = Path(folder)
+    _check_files([folder / HEADER])
     try:
         with np.load(folder / HEADER, allow_pickle=False) as file:
             header = {name: file[name] for name in ("key", "actions", "lengths", "sizes")}
@@ -190,6 +192,17 @@ def open_pixel_play(folder: str | Path, key: str | None = None, verify: bool = T
     return PixelPlay(states, header["actions"], header["lengths"], frames, observations)
 
 
+def _check_places(layout: Layout) -> None:
+    """Raises `UsageError` if something else than a file lies where one of random play is to be."""
+    _check_files([layout.folder / HEADER, layout.folder / LOCK, *layout.paths()])
+
+
+def _check_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UsageError(f"{path} is no file: {REMEDY}")
+
+
 def _write_header(layout: Layout, key: str, played: RandomPlay) -> None:
     """Writes what is known before anything is drawn; leaves a header of the same key, refuses one of another."""
     path, found = layout.folder / HEADER, None
@@ -206,7 +219,7 @@ def _write_header(layout: Layout, key: str, played: RandomPlay) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Within `with`, no other process draws into the folder; waits until none does."""
-    with open(folder / "drawing.lock", "ab") as file:
+    with open(folder / LOCK, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -84,6 +84,10 @@ class Layout:
                         raise OSError(error.errno, error.strerror, str(self.path(name))) from error
                 os.truncate(file.fileno(), size)
 
+    def paths(self) -> list[Path]:
+        """All files."""
+        return [self.path(name) for name in self._arrays]
+
     def is_allocated(self) -> bool:
         """Whether all files are there and have their sizes."""
         paths = {name: self.path(name) for name in self._arrays}

@@ -24,6 +24,7 @@ from rl.plans import Plans
 from rl.protocols import Act, ActionSpace, Content, StateSpace
 
 BASELINES = "rl.baseline_policies"  # makes the policies of methods that have no agent of this project
+READ = ("env_id", "env_name", "method", "seed", "states", "actions", "policy")  # what a policy is made from
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Policies:
 class Policy:
     """A policy for one environment, which sees its observations and runs its plans as it did in training.
 
+    Pickled and read again, it is what it was when it was loaded: at the start of an episode.
+
     Attributes:
         env_id, env_name: the environment it was trained on, its id, and as it was named: an id or module:id.
         method: TD3, DynE-TD3, S-DynE-TD3, ..., SAC, random or random-DynE.
@@ -60,7 +63,9 @@ class Policy:
         state_space: StateSpace | None,
         actions: ActionSpace,
         act: Callable[[np.ndarray], np.ndarray],
+        content: Content | None = None,
     ) -> None:
+        self._content = content  # of a file: what it is made from
         self.env_name, self.env_id, self.method, self.seed = env_name, env_name.rpartition(":")[2], method, seed
         self.state_space, self.actions = state_space, actions
         self._act = act
@@ -70,6 +75,11 @@ class Policy:
         """Forgets what was seen and the plan under way: call it at the start of every episode."""
         self._plans = Plans(self.actions, 1)
         self._state: np.ndarray | None = None
+
+    def __reduce__(self) -> tuple[Callable[[Content], "Policy"], tuple[Content]]:
+        if self._content is None:
+            raise TypeError("a policy that is being trained cannot be pickled: load it from its run")
+        return _policy_of, (self._content,)
 
     def make_env(self, trust: bool = False, **kwargs: Any) -> gymnasium.Env:
         """Makes the environment that it was trained on, observed as it was in training.
@@ -157,4 +167,5 @@ def _policy_of(content: Content) -> Policy:
     act: Callable[[np.ndarray], np.ndarray] = policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
-    return Policy(entries.environment(content), row.name, seed, states, actions, act)
+    read = {name: content[name] for name in READ if name in content}
+    return Policy(entries.environment(content), row.name, seed, states, actions, act, read)

@@ -60,7 +60,7 @@ class SeedResults:
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
-        if not self.speed.path.exists():  # of an earlier version
+        if self.speed.path.is_symlink() or not self.speed.path.exists():  # the latter of an earlier version
             self.speed.begin()
         self._write_npy()
 

@@ -243,6 +243,16 @@ def test_a_damaged_header_is_written_anew(tmp_path, drawn):
         assert same(first, load(tmp_path)) and not drawn
 
 
+@pytest.mark.parametrize("name", ["play.npz", "drawing.lock", *FAULTS])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path, name):
+    load(tmp_path)
+    path = folder_in(tmp_path) / name
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=f"{name} is no file: delete the folder"):
+        load(tmp_path)
+
+
 def test_play_of_another_environment_is_refused(tmp_path):
     load(tmp_path / "a"), load(tmp_path / "b", SHORT)
     ours, theirs = folder_in(tmp_path / "a"), folder_in(tmp_path / "b")

@@ -102,7 +102,11 @@ def test_a_table_of_an_earlier_version_keeps_its_columns(call, tmp_path, monkeyp
         patch.setattr(rl.results, "TRAIN_COLUMNS", OLD)
         assert call(rl.main_td3.main, **flags, max_timesteps=200).code == 0
     path = tmp_path / RUN / "checkpoint.pt"
-    (path.with_name("speed.csv")).unlink()
+    speed, elsewhere = path.with_name("speed.csv"), tmp_path / "elsewhere.csv"
+    speed.unlink()
+    if noted == "size":  # in its place a link, which nothing is written through
+        elsewhere.write_text("of somebody else")
+        speed.symlink_to(elsewhere)
     if noted == "size":  # older still
         content = checkpoint.load(path, "run")
         content["results"] = {name: state["size"] for name, state in content["results"].items()}
@@ -114,4 +118,5 @@ def test_a_table_of_an_earlier_version_keeps_its_columns(call, tmp_path, monkeyp
         for folder in (path.parents[1], path.parents[2] / "whole")
     )
     assert lines[0] == ",".join(OLD) and lines == [",".join(line.split(",")[:6]) for line in whole]
-    assert path.with_name("speed.csv").read_text().startswith("steps,steps_per_second\n400,")
+    assert speed.read_text().startswith("steps,steps_per_second\n400,") and not speed.is_symlink()
+    assert noted == "checksum" or elsewhere.read_text() == "of somebody else"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 import re
 import shutil
 import subprocess
@@ -226,6 +227,20 @@ def test_a_plan_is_run_open_loop_and_forgotten_at_a_reset(run_of):
     assert [policy.select_action(state).tolist() for state in (one, other, other)] == [a.tolist() for a in plan[:3]]
     policy.reset()
     assert policy.select_action(other).tolist() != plan[0].tolist()
+
+
+@pytest.mark.parametrize("method", ["DynE-TD3", "TD3", "random"])
+def test_a_pickled_policy_begins_an_episode(run_of, method):
+    """As other processes are handed one; the plan under way stays behind."""
+    states = np.random.default_rng(0).standard_normal((2, 11))
+    loaded, again = load_policy(run_of(method)), load_policy(run_of(method))
+    wanted = [loaded.select_action(state).tolist() for state in states]
+    again.select_action(states[1])
+    data = pickle.dumps(again)
+    assert len(data) < 2_000_000  # without replay, critics and optimisers
+    pickled = pickle.loads(data)
+    assert [pickled.select_action(state).tolist() for state in states] == wanted
+    assert (pickled.method, pickled.seed, pickled.env_name) == (again.method, again.seed, again.env_name)
 
 
 def test_a_loaded_random_policy_draws_within_the_bounds(run_of):

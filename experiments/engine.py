@@ -4,6 +4,7 @@ A task is one script in a process of its own. Where a node dies, Ray calls its t
 on from their newest checkpoints. A script that fails by itself is not called again.
 """
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -12,12 +13,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from common.errors import UsageError, one_line
+from common.interruption import SIGNALS
 from common.machine import portable_blas
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
@@ -94,15 +97,14 @@ def carry_out(
     Raises:
         UsageError: Ray is not installed, or there is no such cluster.
     """
-    ray = _connect(address, cores)
-    remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(call)
     done = {task.name for task in tasks if task.is_done()}
     waiting = [task for task in tasks if task.name not in done]
     running: dict[Any, Task] = {}
     outcomes: dict[str, Outcome] = {}
     begun: dict[str, tuple[float, int]] = {}
     told, began = time.monotonic(), time.time()
-    try:
+    with _connection(address, cores) as ray:
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(call)
         while waiting or running:
             for task in [task for task in waiting if set(task.after) <= done]:
                 waiting.remove(task)
@@ -126,11 +128,34 @@ def carry_out(
                 for task in running.values():
                     if task.name in begun and (line := _goes_on(task, *begun[task.name])):
                         tell(line)
-    finally:
-        ray.shutdown()
     for task in waiting:
         tell(f"{task.name}: not run: it needs {min(set(task.after) - done)}")
     return outcomes
+
+
+@contextlib.contextmanager
+def _connection(address: str | None, cores: int) -> Iterator[Any]:
+    """Within `with`, Ray, connected; SIGINT and SIGTERM end the process with one line. Errors as in `carry_out`."""
+    ray = _connect(address, cores)
+    received: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    handlers = {number: signal.signal(number, stop) for number in SIGNALS}  # Ray's own shows where it stood
+    try:
+        yield ray
+    except (KeyboardInterrupt, SystemExit):  # the latter where Ray was waiting
+        if not received:
+            raise
+        name = signal.Signals(received[0]).name
+        print(f"stopped by {name}; called again it goes on from the tasks' checkpoints", file=sys.stderr)
+        sys.exit(128 + received[0])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        ray.shutdown()
 
 
 def _connect(address: str | None, cores: int) -> Any:

@@ -1,13 +1,18 @@
 """Tasks on a real cluster of two nodes: nodes are killed in the middle, and nothing is lost."""
 
+import os
 import shutil
+import signal
 import threading
 import time
 
 import pytest
+from fault_runs import wait_until_held
+from processes import ScriptProcess
 
 from common.errors import UsageError
 from common.machine import portable_blas
+from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
 from experiments.tasks import tasks_of
@@ -136,6 +141,25 @@ class Killer(threading.Thread):
         self.over = True
         self.join()
         return self.killed
+
+
+def test_sigterm_ends_it_in_one_line(tasks, tmp_path):
+    """It ends its tasks too; called again it would go on."""
+    pytest.importorskip("ray")
+    results, all_tasks = tasks("stopped", MANIFEST.replace("steps = 3000", "steps = 1_000_000"))
+    task = next(task for task in all_tasks if task.name.startswith("Pendulum-v1 TD3 plain"))
+    flags = ["--manifest", tmp_path / "m.toml", "--results_dir", results, "--cores", 1, "--only", task.name]
+    process = ScriptProcess("experiments/run.py", flags, tmp_path / "stderr.txt")
+    assert wait_until_held(task.folder, process)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(60) == 143, process.err
+    last = process.err.strip().splitlines()[-1]
+    assert last == "stopped by SIGTERM; called again it goes on from the tasks' checkpoints"
+    assert "PC:" not in process.err
+    begun = time.monotonic()
+    while RunFolder(task.folder, "run").in_use():
+        assert time.monotonic() - begun < 30, "its task goes on"
+        time.sleep(0.1)
 
 
 def test_rewards_round_alike_on_all_processors(tmp_path, monkeypatch):

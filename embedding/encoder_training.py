@@ -1,7 +1,7 @@
 """Training the action encoder e_a and the predictor f from states (paper, section 2.2)."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from common.streams import torch_stream
 from embedding.models import ActionEncoder, Losses, Predictor, dyne_loss, sample_embedding, save_encoder
 from embedding.random_play import Windows
 from embedding.training import never
+
+AT_ONCE = 64  # batches that are taken from the data at once
 
 
 class EmbeddingTraining:
@@ -54,8 +56,9 @@ class EmbeddingTraining:
         noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
         sums = torch.zeros(3, device=device)
         with torch.inference_mode():
-            for row, epsilon in zip(rows, noise, strict=True):
-                losses, gradients = self.gradients(self.actions[row], self.states[row], self.targets[row], epsilon)
+            data = (_batches(of_all, rows) for of_all in (self.actions, self.states, self.targets))
+            for batch in zip(*data, noise, strict=True):
+                losses, gradients = self.gradients(*batch)
                 for name, adam in self.adams.items():
                     adam.step(gradients[name])
                 sums += torch.stack(losses)
@@ -111,3 +114,9 @@ class EmbeddingTraining:
         for name, adam in self.adams.items():
             adam.rewind(state["adams"][name])
         self.draws.set_state(state["draws"])
+
+
+def _batches(of_all: torch.Tensor, rows: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The rows (U, B) of `of_all` (W, ·), batch by batch; several batches are taken at once, which costs fewer calls."""
+    for some in rows.split(AT_ONCE):
+        yield from of_all[some]

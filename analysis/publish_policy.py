@@ -13,11 +13,11 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import rebuild_commands
+from analysis.publish import load_flags, rebuild_commands
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
-from common.files import read_entries, write_atomically
+from common.files import write_atomically
 from common.provenance import notes, writing
 from rl.policies import load_policy, newest_checkpoint
 
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         load_policy(folder)  # whole, and of this version
         content = checkpoint.load(path, "run")
-        flags = read_entries(folder / "opt.json")
+        flags = load_flags(folder / "eval.csv")
         commands = rebuild_commands(content["method"], [flags | {"max_timesteps": content["steps"]}])
     except (checkpoint.CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder}: it holds no policy, or its opt.json no flags: {error}") from error

@@ -22,10 +22,10 @@ import pandas as pd
 import torch
 
 from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
-from common.cli import Parser, check_out, positive_int, run
+from common.cli import Parser, positive_int, run
 from common.environments import require_time_limit, time_limit
 from common.progress import Progress
-from common.provenance import notes, typed_command, write_table
+from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
@@ -72,7 +72,7 @@ def main() -> None:
     add_figure_flags(parser, "figure3", "")
     parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
     args = parser.parse_args()
-    out = check_out(args.out, ".csv")
+    out = check_table(args.out)
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)

@@ -21,10 +21,10 @@ import torch
 from gymnasium.spaces import Box
 
 from analysis.random_plans import add_figure_flags, play_plans, positions_of
-from common.cli import Parser, check_out, positive_int, run
+from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.memory import require_memory
-from common.provenance import notes, typed_command, write_table
+from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import embed_all
 from embedding.diagnostics import uniform_plans
@@ -55,7 +55,7 @@ def main() -> None:
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
     args = parser.parse_args()
-    out = check_out(args.out, ".csv")
+    out = check_table(args.out)
     torch.set_num_threads(1)
     decoder, encoder, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)

@@ -26,10 +26,10 @@ import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
-from common.cli import Parser, check_out, folder_name, positive_int, run, seed_list
+from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import read_entries
-from common.provenance import PACKAGES, notes, write_table
+from common.provenance import PACKAGES, check_table, notes, write_table
 from embedding.trained import decoder_path, image_encoder_path
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     args = parser.parse_args()
-    out = check_out(args.out, ".csv")
+    out = check_table(args.out, overwrite=True)
     if out.exists() and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
 

@@ -75,8 +75,8 @@ def run(main: Callable[[], object]) -> None:
     """Calls `main()` as a script; what stops it becomes one line and an exit code.
 
     2: bad input; 3: training diverged; 4: an environment raised something in mid-training; 1: something could not be
-    written (a full disk); 130: a second SIGINT, or one before the run began (`common.errors`). A run that SIGINT or SIGTERM
-    stopped exits with 130 or 143 by itself. Output that cannot be written changes none of this (`common.output`).
+    written (a full disk); 130: a second SIGINT, or one before the run began (`common.errors`). A run that SIGINT,
+    SIGTERM or SIGHUP stopped exits with 130, 143 or 129 by itself. Output that cannot be written changes none of this (`common.output`).
     """
     never_stop_at_output()
     script = Path(sys.argv[0]).name

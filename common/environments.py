@@ -69,7 +69,10 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
-        raise UsageError(f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite")
+        raise UsageError(
+            f"{flag} {env_id}: its action bounds are {space.low} to {space.high}; they must be finite and differ: bound its "
+            "actions, and leave out those that cannot vary"
+        )
     if not np.issubdtype(space.dtype, np.floating):
         raise UsageError(
             f"{flag} {env_id}: its actions are {space}; DynE needs floats: rescale whole numbers within it"

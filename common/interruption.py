@@ -1,4 +1,4 @@
-"""Stopping politely: SIGINT and SIGTERM become a wish to stop at the next good moment."""
+"""Stopping politely: SIGINT, SIGTERM and SIGHUP become a wish to stop at the next good moment."""
 
 import contextlib
 import os
@@ -9,11 +9,17 @@ from typing import NoReturn, Self
 
 from common.run_folder import resume_command
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+def stopping_signals() -> list[signal.Signals]:
+    """Those that stop a run: Ctrl-C's, `kill`'s, and that of a terminal that closes, unless nohup has it ignored."""
+    found = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        found.append(signal.SIGHUP)
+    return found
 
 
 class Interruption:
-    """Within `with`, notes the first SIGINT or SIGTERM instead of dying, and says so; a second SIGINT stops at once.
+    """Within `with`, notes the first of `stopping_signals` instead of dying, and says so; a second SIGINT stops at once.
 
     Args:
         finishing: what is finished first, in words.
@@ -27,7 +33,7 @@ class Interruption:
         self.received: int | None = None
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._note) for number in stopping_signals()}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from common.cli import check_out
 from common.errors import UsageError
 from common.files import write_atomically
 from common.machine import BLAS_KERNELS, processor
@@ -49,6 +50,33 @@ def notes(
 def _arithmetic() -> list[str]:
     """The kernels that numpy's BLAS was told to take, on whose rounding rewards depend; nothing where it chose by itself."""
     return [f"{BLAS_KERNELS}={os.environ[BLAS_KERNELS]}"] if BLAS_KERNELS in os.environ else []
+
+
+def check_table(out: str | Path, overwrite: bool = False) -> Path:
+    """The path of a table that `write_table` is to write; what others wrote is never replaced without a word.
+
+    Args:
+        out: a csv file in a folder that exists.
+        overwrite: whether the user has agreed to replace a table, whoever wrote it.
+    Raises:
+        UsageError: it is no such file; or a table, or a text in the place of its text, that `write_table` did not write.
+    """
+    out = check_out(out, ".csv")
+    text = out.with_suffix(".txt")
+    if os.path.lexists(text) and not _is_notes(text):
+        raise UsageError(f"--out {out}: {text} would be replaced by the text that belongs to it: choose another")
+    if os.path.lexists(out) and not (overwrite or text.exists()):
+        raise UsageError(f"--out {out}: it exists, and no such table was written there: choose another")
+    return out
+
+
+def _is_notes(path: Path) -> bool:
+    """Whether a file is a text that `notes` made."""
+    try:
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    except OSError:
+        return False
+    return all(any(line.startswith(f"{name}:") for line in lines) for name in ("commit", "machine", "versions"))
 
 
 def write_table(table: pd.DataFrame, out: Path, text: str, float_format: str | None = "%.6g") -> None:

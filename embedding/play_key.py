@@ -1,8 +1,8 @@
 """The key of stored random play: everything that determines its content, as plain values.
 
 The code of an environment is part of its key: every class of the environment in its order of inheritance, and whatever
-modules these import from the same project. Comments, docstrings, annotations and layout do not count. The code that plays and draws
-is represented by `RECIPE` alone, which whoever changes what is stored raises by hand: the wrapper of actions too.
+modules these import from the same project. Comments, docstrings, annotations and layout do not count. So is what the
+environment does in its first steps, which may depend on more than its code. The code that plays and draws is represented by `RECIPE` alone, which whoever changes what is stored raises by hand: the wrapper of actions too.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import attribute, stable_repr, time_limit
+from common.environments import attribute, fingerprint, stable_repr, time_limit
 from common.guarded_environment import GuardedEnvironment
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
@@ -41,6 +41,7 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         "numpy": np.__version__,
         "recipe": RECIPE,
         "code": code_digest(env),
+        "does": _does(env),
     }
     mujoco = sys.modules.get("mujoco")
     if mujoco is not None and isinstance(attribute(env, "model"), mujoco.MjModel):
@@ -50,6 +51,13 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         mujoco.mj_saveModel(model, None, saved)
         key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(saved.tobytes()).hexdigest()}
     return key
+
+
+def _does(env: gymnasium.Env) -> str:
+    """What the environment does, as a digest: it may depend on what is no code, such as a file of settings. One that does not
+    do the same twice has none."""
+    once, twice = fingerprint(env), fingerprint(env)
+    return once if once == twice else ""
 
 
 def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:

@@ -227,7 +227,7 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
             with np.load(path, allow_pickle=False) as file:
                 if str(file["key"]) == key:
                     play = RandomPlay(file["states"], file["actions"], file["lengths"])
-                    check_finite(env, play.states)
+                    _check_form(env, play, steps)
                     print(f"random play: read from {path}")
                     return play
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -265,3 +265,15 @@ def check_finite(env: gymnasium.Env, states: np.ndarray) -> None:
             f"--env {env.spec.id}: state {row} of its random play is not finite in float32: rescale its observations, or "
             "use another environment"
         )
+
+
+def _check_form(env: gymnasium.Env, play: RandomPlay, steps: int) -> None:
+    """Raises `ValueError` unless stored play can be what `random_play` returned."""
+    assert env.action_space.shape is not None
+    lengths = play.lengths
+    whole = lengths.ndim == 1 and lengths.dtype == np.int64 and (lengths > 0).all() and lengths.sum() == steps
+    shapes = play.actions.shape, play.states.shape
+    if not whole or shapes != ((steps, *env.action_space.shape), (steps + len(lengths), state_size(env))):
+        raise ValueError("its arrays are of other shapes")
+    if (play.actions.dtype, play.states.dtype) != (np.float32, np.float64) or not np.isfinite(play.states).all():
+        raise ValueError("its arrays are of other types, or not finite")

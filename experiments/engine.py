@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from common.errors import UsageError, one_line
-from common.interruption import SIGNALS
+from common.interruption import stopping_signals
 from common.machine import portable_blas
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
@@ -135,7 +135,7 @@ def carry_out(
 
 @contextlib.contextmanager
 def _connection(address: str | None, cores: int) -> Iterator[Any]:
-    """Within `with`, Ray, connected; SIGINT and SIGTERM end the process with one line. Errors as in `carry_out`."""
+    """Within `with`, Ray, connected; SIGINT, SIGTERM and SIGHUP end the process with one line. Errors as in `carry_out`."""
     ray = _connect(address, cores)
     received: list[int] = []
 
@@ -143,7 +143,7 @@ def _connection(address: str | None, cores: int) -> Iterator[Any]:
         received.append(number)
         raise KeyboardInterrupt
 
-    handlers = {number: signal.signal(number, stop) for number in SIGNALS}  # Ray's own shows where it stood
+    handlers = {number: signal.signal(number, stop) for number in stopping_signals()}  # Ray's own shows where it stood
     try:
         yield ray
     except (KeyboardInterrupt, SystemExit):  # the latter where Ray was waiting

@@ -167,10 +167,10 @@ def read(path: str | Path) -> Manifest:
             raise UsageError(f"{path}: {section}: it is no section of that kind: write {form}")
         for name in entries if named else ():
             _check_form(f"{path}: {section}", "name", name, "name")
-        for entry in entries.values() if isinstance(entries, dict) else entries:
+        for name, entry in entries.items() if isinstance(entries, dict) else enumerate(entries, start=1):
             if not isinstance(entry, dict):
                 raise UsageError(f"{path}: {section}: {entry!r} is no entry: write its keys below [{section}.<name>]")
-            where = f"{path}: {section}: {entry.get('name', entry.get('env', ''))}"
+            where = f"{path}: {section}: {name if named else entry.get('name', entry.get('env', f'entry {name}'))}"
             for key in entry:
                 _known(where, key, KEYS[section], "key")
                 one = key == "env" and section not in ("curves", "ablations")

@@ -68,6 +68,7 @@ class Guarded(gymnasium.Wrapper):
             "stream": self._stream,
             "taken": torch.from_numpy(taken),
             "observation": torch.from_numpy(np.array(self.observation)),
+            "total": self.total,
         }
 
     def rewind(self, state: Content) -> None:
@@ -89,10 +90,12 @@ class Guarded(gymnasium.Wrapper):
                 break
             _, _, terminated, truncated, _ = self.step(action)
             over = terminated or truncated
-        if over or not np.array_equal(self.observation, state["observation"].numpy()):
+        same = not over and np.array_equal(self.observation, state["observation"].numpy())
+        if not same or self.total != state.get("total", self.total):  # earlier versions did not note it
             raise UsageError(
-                "--resume: the same actions led the environment to another state than before: it is not deterministic, it "
-                "does not draw from its own np_random, or its version has changed: start over with --overwrite"
+                f"--resume: the same actions led the environment to {'other rewards' if same else 'another state'} than "
+                "before: it is not deterministic, it does not draw from its own np_random, or its version has changed: start "
+                "over with --overwrite"
             )
         self.steps = state["steps"]
 

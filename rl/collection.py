@@ -186,14 +186,17 @@ class Collector:
             UsageError: the environment does not come to the same state again.
         """
         self.steps, self.episodes[n] = state["steps"], state["episodes"]
-        self.returns[n], self.taken[n] = state["return"], list(state["taken"].numpy())
+        self.returns[n], self.taken[n] = 0.0, list(state["taken"].numpy())
         self._reset([n])
         for action in self.taken[n]:
-            self.observations[n] = self.envs[n].step(action)[0]
+            self.observations[n], reward = self.envs[n].step(action)[:2]
+            self.returns[n] += float(reward)
         self.states[n] = state["state"].numpy()
-        if not np.array_equal(self.observations[n], state["observation"].numpy()):
+        same = np.array_equal(self.observations[n], state["observation"].numpy())
+        if not same or self.returns[n] != state["return"]:
             raise UsageError(
-                f"--resume: seed {self.seeds[n]}: the same actions led the environment to another state than before: "
+                f"--resume: seed {self.seeds[n]}: the same actions led the environment to "
+                f"{'other rewards' if same else 'another state'} than before: "
                 "it is not deterministic, or its version has changed: start over with --overwrite"
             )
         self.plans.z[n], self.plans.raw[n] = state["z"].numpy(), state["raw"].numpy()

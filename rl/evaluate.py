@@ -27,11 +27,11 @@ import torch
 from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
-from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
-from common.provenance import notes, typed_command, write_table
+from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    out = check_out(args.out, ".csv") if args.out else None
+    out = check_table(args.out) if args.out else None
     if args.video:
         video = Path(args.video)
         if video.suffix not in SUFFIXES or not video.absolute().parent.is_dir():

@@ -35,6 +35,17 @@ def test_publishing_keeps_every_number(tmp_path, monkeypatch):
     assert all(name in lines["versions"] for name in ("python 3", "torch ", "mujoco ", "gymnasium ", "numpy "))
 
 
+def test_foreign_texts_are_not_replaced(tmp_path, monkeypatch, capsys):
+    folder, out = write_run(tmp_path, range(2)), tmp_path / "mine.csv"
+    out.with_suffix(".txt").write_text("my notes")
+    for agreed in ([], ["--overwrite"]):
+        line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc", *agreed)
+        assert "mine.txt would be replaced" in line and not out.exists()
+    out.with_suffix(".txt").unlink()
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
+
+
 def test_a_run_that_goes_on_is_published_up_to_a_step(tmp_path, monkeypatch, capsys):
     going = write_run(tmp_path, range(3), last=6_000)
     (tmp_path / "published").mkdir()

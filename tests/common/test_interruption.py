@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM save a run and name the command that goes on with it."""
+"""SIGINT, SIGTERM and SIGHUP save a run and name the command that goes on with it."""
 
+import os
 import shlex
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from same_runs import assert_same
 
 from common import checkpoint
+from common.interruption import Interruption
 from common.paths import REPOSITORY
 
 EMBEDDING = {"steps": 1000, "epochs": 400, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
@@ -27,7 +29,7 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
     flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
     folder = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default" / "seed_0"
@@ -64,3 +66,18 @@ def test_signals_save_an_embedding_too(tmp_path, number, code):
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
     assert_same(folder.with_name("whole"), folder)
+
+
+def test_under_nohup_a_terminal_that_closes_stops_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption("this") as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interruption.received is None
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with Interruption("this") as interruption:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interruption.received == signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)

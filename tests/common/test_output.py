@@ -26,7 +26,7 @@ def words(flags):
     return [f"--{name}={value}" for name, value in flags.items()]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize("script", list(RUNS))
 def test_a_run_whose_reader_has_gone_saves_and_stops(tmp_path, script, number, code):
     """As with Ctrl-C under `2>&1 | tee log`: tee dies first."""

@@ -40,7 +40,7 @@ def code(main, patch):
 
 
 def surroundings(main, patch):
-    """What it does depends on something that is neither, and stored play is gone."""
+    """What it does depends on something that is neither, as a file of settings."""
     env_class, _ = SOURCES[main]
     original = env_class.step
 
@@ -50,14 +50,21 @@ def surroundings(main, patch):
     patch.setattr(env_class, "step", step)
 
 
+def late(main, patch):
+    """Likewise, but only where its first steps do not show it, and stored play is gone."""
+    surroundings(main, patch)
+
+
 @scripts
-@pytest.mark.parametrize("change", [arguments, code, surroundings])
+@pytest.mark.parametrize("change", [arguments, code, surroundings, late])
 def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
     flags = {**FLAGS[main], "results_dir": tmp_path}
+    if change is late:
+        monkeypatch.setattr(play_key, "fingerprint", lambda _: "")
     ran = call(main, **flags)
     assert ran.code == 0, ran.err
     (data,) = tmp_path.rglob("data")
-    if change is surroundings:
+    if change is late:
         shutil.rmtree(data)
     before = listing(tmp_path)
     with monkeypatch.context() as patch:
@@ -65,7 +72,7 @@ def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
         ran = call(main, "--resume", **flags)
     assert ran.code == 2 and "--resume: " in ran.err and "other random play" in ran.err, ran
     assert ran.err.count("error: ") == 1 and "--overwrite" in ran.err
-    if change is surroundings:
+    if change is late:
         shutil.rmtree(data)
     assert listing(tmp_path) == before
     ran = call(main, "--resume", **flags)  # with what it was

@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-import toy_envs  # noqa: F401  (registers its environments)
+import toy_envs
 
 import embedding.play_key
 import embedding.random_play
@@ -237,3 +237,46 @@ def test_play_that_is_not_finite_is_refused_and_not_kept(tmp_path):
     with pytest.raises(UsageError, match="--env WalkBreaks-v0: state 6 of its random play is not finite"):
         load_random_play(make_env("toy_envs:WalkBreaks-v0"), 50, 0, tmp_path)
     assert not list(tmp_path.rglob("*"))
+
+
+CRAFTED = {
+    "few states": lambda play: {"states": play.states[:5]},
+    "wide states": lambda play: {"states": np.repeat(play.states, 2, axis=1)},
+    "other lengths": lambda play: {"lengths": play.lengths[:-1]},
+    "negative lengths": lambda play: {"lengths": np.array([-1, 121])},
+    "floats as lengths": lambda play: {"lengths": play.lengths.astype(np.float64)},
+    "narrow actions": lambda play: {"actions": play.actions[:, :1]},
+    "float64 actions": lambda play: {"actions": play.actions.astype(np.float64)},
+    "states that are not finite": lambda play: {"states": np.full_like(play.states, np.nan)},
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_a_crafted_cache_is_played_anew(plays, tmp_path, capsys, name):
+    env = make_env("ReacherVertical-v2")
+    first = load_random_play(env, 120, 0, tmp_path)
+    (file,) = tmp_path.rglob("*.npz")
+    with np.load(file) as stored:
+        content = dict(stored)
+    np.savez(file, **{**content, **CRAFTED[name](first)})
+    assert same(first, load_random_play(env, 120, 0, tmp_path)) and len(plays) == 2
+    assert "cannot be read (ValueError) and is made anew" in capsys.readouterr().out
+
+
+def test_what_depends_on_more_than_code_is_played_anew(plays, tmp_path, monkeypatch):
+    """On a file of settings, or a variable of the surroundings."""
+    gain = {"of": 1.0}
+    original = toy_envs.Walk.step
+    monkeypatch.setattr(toy_envs.Walk, "step", lambda env, action: original(env, gain["of"] * action))
+    first = load_random_play(make_env("toy_envs:Walk-v0"), 60, 0, tmp_path)
+    gain["of"] = 0.5
+    second = load_random_play(make_env("toy_envs:Walk-v0"), 60, 0, tmp_path)
+    assert len(plays) == 2 and not same(first, second)
+    gain["of"] = 1.0
+    assert same(first, load_random_play(make_env("toy_envs:Walk-v0"), 60, 0, tmp_path)) and len(plays) == 2
+
+
+def test_what_does_not_do_the_same_twice_is_kept_too(plays, tmp_path):
+    for _ in range(2):
+        load_random_play(make_env("nasty_envs:RemembersRewards-v0"), 60, 0, tmp_path)
+    assert len(plays) == 1

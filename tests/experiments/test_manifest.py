@@ -111,6 +111,7 @@ WRONG = {
     "key": ("seeds =", "seed =", "there is no key seed: did you mean seeds?"),
     "toml": ("[[curves]]", "[[curves", "it is not a manifest"),
     "missing": ("steps = 400", "", "it has no steps: add it"),
+    "missing environment": ('env = "Pendulum-v1"\nflags', "flags", "embeddings: pend: it has no env: add it"),
     "missing script": ('script = "main.py"', "", "it has no script: add it"),
     "kind": ("[[curves]]", "[curves.a]", "curves: it is no section of that kind: write [[curves]]"),
     "twice": ('["DynE-TD3"]', '["DynE-TD3", "DynE-TD3"]', "is made twice"),

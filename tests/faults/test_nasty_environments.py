@@ -118,6 +118,19 @@ def test_what_is_not_random_twice_is_not_resumed(call, tmp_path):
     assert ran.code == 2 and "it is not deterministic" in ran.err
 
 
+@pytest.mark.parametrize("main", [TD3, rl.main_baselines.main, rl.main_sac_lsp.main], ids=["TD3", "SAC", "SAC-LSP"])
+def test_rewards_that_remember_are_not_resumed(call, tmp_path, main):
+    """Observations alone would not tell."""
+    flags = SHORT_RUN if main is TD3 else BASELINE | ({"levels": 1} if main is rl.main_sac_lsp.main else {})
+    flags = {"env": "nasty_envs:RemembersRewards-v0", "results_dir": tmp_path, **flags}
+    assert call(main, **flags).code == 0
+    ran = call(main, "--resume", **{**flags, "max_timesteps": 80})
+    if main is rl.main_sac_lsp.main:  # whose --max_timesteps may not differ
+        assert ran.code == 2
+        return
+    assert ran.code == 2 and "to other rewards than before" in ran.err and "it is not deterministic" in ran.err, ran
+
+
 def test_evaluating_in_it(call, tmp_path):
     assert call(TD3, env="nasty_envs:Behaves-v0", results_dir=tmp_path, **SHORT_RUN).code == 0
     run = run_of(tmp_path, "Behaves")

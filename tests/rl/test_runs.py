@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pandas as pd
 import pytest
+from scripts import listing
 
 import embedding.main
 import rl.evaluate
@@ -261,6 +262,23 @@ def test_evaluate_writes_the_return_of_every_episode(run_of, call, tmp_path):
         assert value == pytest.approx(play(policy, env, reset_seed(5, "evaluate", episode)), rel=1e-5)
     refused = call(rl.evaluate.main, folder, threads=None, out=tmp_path / "no" / "x.csv")
     assert refused.code == 2 and "--out" in refused.err and not (tmp_path / "no").exists()
+
+
+def test_evaluate_replaces_its_own_tables_alone(run_of, call, tmp_path):
+    shutil.copytree(run_of("TD3"), tmp_path / "run")
+    folder, before = tmp_path / "run", listing(tmp_path / "run")
+    seed = seed_folders(folder)[0]
+    for table in ("eval.csv", "train.csv"):
+        ran = call(rl.evaluate.main, folder, threads=None, out=seed / table)
+        assert ran.code == 2 and f"--out {seed / table}: it exists, and no such table" in ran.err
+    assert listing(folder) == before
+    out = tmp_path / "mine.csv"
+    out.with_suffix(".txt").write_text("my notes")
+    ran = call(rl.evaluate.main, folder, threads=None, out=out)
+    assert ran.code == 2 and f"{out.with_suffix('.txt')} would be replaced" in ran.err and not out.exists()
+    out.with_suffix(".txt").unlink()
+    for _ in range(2):
+        assert call(rl.evaluate.main, folder, threads=None, episodes=1, out=out).code == 0
 
 
 def test_evaluate_refuses_checkpoints_of_other_seeds_and_methods(run_of, call, tmp_path):

@@ -168,6 +168,17 @@ class SeedsAllRandomNumbers(Nasty):
         return super().step(action)
 
 
+class RemembersRewards(Nasty):
+    """Rewards depend on episodes before, as those of gymnasium's NormalizeReward do."""
+
+    seen = 0.0
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *ends = super().step(action)
+        self.seen += abs(reward)
+        return observation, reward / self.seen, *ends
+
+
 class IsRandom(Nasty):
     def step(self, action: Any) -> Any:
         return np.random.default_rng().normal(size=2), *super().step(action)[1:]

@@ -195,7 +195,7 @@ class ActsWithoutBounds(Nasty):
 
 class ActsInAPoint(Nasty):
     action_space = spaces.Box(1, 1, (2,))
-    must = 2, "its action bounds are [1. 1.] to [1. 1.]"
+    must = 2, "its action bounds are [1. 1.] to [1. 1.]; they must be finite and differ"
 
 
 class ActsInNoSpace(Nasty):

@@ -6,6 +6,7 @@ published curves. `make figures` draws all of them into results/figures/.
     python analysis/figures.py results --out results/figures
 """
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from runpy import run_path
@@ -33,6 +34,7 @@ COLUMNS = {
     "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
     "figure8": ["dx", "dy", "z1", "z2"],
     "figure10": ["actions", "episode", "step", "x", "y"],
+    "values": ["env", "method", "policy_noise", "seed", "steps", "return", "value", "q_min", "q_max"],
 }
 SIZE = panel_width(2)  # pixels of one panel of two
 FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
@@ -43,6 +45,9 @@ CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
 UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
+NOISE = "noise"  # the ablations that figure 4 shows
+WIDE_NOISE = "TD3 (wider noise)"  # what it calls them
+SMOOTHING = "smoothing"  # the ablations that the figure of values shows
 
 
 def load(results: str | Path, name: str) -> pd.DataFrame:
@@ -178,11 +183,15 @@ def figure10(results: str | Path) -> alt.HConcatChart:
 
 
 def figure4(results: str | Path) -> alt.ConcatChart:
-    """From states: DynE-TD3 and the baselines on all tasks."""
-    curves = select(load_published(results), TASKS, FROM_STATES)
+    """From states: DynE-TD3 and the baselines on all tasks; TD3 also with the wider noise where that was tried."""
+    curves = load_published(results)
+    with contextlib.suppress(UsageError):  # no ablations
+        wide = load_ablations(results)
+        curves = pd.concat([curves, wide[wide.group == NOISE].assign(method=WIDE_NOISE, name="published")])
+    curves = select(curves, TASKS, [*FROM_STATES, WIDE_NOISE])
     longest = curves[curves.method == "DynE-TD3"].groupby("env").steps.max()
     until = {env: max(FIGURE4_STEPS, int(longest.get(env, 0))) for env in TASKS}
-    return figure(curves, bin_width=FIGURE4_BINS, until=until)
+    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors={WIDE_NOISE: "#17becf"})
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
@@ -196,6 +205,41 @@ def figure9(results: str | Path) -> alt.ConcatChart:
     published = load_published(results)
     tasks = [task for task in REACHERS if task in set(select(published, REACHERS, FROM_PIXELS).env)]
     return figure(select(published, tasks, [*FROM_PIXELS, "SAC", "PPO"]), bin_width=10_000, until=400_000)
+
+
+def values(results: str | Path) -> alt.HConcatChart:
+    """What the critics say beside what training returns: a panel a seed and width of the target's noise."""
+    table = load(results, "values")
+    named = {
+        "return": "return of an episode of training",
+        "value": "mean of Q(s, μ(s))",
+        "q_max": "largest value of a batch",
+    }
+    painted = alt.Scale(domain=[*named.values()], range=["#333333", "#d62728", "#ff9896"])
+    both = table[["return", "value"]].to_numpy(np.float64)
+    low, high = float(both.min()), float(both.max())
+    margin = 0.3 * (high - low)
+    shown = alt.Scale(domain=[low - margin / 3, high + margin], nice=False)
+    width, panels = panel_width(3), []
+    for (env, method, noise, seed), one in table.groupby(["env", "method", "policy_noise", "seed"], sort=False):
+        long = one.melt("steps", [*named], "line", "amount").replace({"line": named})
+        told = alt.TitleParams(f"{method} on {env}", subtitle=[f"seed {seed}, --policy_noise {noise:g}"])
+        lines = alt.Chart(long).mark_line(clip=True, strokeWidth=2)
+        color = alt.Color("line:N", title=None, scale=painted, legend=alt.Legend(orient="top", labelLimit=300))
+        steps = alt.X(
+            "steps:Q", title="environment steps", axis=alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=5)
+        )
+        tips = ["line", alt.Tooltip("steps:Q", format=","), alt.Tooltip("amount:Q", format=".1f")]
+        encoded = lines.encode(
+            x=steps, y=alt.Y("amount:Q", title="return, value", scale=shown), color=color, tooltip=tips
+        )
+        zero = (
+            alt.Chart(pd.DataFrame({"amount": [0.0]}))
+            .mark_rule(color="#999999", strokeDash=[4, 4])
+            .encode(y="amount:Q")
+        )
+        panels.append(alt.layer(zero, encoded).properties(title=told, width=width, height=180))
+    return alt.hconcat(*panels)
 
 
 def whole_plans(results: str | Path) -> alt.ConcatChart:
@@ -242,7 +286,7 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
     curves = load_ablations(results)
-    curves = curves[~curves.group.isin([IN_CONTROLS, *sensitivity.VARIED])]
+    curves = curves[~curves.group.isin([IN_CONTROLS, NOISE, SMOOTHING, *sensitivity.VARIED])]
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []
@@ -263,6 +307,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
     "controls": controls,
     "sensitivity": stage_one,
     "ablations": ablations,
+    "values": values,
 }
 
 

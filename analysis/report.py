@@ -20,7 +20,15 @@ from typing import BinaryIO
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis import report_controls, report_embeddings, report_glance, report_sensitivity, report_tables, report_texts
+from analysis import (
+    report_controls,
+    report_embeddings,
+    report_glance,
+    report_noise,
+    report_sensitivity,
+    report_tables,
+    report_texts,
+)
 from analysis.report_data import Data
 from analysis.report_glance import at_a_glance
 from common.checkpoint import write_atomically
@@ -39,6 +47,9 @@ BLOCKS: dict[str, Block] = {
     "figure 4, other tasks": report_tables.figure4_tasks,
     "figure 4, other tasks, text": report_texts.figure4_tasks,
     "figure 4, all tasks, text": report_texts.all_tasks,
+    "noise": report_noise.table,
+    "noise, text": report_noise.text,
+    "values": report_noise.values,
     "decoder range": report_tables.decoder_range,
     "baselines": report_tables.baselines,
     "baselines, text": report_texts.baselines,

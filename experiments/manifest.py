@@ -26,14 +26,14 @@ KEYS = {
     "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes", "policy_seed"},
     "ablations": {"env", "group", "method", "seeds", "steps", "variants", "flags"},
     "probes": {"env", "encoder", "vae"},
-    "tables": {"name", "script", "embedding"},
+    "tables": {"name", "script", "embedding", "runs", "steps"},
 }
 NEEDED = {
     "embeddings": ("script", "env"),
     "curves": ("env", "method", "seeds", "steps"),
     "ablations": ("env", "group", "seeds", "steps", "variants"),
     "probes": ("env", "encoder", "vae"),
-    "tables": ("name", "script", "embedding"),
+    "tables": ("name", "script"),
 }
 WORD = r"[A-Za-z0-9_+=][A-Za-z0-9._+=:-]{0,99}"  # what files and folders are called by
 SET_BY_TASKS = {"env_name", "name", "results_dir", "resume", "overwrite"}  # flags that no entry may give
@@ -54,6 +54,10 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "embedding": (lambda value: value == "" or _is_word(value), "a name"),
     **dict.fromkeys(
         ("env", "method"), (lambda value: all(map(_is_word, _several(value))), "a name, or a list of names")
+    ),
+    "runs": (
+        lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value),
+        "a list of runs, each <env> <method> <name>",
     ),
     "published": (lambda value: isinstance(value, str) and all(map(_is_word, value.split("/"))), "names parted by /"),
     "seeds": (lambda value: isinstance(value, str | int), "text as 0-3"),
@@ -146,7 +150,7 @@ class Manifest:
     embeddings: Mapping[str, Embedding]
     curves: Sequence[Curve]
     probes: Sequence[Mapping[str, str]]
-    tables: Sequence[Mapping[str, str]]
+    tables: Sequence[Mapping[str, Any]]
 
 
 def read(path: str | Path) -> Manifest:
@@ -194,7 +198,11 @@ def read(path: str | Path) -> Manifest:
         raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
     for section, keys in (("probes", ("encoder", "vae")), ("tables", ("embedding",))):
         for entry in content.get(section, []):
-            for key in keys:
+            for key in keys if "runs" not in entry else ():
+                if key not in entry:
+                    raise UsageError(
+                        f"{path}: {section}: {entry['name']}: it has no embedding and no runs: add one of them"
+                    )
                 _known(f"{path}: {section}: {entry.get('name', entry.get('env'))}", entry[key], embeddings, "embedding")
     return Manifest(embeddings, curves, content.get("probes", []), content.get("tables", []))
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from analysis.curves import read_csv
 from analysis.publish import last_evaluation
@@ -90,7 +91,10 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
-        tasks.append(_table(table, manifest.embeddings, results))
+        of_runs = "runs" in table
+        tasks.append(
+            _table_of_runs(table, manifest.curves, results) if of_runs else _table(table, manifest.embeddings, results)
+        )
     return ordered(tasks)
 
 
@@ -248,10 +252,26 @@ def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], result
     return Task(f"probe {probe['env']}", ("embedding/probe.py", *words_of(flags)), after, folder, folder / "probe.csv")
 
 
-def _table(table: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
+def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     embedding = embeddings[table["embedding"]]
     folder, out = embedding_run(results, embedding.env, embedding.name), results / "figures" / f"{table['name']}.csv"
     command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
     return Task(
         f"table {table['name']}", command, (f"embedding {embedding.name}",), out.parent, folder / f".{table['name']}"
     )
+
+
+def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: Path) -> Task:
+    """A table that is made of runs of the manifest, <env> <method> <name> each."""
+    folders, after = [], []
+    for name in table["runs"]:
+        seeds = {seed for curve in curves if _run_name(curve) == name for seed in curve.seeds}
+        after += [f"{name} seed {seed}" for seed in sorted(seeds)] or [f"{name} seed 0"]
+        parts = name.split()
+        if len(parts) != 3:
+            raise UsageError(f"tables: {table['name']}: runs {name!r}: it must be <env> <method> <name>")
+        folders.append(policy_run(results, *parts))
+    out = results / "figures" / f"{table['name']}.csv"
+    flags = {"out": out} | ({"until": table["steps"]} if "steps" in table else {})
+    command = (f"analysis/{table['script']}", *map(str, folders), *words_of(flags))
+    return Task(f"table {table['name']}", command, tuple(after), out.parent, folders[0] / f".{table['name']}")

@@ -33,6 +33,7 @@ SMALL = {
     "analysis/figure10_trajectories.py": "--episodes 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "analysis/plot_runs.py": "",
+    "analysis/critic_values.py": "",
     "analysis/list_runs.py": "",
     "analysis/publish.py": "",
     "benchmarks/run_all.py": "",

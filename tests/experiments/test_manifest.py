@@ -94,6 +94,23 @@ def test_curves_of_the_same_settings_share_their_runs(tmp_path):
     assert len(runs) == 16  # figure 4's; ablations take theirs from these
 
 
+def test_a_table_of_runs_waits_for_their_seeds(manifest, tmp_path):
+    entry = (
+        '[[tables]]\nname = "values"\nscript = "critic_values.py"\nruns = ["Pendulum-v1 DynE-TD3 {}"]\nsteps = 300\n'
+    )
+    tasks = tasks_of(manifest(TINY + entry.format("pend")), tmp_path, {})
+    assert tasks[-1].after == tuple(f"Pendulum-v1 DynE-TD3 pend seed {seed}" for seed in (0, 1))
+    script, folder, *flags = tasks[-1].command
+    assert (script, folder) == ("analysis/critic_values.py", str(tmp_path / "rl" / "Pendulum-v1" / "DynE-TD3" / "pend"))
+    assert flags == ["--out", str(tmp_path / "figures" / "values.csv"), "--until", "300"]
+    with pytest.raises(
+        UsageError, match="table values: it needs Pendulum-v1 DynE-TD3 pendel seed 0, which nothing makes"
+    ):
+        tasks_of(manifest(TINY + entry.format("pendel")), tmp_path, {})
+    with pytest.raises(UsageError, match="it has no embedding and no runs: add one of them"):
+        manifest(TINY + '[[tables]]\nname = "t"\nscript = "figure3_reach.py"\n')
+
+
 def test_only_what_is_needed_is_run(manifest, tmp_path):
     tasks = tasks_of(manifest(TINY), tmp_path, {})
     (wanted,) = [task for task in tasks if task.name.endswith("seed 1")]

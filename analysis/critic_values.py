@@ -1,0 +1,70 @@
+"""What critics say while the returns of a run fall: their values, and the range of these, beside the returns of training.
+
+    python analysis/critic_values.py results/rl/Thrower-v2/DynE-TD3/default --out results/figures/values.csv
+
+reads the `train.csv` of every seed of the runs, and writes for every span of `SPAN` steps the mean return of the episodes of
+training, the mean of Q_1(s, mu(s)), and the least and the largest value of both critics on the last batches of these episodes'
+blocks. Values are discounted sums of rewards without end; with gamma = 0.99 and episodes of 100 steps their scale is that of
+returns.
+"""
+
+from pathlib import Path
+from runpy import run_path
+
+if __name__ == "__main__":  # says in one line what is not installed
+    run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
+
+import pandas as pd
+
+from analysis.curves import seed_files
+from analysis.figures import COLUMNS
+from analysis.publish import load_flags
+from common.cli import Parser, positive_int, run
+from common.errors import UsageError
+from common.paths import RESULTS
+from common.provenance import check_table, notes, typed_command, write_table
+
+SPAN = 2_000  # steps
+KEPT = {
+    "episode_return": ("return", "mean"),
+    "value": ("value", "mean"),
+    "q_min": ("q_min", "min"),
+    "q_max": ("q_max", "max"),
+}
+
+
+def spans(folder: str, until: int | None) -> pd.DataFrame:
+    """The rows of one run, as text of the module tells; raises `UsageError` if it has no values."""
+    env, method, _ = Path(folder).absolute().parts[-3:]
+    found = []
+    for seed, curve in seed_files(folder).items():
+        path = curve.with_name("train.csv")
+        try:
+            train = pd.read_csv(path)[["steps", *KEPT]].dropna()
+        except (OSError, ValueError, KeyError) as error:
+            raise UsageError(f"{path}: it is no table of training with values ({error})") from error
+        train = train[train.steps <= until] if until else train
+        by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
+        table = by_span.agg(**{name: (column, how) for column, (name, how) in KEPT.items()}).reset_index()
+        noise = load_flags(curve).get("policy_noise")
+        found.append(table.assign(env=env, method=method, policy_noise=noise, seed=seed))
+    return pd.concat(found)[COLUMNS["values"]]
+
+
+def main() -> None:
+    parser = Parser(__doc__)
+    parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
+    parser.add_argument("--until", type=positive_int, default=None, help="so many steps; none: all")
+    parser.add_argument("--out", default=str(RESULTS / "figures" / "values.csv"), help="csv file to write")
+    args = parser.parse_args()
+    out = check_table(args.out)
+    table = pd.concat([spans(folder, args.until) for folder in args.runs])
+    if not len(table):
+        raise UsageError(f"runs: no episode of {args.runs[0]} has ended yet: wait for it")
+    told = f"returns of training and critics' values in spans of {SPAN} steps"
+    write_table(table, out, notes({"table": told, "command": typed_command()}))
+    print(f"{out}: {len(table)} rows")
+
+
+if __name__ == "__main__":
+    run(main)

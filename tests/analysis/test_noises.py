@@ -1,0 +1,86 @@
+"""Noises on the results page: TD3's, and what critics say by that of the targets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from curve_runs import call, frame, refused, write_run
+
+import analysis.critic_values
+from analysis import figures, report_noise
+from analysis.curves import PUBLISHED
+from analysis.report_data import Data
+
+STEPS = [0, 5_000, 10_000]
+
+
+@pytest.fixture
+def results(tmp_path):
+    """TD3 gains by the wider noise on Striker and loses by it on Thrower; DynE-TD3 returns −100 on both."""
+    (tmp_path / "published").mkdir()
+    (tmp_path / "ablations").mkdir()
+    for task, raw, wide in (("Striker-v2", -200, -150), ("Thrower-v2", -110, -140)):
+        for method, value in (("TD3", raw), ("DynE-TD3", -100)):
+            curves = frame([[-250, value, value - seed] for seed in range(2)], STEPS, method, env=task)
+            curves[PUBLISHED].to_csv(tmp_path / "published" / f"{task}_{method}.csv", index=False)
+        curves = frame([[-250, wide, wide - seed] for seed in range(3)], STEPS, "TD3", env=task)
+        columns = ["env", "method", "variant", "seed", "steps", "mean_return"]
+        table = curves.assign(variant="bounds")[columns]
+        table.to_csv(tmp_path / "ablations" / f"{task}_noise_bounds.csv", index=False)
+    return tmp_path
+
+
+def test_who_gains_by_the_wider_noise_is_told(results):
+    told = report_noise.text(Data(results))
+    assert "TD3 gains by the wider noise on Striker (−151 against −200)." in told
+    assert "TD3 loses by it on Thrower (−141 against −110)." in told
+    assert "with probability 1.00 on Striker (−100 against −151, 10 000 steps) and 1.00 on Thrower" in told
+    table = report_noise.table(Data(results))
+    assert table.startswith("2 to 3 seeds a row") and table.count("TD3, noise of a tenth of each bound (3 seeds)") == 2
+
+
+def test_figure_4_shows_both_noises(results):
+    chart = figures.figure4(results).to_dict()
+    assert "TD3 (wider noise)" in str(chart["datasets"])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose critics come to believe in values above zero."""
+    folder = write_run(tmp_path, range(2), "DynE-TD3", last=6_000, policy_noise=0.2)
+    steps = np.arange(100, 6_001, 100)
+    for seed in range(2):
+        told = {"episodes": steps // 100, "steps": steps, "episode_return": -steps / 100, "episode_length": 100}
+        told |= {
+            "critic_loss": 1.0,
+            "value": steps / 100 - 20,
+            "actor_loss": 0.0,
+            "q_min": -steps,
+            "q_max": steps - 3_000,
+        }
+        pd.DataFrame(told).to_csv(folder / f"seed_{seed}" / "train.csv", index=False)
+    return folder
+
+
+def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    out = tmp_path / "figures" / "values.csv"
+    call(analysis.critic_values, monkeypatch, run, "--out", out, "--until", 4_000)
+    table = figures.load(tmp_path, "values")
+    assert table[["seed", "steps"]].to_numpy().tolist() == [[0, 2_000], [0, 4_000], [1, 2_000], [1, 4_000]]
+    first = table.iloc[0]
+    assert (first["return"], first.value) == pytest.approx((-10.5, -9.5))
+    assert (first.q_min, first.q_max, first.policy_noise) == (-2_000, -1_000, 0.2)
+    assert out.with_suffix(".txt").exists()
+    told = report_noise.values(Data(tmp_path))
+    assert told.startswith(
+        "The numbers are of spans of 2 000 steps, up to 4 000. Seed 0 with --policy_noise 0.2 has values"
+    )
+    assert "in 50 % of the spans; the means of Q(s, μ(s)) lie between −9.5 and 10.5, and the lowest return" in told
+    assert "−30.5, at 4 000 steps." in told
+    assert len(figures.values(tmp_path).hconcat) == 2
+
+
+def test_a_run_without_values_is_refused(run, tmp_path, monkeypatch, capsys):
+    (run / "seed_1" / "train.csv").write_text("episodes,steps\n1,100\n")
+    line = refused(analysis.critic_values, monkeypatch, capsys, run, "--out", tmp_path / "v.csv")
+    assert "train.csv: it is no table of training with values" in line and not (tmp_path / "v.csv").exists()

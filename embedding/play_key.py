@@ -10,6 +10,7 @@ import ast
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 import sysconfig
 from pathlib import Path
@@ -21,7 +22,7 @@ import PIL
 
 from common.actions import OwnActions
 from common.environments import attribute, fingerprint, stable_repr, time_limit
-from common.guarded_environment import GuardedEnvironment
+from common.guarded_environment import GuardedEnvironment, working_folder
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
 # stored for the same environment, steps and seed (tests/embedding/test_play_key.py holds the content to this number).
@@ -56,7 +57,10 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
 def _does(env: gymnasium.Env) -> str:
     """What the environment does, as a digest: it may depend on what is no code, such as a file of settings. One that does not
     do the same twice has none."""
+    folder = working_folder()
     once, twice = fingerprint(env), fingerprint(env)
+    if folder is not None and working_folder() != folder:  # what plays next says which of its methods moved away
+        os.chdir(folder)
     return once if once == twice else ""
 
 

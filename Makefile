@@ -8,6 +8,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
+DEMO_FILM := $(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4
 
 .PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
@@ -17,7 +18,8 @@ demo: demo-embedding
 	@echo "demo, 3 of 3: a table, a picture, a film"
 	$(BIN)/python analysis/plot_runs.py $(DEMO_DIR) --out $(DEMO_DIR)/curves.png
 	@# Exit code 2 here: no OpenGL, said in one line. Everything but the video is there.
-	$(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 || [ $$? -eq 2 ]
+	@echo "$(DEMO_FILM)"
+	@$(DEMO_FILM) || [ $$? -eq 2 ]
 	@echo "demo: look at $(DEMO_DIR)/curves.png and side-by-side.mp4 there; docs/own-environments.md goes on from here"
 
 # The film of README.md: of each method the seed in the middle of the 16 published ones, by its returns from 12 500 to 15 000
@@ -37,7 +39,8 @@ demo-td3:
 	$(BIN)/python rl/main_td3.py $(DEMO_RL)
 
 demo-dyne:
-	TQDM_POSITION=1 $(BIN)/python rl/main_dyne.py $(DEMO_RL)
+	@echo "$(BIN)/python rl/main_dyne.py $(DEMO_RL)"
+	@TQDM_POSITION=1 $(BIN)/python rl/main_dyne.py $(DEMO_RL)
 
 # Every figure of results/, as SVG and PNG.
 figures: $(INSTALLED)

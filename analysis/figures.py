@@ -24,7 +24,7 @@ from analysis import sensitivity
 from analysis.authors import TASKS
 from analysis.charts import COLORS, NAME_COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
-from analysis.variants import QUESTIONS, question
+from analysis.variants import KINDS_OF_TD3, QUESTIONS, question
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.theme import panel_width
@@ -45,8 +45,6 @@ CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
 UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
-NOISE = "noise"  # the ablations that figure 4 shows
-WIDE_NOISE = "TD3 (wider noise)"  # what it calls them
 SMOOTHING = "smoothing"  # the ablations that the figure of values shows
 
 
@@ -183,15 +181,18 @@ def figure10(results: str | Path) -> alt.HConcatChart:
 
 
 def figure4(results: str | Path) -> alt.ConcatChart:
-    """From states: DynE-TD3 and the baselines on all tasks; TD3 also with the wider noise where that was tried."""
+    """From states: DynE-TD3 and the baselines on all tasks; the kinds of TD3 where they were tried."""
     curves = load_published(results)
     with contextlib.suppress(UsageError):  # no ablations
-        wide = load_ablations(results)
-        curves = pd.concat([curves, wide[wide.group == NOISE].assign(method=WIDE_NOISE, name="published")])
-    curves = select(curves, TASKS, [*FROM_STATES, WIDE_NOISE])
+        tried = load_ablations(results)
+        for kind in KINDS_OF_TD3:
+            one = tried[(tried.group == kind.group) & (tried.name == kind.name)]
+            curves = pd.concat([curves, one.assign(method=kind.curve, name="published")])
+    painted = {kind.curve: kind.color for kind in KINDS_OF_TD3}
+    curves = select(curves, TASKS, [*FROM_STATES, *painted])
     longest = curves[curves.method == "DynE-TD3"].groupby("env").steps.max()
     until = {env: max(FIGURE4_STEPS, int(longest.get(env, 0))) for env in TASKS}
-    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors={WIDE_NOISE: "#17becf"})
+    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted)
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
@@ -286,7 +287,9 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
     curves = load_ablations(results)
-    curves = curves[~curves.group.isin([IN_CONTROLS, NOISE, SMOOTHING, *sensitivity.VARIED])]
+    curves = curves[
+        ~curves.group.isin([IN_CONTROLS, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3), *sensitivity.VARIED])
+    ]
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []

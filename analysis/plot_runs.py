@@ -15,6 +15,8 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
+import numpy as np
+
 from analysis.charts import figure, save
 from analysis.curves import FEW, bin_width_of, load_runs, table
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
@@ -35,7 +37,9 @@ def main() -> None:
     out = check_out(args.out or Path(args.results) / "curves.png", ".png", ".svg")
     for env, of_env in curves.groupby("env"):
         width = args.bin_width or bin_width_of(of_env.steps.max())
-        print(f"{env}: mean return of the evaluations in the {width:,} steps up to each column,")
+        spacing = np.diff(np.unique(of_env.steps)).min(initial=width)
+        several = f"the evaluations in the {width:,} steps".replace(",", " ") if width > spacing else "the evaluation"
+        print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")
     save(figure(curves, args.bin_width), out)

@@ -57,6 +57,8 @@ BLOCKS: dict[str, Block] = {
     "figure 5, text": report_texts.figure5,
     "controls": report_controls.controls,
     "controls, text": report_controls.controls_text,
+    "held actions": report_controls.held,
+    "held actions, text": report_controls.held_text,
     "sensitivity": report_sensitivity.table,
     "sensitivity, text": report_sensitivity.text,
     "embeddings": report_sensitivity.embeddings,

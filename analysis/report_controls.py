@@ -21,7 +21,7 @@ from analysis.report_data import (
     standing,
     with_interval,
 )
-from analysis.report_tables import FINE, Rows, averages, returns
+from analysis.report_tables import FINE, NAMES, Rows, averages, by_task, returns
 from common.errors import UsageError
 
 TASK = "ReacherVertical"
@@ -84,6 +84,36 @@ def controls_text(data: Data) -> str:
         "[1.00, 1.00] means that every run of DynE-TD3 ended above every run of the other.",
         f"DynE-TD3 is not ahead of: {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
     )
+
+
+# ---- held actions on other tasks ----
+
+
+def held_tasks(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
+    """{task: {method: its curves}} of the other tasks that held actions were tried on."""
+    wanted = ["TD3", "held-TD3", "DynE-TD3"]
+    found = {task: data.methods(task, wanted) for task in NAMES[1:]}
+    return {task: of_task for task, of_task in found.items() if len(of_task) == len(wanted)}
+
+
+def held(data: Data) -> str:
+    """TD3 on raw actions, on held ones, and DynE-TD3."""
+    return by_task(held_tasks(data), "held actions")
+
+
+def held_text(data: Data) -> str:
+    """How runs of DynE-TD3 and of TD3 end against those with held actions."""
+    told = []
+    for task, of_task in held_tasks(data).items():
+        parts, single = [], of_task["held-TD3"]
+        for method in ("DynE-TD3", "TD3"):
+            ours, theirs, upto = finals(of_task[method], single)
+            told_ends = f"{number(ours.mean())} against {number(theirs.mean())}"
+            parts.append(f"one of {method} with probability {with_interval(better(ours, theirs))} ({told_ends})")
+        told.append(
+            f"On {task}, over the last tenth of {count(upto)} steps, a run ends better than one of held-TD3: {listed(parts)}."
+        )
+    return paragraphs(*told)
 
 
 # ---- final policies ----

@@ -1,5 +1,6 @@
 """What the results pages are computed from, the averages that they tell, and how numbers and tables are written."""
 
+import contextlib
 import re
 from collections import Counter
 from functools import cached_property
@@ -12,6 +13,7 @@ import pandas as pd
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, load_ablations, load_published
 from analysis.estimates import final_returns, interval, mean_probability
+from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
 MINUS = "\N{MINUS SIGN}"
@@ -24,11 +26,11 @@ class Data:
     """The folder of results; its curves are read when they are first asked for.
 
     Attributes:
-        wider: the tasks on which TD3's curve is that of the wider noise (`with_best_td3`).
+        other_td3: {a kind of TD3: the tasks on which TD3's curve is of that kind} (`with_best_td3`).
     """
 
     def __init__(self, results: str | Path) -> None:
-        self.results, self.wider = Path(results), list[str]()
+        self.results, self.other_td3 = Path(results), dict[Kind, list[str]]()
 
     @cached_property
     def published(self) -> pd.DataFrame:
@@ -61,20 +63,29 @@ class Data:
             raise UsageError(f"{self.results}: there is no ablation {group} {name} on {task}")
         return found
 
+    def kinds_of_td3(self, task: str) -> dict[Kind, pd.DataFrame]:
+        """{kind of TD3: its curves on a task}, of those that were tried beside the published one."""
+        found = {}
+        for kind in KINDS_OF_TD3:
+            with contextlib.suppress(UsageError):  # it was not tried
+                found[kind] = self.variant(kind.group, kind.name, task)
+        return found
+
     def with_best_td3(self) -> "Data":
-        """The same, but with the wider noise for TD3 on the tasks where it ends higher with that: a fairer comparison."""
+        """The same, but with the kind of TD3 that ends highest on each task: a fairer comparison."""
         best, curves = Data(self.results), self.published
-        for env in dict.fromkeys(curves.env):
+        for env in dict.fromkeys(curves.env[curves.method == "TD3"]):
             task = str(env).removesuffix("-v2")
-            try:
-                wide, raw = self.variant("noise", "bounds", task), self.series(task, "TD3")
-            except UsageError:  # one of both was not run
-                continue
-            ends = finals(wide, raw)
-            if ends[0].mean() > ends[1].mean():
-                best.wider.append(task)
+            raw, gains = self.series(task, "TD3"), dict[Kind, float]()
+            others = self.kinds_of_td3(task)
+            for kind, one in others.items():
+                ends = finals(one, raw)
+                gains[kind] = ends[0].mean() - ends[1].mean()
+            if max(gains.values(), default=0.0) > 0:
+                kind = max(gains, key=gains.__getitem__)
+                best.other_td3.setdefault(kind, []).append(task)
                 curves = curves[(curves.env != env) | (curves.method != "TD3")]
-                curves = pd.concat([curves, wide.assign(name="published")[list(self.published.columns)]])
+                curves = pd.concat([curves, others[kind].assign(name="published")[list(self.published.columns)]])
         best.published = curves
         return best
 

@@ -1,67 +1,70 @@
-"""The results page on noises: TD3's, 0.1 in raw units or a tenth of each bound, and that of DynE-TD3's targets."""
+"""The results page on noises: TD3's, its range of actions, and the noise of DynE-TD3's targets."""
 
 import numpy as np
 import pandas as pd
 
 from analysis.figures import load
 from analysis.report_data import (
-    LADDER,
     Data,
     better,
     count,
     finals,
     listed,
-    markdown,
     number,
     paragraphs,
     standing,
     with_interval,
 )
-from analysis.report_tables import COARSE, ENDS, ENDS_TOLD, Rows, averages, ends, once, returns, seeds_told, some
+from analysis.report_tables import by_task
+from analysis.variants import KINDS_OF_TD3, RAW
 from common.errors import UsageError
-
-RAW, WIDE = "TD3, noise 0.1 in raw units", "TD3, noise of a tenth of each bound"
-GROUP = "noise"
 
 
 def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
-    """{task: {what runs there: its curves}} of the tasks where TD3's noise was varied."""
-    varied = data.ablations[data.ablations.group == GROUP]
+    """{task: {kind of TD3, or DynE-TD3: its curves}} of the tasks where several kinds of TD3 were tried."""
     found = {}
-    for task in dict.fromkeys(varied.env.str.removesuffix("-v2")):
-        wide = data.variant(GROUP, "bounds", task)
-        found[task] = {RAW: data.series(task, "TD3"), WIDE: wide, "DynE-TD3": data.series(task, "DynE-TD3")}
+    for env in dict.fromkeys(data.published.env):
+        task = str(env).removesuffix("-v2")
+        kinds = data.kinds_of_td3(task)
+        if kinds:
+            found[task] = {f"TD3, {RAW}": data.series(task, "TD3")}
+            found[task] |= {f"TD3, {kind.words}": one for kind, one in kinds.items()}
+            found[task]["DynE-TD3"] = data.series(task, "DynE-TD3")
     if not found:
-        raise UsageError("TD3's noise was not varied")
+        raise UsageError("no other kind of TD3 was tried")
     return found
 
 
 def table(data: Data) -> str:
-    """TD3 with either noise, and DynE-TD3, on the tasks whose bounds are not 1."""
-    found = tasks_of(data)
-    rows: Rows = [([task, words], one) for task, of_task in found.items() for words, one in of_task.items()]
-    told, rows = seeds_told(some(rows, "TD3's noise"))
-    header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
-    last = [of_row for of_task in found.values() for of_row in ends(of_task)]
-    lines = [[*line, of_row] for line, of_row in zip(once(lines), last, strict=True)]
-    return f"{told} a row, {averages(COARSE)} ({ENDS_TOLD}):\n\n{markdown(['', '', *header, ENDS], lines)}"
+    """The kinds of TD3, and DynE-TD3, on the tasks whose bounds are not 1."""
+    return by_task(tasks_of(data), "kinds of TD3")
 
 
 def text(data: Data) -> str:
-    """Whether TD3 gains by the wider noise, and whether DynE-TD3 stays ahead of it."""
-    gains: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-    ahead = []
-    for task, of_task in tasks_of(data).items():
-        wide, raw, _ = finals(of_task[WIDE], of_task[RAW])
-        gains[standing(better(wide, raw)[0])].append(f"{task} ({number(wide.mean())} against {number(raw.mean())})")
-        dyne, wide, upto = finals(of_task["DynE-TD3"], of_task[WIDE])
-        told = f"{number(dyne.mean())} against {number(wide.mean())}"
-        ahead.append(f"{with_interval(better(dyne, wide))} on {task} ({told}, {count(upto)} steps)")
-    words = {"ahead of": "gains by the wider noise", "level with": "is the same with it", "behind": "loses by it"}
-    return paragraphs(
-        *(f"TD3 {said} on {listed(gains[stands])}." for stands, said in words.items() if gains[stands]),
-        f"A run of DynE-TD3 ends better than one of TD3 with the wider noise with probability {listed(ahead)}.",
-    )
+    """Whether each kind of TD3 ends higher than the published one, and whether DynE-TD3 stays ahead of it."""
+    words = {"ahead of": "ends higher than the published one", "level with": "is level with it", "behind": "ends lower"}
+    told = []
+    for kind in KINDS_OF_TD3:
+        stands: dict[str, list[str]] = {stand: [] for stand in words}
+        ahead = []
+        for task in tasks_of(data):
+            if kind not in data.kinds_of_td3(task):
+                continue
+            one = data.variant(kind.group, kind.name, task)
+            ours, raw, _ = finals(one, data.series(task, "TD3"))
+            stands[standing(better(ours, raw)[0])].append(
+                f"{task} ({number(ours.mean())} against {number(raw.mean())})"
+            )
+            dyne, ours, upto = finals(data.series(task, "DynE-TD3"), one)
+            ends = f"{number(dyne.mean())} against {number(ours.mean())}, {count(upto)} steps"
+            ahead.append(f"{with_interval(better(dyne, ours))} on {task} ({ends})")
+        parts = [f"{said} on {listed(stands[stand])}" for stand, said in words.items() if stands[stand]]
+        if parts:
+            told.append(f"TD3 {kind.with_it} {listed(parts)}.")
+            told.append(
+                f"A run of DynE-TD3 ends better than one of TD3 {kind.with_it} with probability {listed(ahead)}."
+            )
+    return paragraphs(*told)
 
 
 # ---- the noise of DynE-TD3's targets ----

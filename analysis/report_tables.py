@@ -79,7 +79,7 @@ def authors_return(task: str, method: str, last: int) -> tuple[int, float] | Non
 # ---- from states ----
 
 ENDS = "last tenth"
-ENDS_TOLD = f"{ENDS}: of the steps that both methods have"
+ENDS_TOLD = f"{ENDS}: of the steps that all have on a task"
 
 
 def ends(found: dict[str, pd.DataFrame]) -> list[str]:
@@ -98,18 +98,22 @@ def figure4_vertical(data: Data) -> str:
     step = max(of_method[0] for of_method in read if of_method)
     last = [f"about {read_off(of_method[1])}" if of_method else "" for of_method in read]
     ours = [[*line, *more] for line, *more in zip(lines, ends(found), last, strict=True)]
-    title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval ({ENDS_TOLD}):"
+    title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval ({ENDS}: of the steps that both have):"
     header = [task, *header, ENDS, f"authors' plot, {count(step)} (2 seeds)"]
     return f"{title}\n\n{markdown(header, ours)}"
 
 
 def figure4_tasks(data: Data) -> str:
     """The other tasks: TD3 and DynE-TD3."""
-    found = [(name, data.methods(name, ["TD3", "DynE-TD3"])) for name in NAMES[1:]]
-    rows = [([name, method], one) for name, of_task in found for method, one in of_task.items()]
-    told, rows = seeds_told(some(rows, "figure 4, the other tasks"))
+    return by_task({task: data.methods(task, ["TD3", "DynE-TD3"]) for task in NAMES[1:]}, "figure 4, the other tasks")
+
+
+def by_task(found: dict[str, dict[str, pd.DataFrame]], what: str) -> str:
+    """The table of several methods on several tasks, {task: {method: its curves}}."""
+    rows = [([task, method], one) for task, of_task in found.items() for method, one in of_task.items()]
+    told, rows = seeds_told(some(rows, what))
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE and step != 10_000], COARSE)
-    last = [of_row for _, of_task in found if of_task for of_row in ends(of_task)]
+    last = [of_row for of_task in found.values() if of_task for of_row in ends(of_task)]
     lines = [[*line, of_row] for line, of_row in zip(once(lines), last, strict=True)]
     return f"{told} a row, {averages(COARSE)} ({ENDS_TOLD}):\n\n{markdown(['', '', *header, ENDS], lines)}"
 

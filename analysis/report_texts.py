@@ -61,7 +61,7 @@ def figure4_tasks(data: Data) -> str:
         told[dyne > td3].append(f"{task} ({number(dyne)} against {number(td3)})")
     return paragraphs(
         "The following returns are means over the last tenth of the steps that both methods have.",
-        wider_told(data),
+        td3_told(data),
         f"DynE-TD3 returns more than TD3 on {listed(told[True])}." if told[True] else "",
         f"DynE-TD3 returns less than TD3 on {listed(told[False])}." if told[False] else "",
         like_untrained(data),
@@ -69,13 +69,10 @@ def figure4_tasks(data: Data) -> str:
     )
 
 
-def wider_told(data: Data) -> str:
-    """On which tasks TD3 is compared with its wider noise."""
-    return (
-        f"On {listed(data.wider)} TD3 is taken with the wider noise, with which it ends higher (see below)."
-        if data.wider
-        else ""
-    )
+def td3_told(data: Data) -> str:
+    """On which tasks TD3 is compared as another kind than the published one."""
+    kinds = [f"{kind.with_it} on {listed(tasks)}" for kind, tasks in data.other_td3.items()]
+    return f"TD3 is taken {listed(kinds)}, where it ends higher so (see below)." if kinds else ""
 
 
 def untrained(data: Data, task: str) -> pd.Series:
@@ -135,7 +132,7 @@ def all_tasks(data: Data) -> str:
     scaled = table["scaled final return, interquartile mean"]
     tasks, _, few = table["tasks"].iloc[0].partition(", ")
     return paragraphs(
-        f"All {tasks} tasks together, TD3 with the noise as before, after as many steps as both methods have on a task, scaled by the",
+        f"All {tasks} tasks together, TD3 as before, after as many steps as both methods have on a task, scaled by the",
         "range of the authors' plots, every task counting alike: the interquartile mean is",
         f"{scaled['DynE-TD3']} for DynE-TD3 and {scaled['TD3']} for TD3.",
         f"A run of DynE-TD3 ends better than one of TD3 with probability {table['P(DynE-TD3 better)']['TD3']}"

@@ -17,6 +17,32 @@ class Question(NamedTuple):
     methods: dict[str, str]
 
 
+class Kind(NamedTuple):
+    """A kind of TD3 that was tried beside the published one, because DynE-TD3 differs from that one in it.
+
+    Attributes:
+        group, name: its ablation.
+        curve: what figure 4 calls it.
+        words: what it is.
+        with_it: the same in the middle of a sentence.
+        color: of its curve.
+    """
+
+    group: str
+    name: str
+    curve: str
+    words: str
+    with_it: str
+    color: str
+
+
+RAW = "noise 0.1 in raw units"  # the published one
+KINDS_OF_TD3 = (
+    Kind("noise", "bounds", "TD3 (wider noise)", "noise of a tenth of each bound", "with the wider noise", "#17becf"),
+    Kind("bounded", "2", "TD3 (within ±2)", f"{RAW}, actions within ±2", "within ±2", "#98df8a"),
+)
+
+
 QUESTIONS = {
     "source": Question(
         "decoder of",

@@ -30,6 +30,7 @@ has E 2.5 after 30 epochs and 1.8 after 90.
 decoder of --norm_weight 2 reaches no more than uniform raw actions do, and a task may not need more.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from runpy import run_path
@@ -207,7 +208,7 @@ def main() -> None:
         print(f"  {quantity:14}  {verdict}")
     named = args.env_name or own
     path = shown(args.folder)
-    is_default = Path(args.folder).absolute() == embedding_run(RESULTS, named.rpartition(":")[2], "default")
+    is_default = Path(os.path.abspath(args.folder)) == embedding_run(RESULTS, named.rpartition(":")[2], "default")
     decoder_flag = () if is_default else ("--decoder", path if "/" in path else f"./{path}")
     tell_next(None, "rl/main_dyne.py", "--env", named, *decoder_flag, "--max_timesteps", 50_000)
 

@@ -127,7 +127,9 @@ def main() -> None:
     training.run(args.checkpoint_freq)
     with torch.no_grad():
         rest = encoder.normalise(decoder(torch.zeros(1, decoder.action_dim, device=device))).abs().max().item()
-    print(f"decoder: max_embedding {decoder.max_embedding:.2f}, largest |d(0)| {rest:.3f} of the bounds; see log.csv")
+    print(
+        f"policies will act by z within +-{decoder.max_embedding:.2f}; at z = 0 actions are at most {rest:.3f} of the bounds"
+    )
     tell_next(folder.path, "embedding/evaluate.py", shown(folder.path), *own_env_flag(env_name))
 
 

@@ -121,7 +121,7 @@ def main() -> None:
         tell_next(None, *next_words(args))
         return
     training.run(args.checkpoint_freq)
-    print(f"decoder: max_embedding {decoder.max_embedding:.2f}; see log.csv, and render/ for what e_s and f see")
+    print(f"policies will act by z within +-{decoder.max_embedding:.2f}; render/ shows what e_s and f see")
     tell_next(folder.path, *next_words(args))
 
 

@@ -81,7 +81,8 @@ def main() -> None:
             means.append(float(np.mean(returns)))
         if len(policies) > 1:
             print(f"{policies[0].method}, mean of {len(policies)} seeds: {with_error(means)}")
-    print("± is a standard error; curves are evaluated from other starts. More --episodes tell policies apart better.")
+    starts = "one start" if args.episodes == 1 else f"{args.episodes} starts"
+    print(f"± is a standard error, over the same {starts} for each seed, or over seeds. Curves are of other starts.")
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
         methods = " and ".join(dict.fromkeys(table.method))

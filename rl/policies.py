@@ -128,6 +128,8 @@ def seed_folders(run: str | Path) -> list[Path]:
         return [run]
     folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
     folders = [folder for folder in folders if newest_checkpoint(folder)]
+    if not run.is_dir():
+        raise checkpoint.CheckpointError(f"there is no folder {run.absolute()}")
     if not folders:
         raise checkpoint.CheckpointError(f"{run} holds no run: there is no checkpoint.pt in it nor in a seed_<n> of it")
     return folders

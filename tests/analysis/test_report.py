@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from curve_runs import call
 
-from analysis import report, report_data, report_embeddings, report_glance, report_tables, report_texts
+from analysis import report, report_controls, report_data, report_embeddings, report_glance, report_tables, report_texts
 from analysis.report_data import Data, columns, entry, finals, markdown, number, read_off, window
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -178,6 +178,17 @@ def test_a_task_that_grows_gets_columns_and_tells_its_seeds(tmp_path):
         + " −15.0 (−10.0 −20.0) |"
     )
     assert lines[-1].startswith("| | DynE-TD3 (5 seeds) | −5.5 ± ") and lines[-1].count("−5.5 ± ") == 9
+
+
+def test_held_actions_are_told_on_the_tasks_that_have_them(tmp_path):
+    for task in ("ReacherTurn", "ReacherPush"):
+        for method, value in (("TD3", -20), ("DynE-TD3", -10)):
+            write_curve(tmp_path, task, method, [value, value - 1])
+    write_curve(tmp_path, "ReacherTurn", "held-TD3", [-15, -16])
+    table, told = report_controls.held(Data(tmp_path)), report_controls.held_text(Data(tmp_path))
+    assert "held-TD3" in table and "ReacherPush" not in table + told
+    ends = "one of DynE-TD3 with probability 1.00 (−10.5 against −15.5) and one of TD3 with probability 0.00 (−20.5 against"
+    assert ends in told and "of 10 000 steps" in told
 
 
 def test_tables_of_baselines_are_of_the_tasks_that_have_some(tmp_path):

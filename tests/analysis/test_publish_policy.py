@@ -63,3 +63,9 @@ def test_published_policies_are_played_by_name(call, env_id):
     assert ran.code == 0 and f"seed {policy.seed}: mean return" in ran.out
     missing = call(rl.evaluate.main, "published/Nothing-v2", threads=None)
     assert missing.code == 2 and f"published/{env_id}" in missing.err
+
+
+def test_a_folder_that_is_not_there_is_told_whole(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(checkpoint.CheckpointError, match=f"there is no folder {tmp_path}/results/rl/no_run"):
+        load_policy("results/rl/no_run")

@@ -118,6 +118,18 @@ def test_an_embedding_that_was_hardly_trained_is_called_bad(call, tiny, env_id, 
         assert f"\n  {quantity:14}  off, " in ran.out
 
 
+def test_the_next_command_names_no_decoder_where_it_is_the_default(call, tiny, quick, monkeypatch, tmp_path):
+    folder = tmp_path / "results" / "ReacherVertical-v2" / "default"
+    shutil.copytree(tiny / "ReacherVertical-v2" / "default", folder)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    monkeypatch.setattr(embedding.evaluate, "RESULTS", tmp_path / "results")
+    told = call(EVALUATE, "../results/ReacherVertical-v2/default", threads=None).out.splitlines()[-1]
+    assert "--decoder" not in told and "--env ReacherVertical-v2" in told
+    other = folder.rename(folder.with_name("other"))
+    assert f"--decoder ../{other.relative_to(tmp_path)}" in call(EVALUATE, other, threads=None).out
+
+
 def test_a_trained_embedding_is_called_good_also_where_f_does_not_know_the_states(call, trained):
     ran = call(EVALUATE, trained, threads=None)
     assert ran.code == 0 and ran.out.count("  ok\n") == 6, ran.out

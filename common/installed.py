@@ -1,6 +1,7 @@
-"""Says in one line what this Python lacks, where a script's imports would stop with a traceback.
+"""What every script runs before it imports anything: it says in one line what this Python lacks, where imports would stop
+with a traceback, and sets how numpy will add up.
 
-Every script runs this file first, by its path: it needs nothing but Python, and this project need not be installed.
+Scripts run this file by its path: it needs nothing but Python, and this project need not be installed.
 """
 
 import os
@@ -47,3 +48,7 @@ if what := lacking():
     root = Path(__file__).resolve().parent.parent
     print(f"{script}: error: {sys.executable} lacks {what}: {way_out(root)}", file=sys.stderr)
     sys.exit(2)
+
+from common.machine import use_portable_blas
+
+use_portable_blas()

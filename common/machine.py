@@ -21,10 +21,12 @@ def processor() -> str:
     return f"{model}, {usable_cores()} cores"
 
 
-def portable_blas() -> dict[str, str]:
-    """The environment variable that makes numpy's OpenBLAS compute alike on all processors with AVX2, where this is one.
+def use_portable_blas() -> None:
+    """Makes numpy's OpenBLAS compute alike on all processors with AVX2, where this is one; before numpy is imported.
 
-    By itself it chooses among its kernels by the processor, and a reward's norm then differs in its last digit.
+    By itself it chooses among its kernels by the processor, and a reward's norm then differs in its last digit. Kernels
+    that the user chose are kept.
     """
     info = Path("/proc/cpuinfo")
-    return {BLAS_KERNELS: "Haswell"} if info.is_file() and " avx2 " in info.read_text() else {}
+    if info.is_file() and " avx2 " in info.read_text():
+        os.environ.setdefault(BLAS_KERNELS, "Haswell")

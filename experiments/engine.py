@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 
 from common.errors import UsageError, one_line
 from common.interruption import stopping_signals
-from common.machine import portable_blas
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
 from experiments.tasks import Task
@@ -40,7 +39,7 @@ class Outcome:
 
 
 def call(command: Sequence[str], folder: str, log: str) -> Outcome:
-    """Runs a script and waits for it, with the arithmetic of `portable_blas` unless the user chose another.
+    """Runs a script and waits for it.
 
     Args:
         command: the script, relative to the repository, and its arguments.
@@ -59,7 +58,6 @@ def call(command: Sequence[str], folder: str, log: str) -> Outcome:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            env=portable_blas() | os.environ,
             preexec_fn=_die_with_parent,
         )
     lines = Path(log).read_text(errors="replace").replace("\r", "\n").strip().splitlines()

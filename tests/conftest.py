@@ -9,6 +9,12 @@ from typing import NamedTuple
 from unittest import mock
 
 import pytest
+
+from common.machine import use_portable_blas
+
+use_portable_blas()  # before numpy is imported, as scripts do
+
+# ruff: isort: split
 import torch
 from scripts import EVALUATE, SHORT, TD3, TINY_IMAGES, listing
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,22 @@ def test_it_knows_all_dependencies():
     needed = {name for name in runpy.run_path(str(INSTALLED))["NEEDED"] if name != "common"}
     assert needed == {name for name in needed if {name, *map(str.lower, brought_by[name])} & declared}
     assert declared == {name for name in declared if any(name in {n, *map(str.lower, brought_by[n])} for n in needed)}
+
+
+TELL = """
+import os, runpy, sys
+runpy.run_path(sys.argv[1])
+print(os.environ.get("OPENBLAS_CORETYPE"), "numpy" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("chosen", ["", "SkylakeX"])
+def test_rewards_round_alike_on_all_processors(chosen, monkeypatch):
+    """OpenBLAS takes the kernels that the published numbers were made with, unless the user names others."""
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    if chosen:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    done = subprocess.run([sys.executable, "-c", TELL, str(INSTALLED)], capture_output=True, text=True, check=True)
+    able = " avx2 " in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").is_file() else False
+    assert done.stdout.split() == [chosen or ("Haswell" if able else "None"), "False"]

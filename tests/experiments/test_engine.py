@@ -11,7 +11,6 @@ from fault_runs import wait_until_held
 from processes import ScriptProcess
 
 from common.errors import UsageError
-from common.machine import portable_blas
 from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
@@ -160,18 +159,6 @@ def test_sigterm_ends_it_in_one_line(tasks, tmp_path):
     while RunFolder(task.folder, "run").in_use():
         assert time.monotonic() - begun < 30, "its task goes on"
         time.sleep(0.1)
-
-
-def test_rewards_round_alike_on_all_processors(tmp_path, monkeypatch):
-    """OpenBLAS takes the kernels that the published numbers were made with, unless the user names others."""
-    script = tmp_path / "tell.py"
-    script.write_text("import os; print(os.environ.get('OPENBLAS_CORETYPE'))")
-    for told, wanted in ((None, portable_blas().get("OPENBLAS_CORETYPE", "None")), ("Zen", "Zen")):
-        monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
-        if told:
-            monkeypatch.setenv("OPENBLAS_CORETYPE", told)
-        outcome = engine.call([str(script)], str(tmp_path / "run"), str(tmp_path / "log"))
-        assert (outcome.code, outcome.line) == (0, wanted)
 
 
 def test_a_task_that_fails_is_told_and_the_others_go_on(tasks):

@@ -19,7 +19,12 @@ EMBEDDING = {"steps": 1000, "epochs": 400, "epoch_size": 256, "decoder_epochs": 
 
 def start(script, *arguments):
     command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
+    try:
+        return subprocess.Popen(command, **pipes)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def wait_for(condition, process, seconds=120):

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -49,6 +50,7 @@ class ScriptProcess:
 
 
 def _enter(script, arguments, err):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
     for number, path in ((1, os.devnull), (2, err)):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)

@@ -306,7 +306,7 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
     title, about, header, td3, dyne, *_ = done.stdout.splitlines()
     assert (
         title.startswith(ENV)
-        and "2,000 steps" in title
+        and "2 000 steps" in title
         and about.startswith("±")
         and header.split() == ["steps", "0", "10", "000"]
     )

@@ -14,7 +14,7 @@ from common import checkpoint
 from common.interruption import Interruption
 from common.paths import REPOSITORY
 
-EMBEDDING = {"steps": 1000, "epochs": 400, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
+EMBEDDING = {"steps": 1000, "epochs": 100, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
 
 
 def start(script, *arguments):
@@ -66,7 +66,7 @@ def test_signals_save_an_embedding_too(tmp_path, number, code):
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 400
+    assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 100
     command = shlex.split(err.strip().splitlines()[-1])
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0

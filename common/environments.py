@@ -1,6 +1,8 @@
 """Environments by their gymnasium ids."""
 
+import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import re
@@ -133,14 +135,14 @@ def time_limit(env: gymnasium.Env) -> int | None:
 def fingerprint(env: gymnasium.Env) -> str:
     """What an environment of `make_env` is and does, as a digest: two that differ in it are not the same.
 
-    It is made of the time limit, the arguments that are plain values, the spaces, and the observations, rewards and ends of
+    It is made of the time limit, the arguments, the spaces, and the observations, rewards and ends of
     `PROBED_STEPS` drawn actions. Of an environment that breaks on the way there is none: "". The environment must be one
     that is not in use.
     """
     assert env.spec is not None  # `make_env` made it
     observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
     try:
-        arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=lambda value: type(value).__name__)
+        arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=stable_repr)
     except (TypeError, ValueError):  # dicts of other keys than text
         arguments = stable_repr(env.spec.kwargs)
     sha = hashlib.sha256(f"{env.spec.max_episode_steps} {arguments} {observed.dtype}".encode())
@@ -163,16 +165,44 @@ def fingerprint(env: gymnasium.Env) -> str:
 
 
 def stable_repr(value: Any) -> str:
-    """`repr` of an argument, the same in every process: sets are sorted, and no address in memory is told."""
+    """What an argument is, in full, the same in every process: sets are sorted, arrays are told by a checksum, objects by what
+    they hold, and no address in memory is told."""
+    return _stable(value, ())
+
+
+def _stable(value: Any, inside: tuple[int, ...]) -> str:
+    """`stable_repr` of a value inside of those of some ids, which are told as "...", as `repr` does."""
+    if id(value) in inside:
+        return "..."
+    inside = (*inside, id(value))
+    name, each = type(value).__qualname__, lambda values: [_stable(item, inside) for item in values]
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        numbers = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"{name}({value.dtype.str}, {value.shape}, {numbers})"
     if isinstance(value, set | frozenset):
-        return f"{type(value).__name__}({', '.join(sorted(map(stable_repr, value)))})"
+        return f"{name}({', '.join(sorted(each(value)))})"
     if type(value) is dict:
-        return "{" + ", ".join(f"{stable_repr(key)}: {stable_repr(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(": ".join(each(pair)) for pair in value.items()) + "}"
     if type(value) is list:
-        return "[" + ", ".join(map(stable_repr, value)) + "]"
+        return "[" + ", ".join(each(value)) + "]"
     if type(value) is tuple:
-        return "(" + ", ".join(map(stable_repr, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(each(value)) + ("," if len(value) == 1 else "") + ")"
+    is_data = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if is_data or type(value).__repr__ is object.__repr__ or isinstance(value, functools.partial):
+        held = {key: getattr(value, key) for key in _names_of(value)}
+        return f"{type(value).__module__}.{name}({_stable(held, inside)})"
     return repr(value) if isinstance(value, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+def _names_of(value: Any) -> list[str]:
+    """The names of what an object holds, sorted."""
+    slots = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
+    named = [name for of in slots for name in ((of,) if isinstance(of, str) else of)]
+    if isinstance(value, functools.partial):
+        named += ["func", "args", "keywords"]
+    return sorted(
+        name for name in {*named, *getattr(value, "__dict__", ())} if hasattr(value, name) and name != "__weakref__"
+    )
 
 
 def attribute(env: gymnasium.Env, name: str) -> Any:

@@ -7,12 +7,14 @@ environment does in its first steps, which may depend on more than its code. The
 
 import argparse
 import ast
+import functools
 import hashlib
 import importlib.util
 import json
 import os
 import sys
 import sysconfig
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,13 @@ from common.guarded_environment import GuardedEnvironment, working_folder
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
 # stored for the same environment, steps and seed (tests/embedding/test_play_key.py holds the content to this number).
-RECIPE = 3
+RECIPE = 4
 
 
 def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     """The key of `random_play(env, steps, seed)`."""
     assert env.spec is not None
+    does = _does(env)  # before its code is looked at: a step may import more of it
     key: dict[str, Any] = {
         "env": env.spec.id,
         "kwargs": stable_repr(env.spec.kwargs),
@@ -42,7 +45,7 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         "numpy": np.__version__,
         "recipe": RECIPE,
         "code": code_digest(env),
-        "does": _does(env),
+        "does": does,
     }
     mujoco = sys.modules.get("mujoco")
     if mujoco is not None and isinstance(attribute(env, "model"), mujoco.MjModel):
@@ -80,7 +83,8 @@ def pixel_key(env: gymnasium.Env, steps: int, seed: int, source_img_width: int) 
 
 
 def code_digest(env: gymnasium.Env) -> str:
-    """A checksum of the code that `env` is made of, its wrappers included."""
+    """A checksum of the code that `env` is made of: its wrappers, and what it was registered as, included."""
+    assert env.spec is not None
     classes: list[type] = []
     layer = env
     while True:
@@ -90,7 +94,8 @@ def code_digest(env: gymnasium.Env) -> str:
             break
         layer = layer.env
     found: dict[str, ast.Module] = {}
-    for name in dict.fromkeys(cls.__module__ for cls in classes):
+    makers = [env.spec.entry_point, *(wrapper.entry_point for wrapper in env.spec.additional_wrappers)]
+    for name in dict.fromkeys([*(cls.__module__ for cls in classes), *map(_module_of, makers)]):
         if name.partition(".")[0] not in {"gymnasium", *sys.stdlib_module_names}:  # their versions say enough
             _collect(name, found)
     sha = hashlib.sha256()
@@ -99,9 +104,33 @@ def code_digest(env: gymnasium.Env) -> str:
     return sha.hexdigest()
 
 
+def _module_of(maker: Any) -> str:
+    """The module of what makes an environment, a callable or `module:name`; "" if it has none."""
+    while isinstance(maker, functools.partial):
+        maker = maker.func
+    if callable(maker):
+        return str(getattr(maker, "__module__", None) or type(maker).__module__)
+    return str(maker or "").partition(":")[0]
+
+
+def _file_of(module: str) -> str | None:
+    """The file of a module, whether it was imported or is only imported later; None if it has none."""
+    if module in sys.modules:
+        return getattr(sys.modules[module], "__file__", None)
+    parent = module.rpartition(".")[0]
+    package = _file_of(parent) if parent else None
+    if parent and (package is None or os.path.basename(package) != "__init__.py"):
+        return None
+    try:
+        spec = PathFinder.find_spec(module, [os.path.dirname(package)] if package else None)
+    except (ImportError, ValueError):  # no name of a module
+        return None
+    return spec.origin if spec else None
+
+
 def _collect(module: str, found: dict[str, ast.Module]) -> None:
     """Adds to `found`, {module: its code}, a module and, unless it is installed, what it imports."""
-    file = getattr(sys.modules.get(module), "__file__", None)
+    file = _file_of(module)
     if module in found or file is None or not file.endswith(".py"):
         return
     path = Path(file).resolve()
@@ -127,12 +156,12 @@ def _source(module: str, path: Path) -> str | bytes:
     """The source of a module, which may lie in a zip file."""
     if path.is_file():
         return path.read_bytes()
-    return getattr(sys.modules[module].__loader__, "get_source", str)(module) or ""
+    return getattr(getattr(sys.modules.get(module), "__loader__", None), "get_source", str)(module) or ""
 
 
 def _is_installed(module: str) -> bool:
     """Whether a module belongs to Python or to an installed package."""
-    path = getattr(sys.modules.get(module), "__file__", None)
+    path = _file_of(module)
     folders = (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
     return path is None or any(Path(path).resolve().is_relative_to(folder) for folder in folders)
 

@@ -19,7 +19,9 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics, TimeLimit
 
+from common.actions import OwnActions
 from common.environments import attribute, time_limit
 from common.errors import UsageError
 from common.files import write_atomically
@@ -29,6 +31,10 @@ from common.paths import play_folder
 from common.progress import Progress
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key
+
+# Wrappers that hand on actions, states and ends as they are.
+STEPS_AS_IT_IS = (GuardedEnvironment, OwnActions, TimeLimit, OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics)
+STEPPING = ("step", "reset", "do_simulation", "_step_mujoco_simulation")  # what a class derived may change of a step
 
 
 @dataclass
@@ -115,8 +121,18 @@ def state_size(env: gymnasium.Env) -> int:
 
 
 def is_open_loop(env: gymnasium.Env) -> bool:
-    """Whether `env` declares that `mujoco.rollout` may step its actions, and has a time limit."""
-    return bool(attribute(env, "open_loop") and simulator_state(env) and time_limit(env))
+    """Whether `mujoco.rollout` may step the actions of `env`: its class declares `open_loop`, nothing around it or derived from
+    that class changes what a step is, and it has a time limit."""
+    if not (attribute(env, "open_loop") and simulator_state(env) and time_limit(env)):
+        return False
+    layer = env
+    while isinstance(layer, gymnasium.Wrapper):
+        if type(layer) not in STEPS_AS_IT_IS:
+            return False
+        layer = layer.env
+    classes = type(layer).__mro__
+    declares = next((place for place, cls in enumerate(classes) if "open_loop" in vars(cls)), 0)
+    return not any(name in vars(cls) for cls in classes[:declares] for name in STEPPING)
 
 
 def physics_state(env: gymnasium.Env) -> np.ndarray:
@@ -169,6 +185,7 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
     lengths[-1] = len(actions) - limit * (len(lengths) - 1)
     read = simulator_state(env)
     assert read is not None
+    _check_open_loop(env, actions[: lengths[0]], seed)
     states: list[np.ndarray] = []
     first, chunk = 0, 50
     with Progress(len(actions), "random play", "step", shown=progress) as shown:
@@ -188,6 +205,18 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
             first += len(batch)
             shown.update(int(batch.sum()))
     return RandomPlay(np.concatenate(states), actions, lengths.astype(np.int64))
+
+
+def _check_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int) -> None:
+    """Raises `UsageError` unless the first episode, (T, A), goes as `mujoco.rollout` steps it and does not end early."""
+    stepped = _play_stepwise(env, actions, seed, progress=False)
+    env.reset(seed=episode_seed(seed, 0))
+    rolled = roll_out(env, physics_state(env)[None], actions[None].astype(np.float64))[0]
+    if len(stepped.lengths) > 1 or not np.allclose(stepped.states[1:], rolled, rtol=1e-4, atol=1e-4):
+        assert env.spec is not None
+        raise UsageError(
+            f"--env {env.spec.id}: it declares open_loop, and its steps are not mujoco.rollout's: take open_loop out of it"
+        )
 
 
 def _play_stepwise(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:

@@ -1,5 +1,9 @@
 """Environments that keep to gymnasium's API in unusual ways, and values whose own methods raise."""
 
+import copy
+import dataclasses
+import functools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -95,6 +99,36 @@ def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
     assert stable_repr(plain) == repr(plain)
     assert stable_repr(print) == repr(print) and stable_repr(lambda: 0).endswith("<lambda>>")
     assert stable_repr({"b", "c", "a"}) == "set('a', 'b', 'c')"
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    names: frozenset
+
+
+class Gust:
+    def __init__(self, force):
+        self.force, self.itself = force, self
+
+
+def test_arguments_are_told_in_full():
+    """`repr` of an array leaves out the middle, of an object what it holds, of a set inside of an object its order."""
+    calm, windy = np.zeros(2000), np.zeros(2000)
+    windy[1000] = 0.5
+    for first, second in (
+        (calm, windy),
+        (Gust(0.0), Gust(0.5)),
+        (functools.partial(max, 1), functools.partial(max, 2)),
+    ):
+        assert stable_repr([first]) == stable_repr([first]) != stable_repr([second])
+    assert "frozenset('a', 'b')" in stable_repr(Names(frozenset("ab")))
+
+
+@pytest.mark.parametrize("argument", [np.array([1.0, 0.0]), np.float32(0), Gust(0.0)])
+def test_arguments_that_are_no_plain_values_are_part_of_what_an_environment_is(made, argument):
+    other = Gust(0.9) if isinstance(argument, Gust) else argument + 0.9
+    assert fingerprint(made(argument=argument)) == fingerprint(made(argument=copy.deepcopy(argument)))
+    assert fingerprint(made(argument=argument)) != fingerprint(made(argument=other))
 
 
 def test_an_attribute_that_raises_is_none(made):

@@ -89,7 +89,7 @@ def test_play_of_this_recipe():
     """Whoever changes what is played for the same seed raises RECIPE, or old files pass for new ones."""
     play = random_play(make_env("Point-v0"), 50, 0, progress=False)
     sha = hashlib.sha256(play.actions.tobytes() + play.states.round(9).tobytes() + play.lengths.tobytes())
-    assert (RECIPE, sha.hexdigest()[:16]) == (3, "844f28be6731d1a6")
+    assert (RECIPE, sha.hexdigest()[:16]) == (4, "844f28be6731d1a6")
 
 
 def test_an_import_that_only_a_package_could_do_counts_for_nothing(tmp_path, monkeypatch):
@@ -144,3 +144,51 @@ def test_the_key_of_arguments_is_the_same_in_every_process(tmp_path):
         for seed in ("1", "2")
     }
     assert len(told) == 1 and "function" in told.pop()
+
+
+LATE = BASE.replace("from keyed import dynamics\n", "").replace("return dynamics", "import later\n        return later")
+
+
+def test_what_a_step_imports_counts_before_and_after_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late.py").write_text(LATE)
+    digests = []
+    for text in (DYNAMICS, DYNAMICS.replace("GAIN *", "GAIN +")):
+        (tmp_path / "later.py").write_text(text.replace("from keyed.constants import GAIN", "GAIN = 0.5"))
+        importlib.invalidate_caches()
+        gymnasium.register("Late-v0", "late:Base", max_episode_steps=5)
+        env = make_env("Late-v0")
+        digests.append(code_digest(env))
+        env.reset(seed=0)
+        env.step(env.action_space.low)
+        assert "later" in sys.modules and code_digest(env) == digests[-1]
+        del gymnasium.registry["Late-v0"], sys.modules["later"]
+    assert digests[0] != digests[1]
+    del sys.modules["late"]
+
+
+FACTORY = """
+import functools
+import gymnasium
+from shape import Base
+
+def make(gain, **_):
+    env = Base()
+    env.gain = gain
+    return env
+
+gymnasium.register("Made-v0", functools.partial(make, {gain}), max_episode_steps=5)
+"""
+
+
+def test_the_module_that_makes_an_environment_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "shape.py").write_text(BASE.replace("from keyed import dynamics\n", ""))
+    digests = []
+    for gain in (0.5, 0.5, 0.7):
+        (tmp_path / "maker.py").write_text(FACTORY.format(gain=gain))
+        importlib.invalidate_caches()
+        digests.append(code_digest(make_env("maker:Made-v0")))
+        del gymnasium.registry["Made-v0"], sys.modules["maker"]
+    del sys.modules["shape"]
+    assert digests[0] == digests[1] != digests[2]

@@ -9,7 +9,8 @@ import embedding.play_key
 import embedding.random_play
 from common.environments import make_env
 from common.errors import UsageError
-from embedding.random_play import RandomPlay, load_random_play, random_play, windows
+from embedding.random_play import RandomPlay, is_open_loop, load_random_play, random_play, windows
+from envs.reacher_family.reacher_vertical import ReacherVertical
 
 pytestmark = pytest.mark.quick
 
@@ -93,6 +94,61 @@ def test_open_loop_and_stepwise_play_are_the_same_episodes(monkeypatch):
     slow = random_play(env, 5070, seed=3)
     assert np.array_equal(fast.lengths, slow.lengths) and np.array_equal(fast.actions, slow.actions)
     np.testing.assert_allclose(fast.states, slow.states, rtol=0, atol=1e-9)
+
+
+class Half(gymnasium.ActionWrapper):
+    """A weaker motor."""
+
+    def action(self, action):
+        return (0.2 * action).astype(np.float32)
+
+
+class Early(gymnasium.Wrapper):
+    """Episodes of 10 steps."""
+
+    def reset(self, **options):
+        self.left = 10
+        return self.env.reset(**options)
+
+    def step(self, action):
+        self.left -= 1
+        return *self.env.step(action)[:2], self.left == 0, False, {}
+
+
+class Weak(ReacherVertical):
+    def step(self, action):
+        return super().step((0.2 * action).astype(np.float32))
+
+
+class Declared(Weak):
+    open_loop = True
+
+
+@pytest.fixture
+def registered():
+    """Registers what makes an environment, and makes it."""
+
+    def made(maker):
+        gymnasium.register("Odd-v0", maker, max_episode_steps=100)
+        return make_env("Odd-v0")
+
+    yield made
+    gymnasium.registry.pop("Odd-v0", None)
+
+
+@pytest.mark.parametrize(
+    "maker", [lambda **_: Half(ReacherVertical()), lambda **_: Early(ReacherVertical()), lambda **_: Weak()]
+)
+def test_what_changes_a_step_is_stepped_one_by_one(registered, maker):
+    env = registered(maker)
+    assert not is_open_loop(env)
+    play, plain = random_play(env, 250, seed=0), random_play(make_env("ReacherVertical-v2"), 250, seed=0)
+    assert play.lengths[0] == 10 or np.abs(play.states).max() < np.abs(plain.states).max() / 2
+
+
+def test_a_class_that_is_not_open_loop_as_it_says_is_refused(registered):
+    with pytest.raises(UsageError, match="--env Odd-v0: it declares open_loop"):
+        random_play(registered(lambda **_: Declared()), 250, seed=0)
 
 
 def test_play_of_an_environment_without_a_simulator_is_of_its_observations():

@@ -11,7 +11,7 @@ step with --until: what it has is what a run of so many steps would have.
 import argparse
 import importlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
 from types import ModuleType
@@ -26,13 +26,17 @@ import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
 from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
+from common import checkpoint
+from common.checkpoint import CheckpointError, digest
 from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import read_entries
 from common.provenance import PACKAGES, check_table, notes, write_table
-from embedding.trained import decoder_path, image_encoder_path
+from embedding.decoder import ActionDecoder
+from embedding.trained import decoder_path, image_encoder_path, load_image_encoder
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
+from rl.policies import newest_checkpoint
 
 
 def main() -> None:
@@ -73,6 +77,9 @@ def main() -> None:
             of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])
     check(curves, flags)
     method, of_seeds = curves.method.iloc[0], list(flags.values())
+    if not args.command:
+        for (folder, seed), file in files.items():
+            check_trained(method, flags[folder, seed], file.parent)
     commands = args.command or rebuild_commands(method, of_seeds)
     text = describe(curves, of_seeds, args.variant, commands, args.commit)
     table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
@@ -121,6 +128,36 @@ def last_evaluation(flags: dict[str, Any]) -> int:
     block, freq = flags.get("update_every", 1), flags["eval_freq"]
     end = -(-flags["max_timesteps"] // block) * block
     return -(-(end // freq * freq) // block) * block
+
+
+def check_trained(method: str, flags: dict[str, Any], seed_folder: Path) -> None:
+    """Raises `UsageError` if a seed, by its checkpoint, used another encoder or decoder than its flags name by now."""
+    try:
+        networks = list(used_networks(method, flags, seed_folder))
+    except (UsageError, CheckpointError, KeyError, TypeError):
+        return  # they are gone, or the checkpoint is
+    for what, path, used, found in networks:
+        if digest(used) != digest(found):
+            raise UsageError(
+                f"{seed_folder}: it was trained with another {what} than {path} holds by now: put that back, or give the "
+                "commands that made the run with --command"
+            )
+
+
+def used_networks(method: str, flags: dict[str, Any], seed_folder: Path) -> Iterator[tuple[str, Path, Any, Any]]:
+    """What a seed was trained with: (decoder or encoder, its file, its content in the seed's checkpoint, that of the file)."""
+    row, newest = METHODS.get(method), newest_checkpoint(seed_folder)
+    if row is None or newest is None:
+        return
+    content, env_id = checkpoint.read(newest, "run")["content"], flags["env_name"].rpartition(":")[2]
+    if row.acts_in == "decoder":
+        source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
+        path = decoder_path(argparse.Namespace(**flags), source_id)
+        yield "decoder", path, content["actions"]["decoder"], ActionDecoder.load(path).content()
+    if row.pretrained:
+        of = row.sees, flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
+        encoder, _ = load_image_encoder(*of)
+        yield "encoder", image_encoder_path(*of), content["states"]["encoder"], {**encoder.state_dict()}
 
 
 # ---- how it was made ----

@@ -17,8 +17,8 @@ class RawActions:
         low, high: (A,) float32, the environment's bounds.
         bound: the policy's actions stay within +- this too; None: within `low` and `high` alone.
         noise_unit: "raw": noises are in units of the action; "bounds": in shares of each dimension's range.
-    The policy's bound is the first entry of `high` in every dimension (10 on Thrower), as in the release; where the
-    bounds are not symmetric about zero it is each dimension's own range.
+        own_ranges: whether the policy spans each dimension's own range; else, where bounds are symmetric about zero, its bound
+            is the first entry of `high` in every dimension (10 on Thrower), as in the release.
     """
 
     k = 1
@@ -29,10 +29,17 @@ class RawActions:
     target_noise_unit: Unit
     clip_unit: Unit
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, bound: float | None = None, noise_unit: str = "raw") -> None:
+    def __init__(
+        self,
+        low: np.ndarray,
+        high: np.ndarray,
+        bound: float | None = None,
+        noise_unit: str = "raw",
+        own_ranges: bool = False,
+    ) -> None:
         self.low, self.high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-        self.dim, self.bound = len(self.low), bound
-        if np.array_equal(self.low, -self.high):
+        self.dim, self.bound, self.own_ranges = len(self.low), bound, own_ranges
+        if np.array_equal(self.low, -self.high) and not own_ranges:
             self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, self.high[0])
         else:
             self.center, self.scale = (self.high + self.low) / 2, (self.high - self.low) / 2
@@ -54,7 +61,8 @@ class RawActions:
     def content(self) -> Content:
         """What `from_content` builds the same space from: plain values and tensors."""
         bounds = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
-        return {"kind": "raw", **bounds} | ({} if self.bound is None else {"bound": self.bound})
+        bound = {} if self.bound is None else {"bound": self.bound}
+        return {"kind": "raw", **bounds, **bound} | ({"own_ranges": True} if self.own_ranges else {})
 
 
 class DynEActions:
@@ -141,7 +149,8 @@ def from_content(content: Content) -> ActionSpace:
     kind = entries.choice(content, "kind", "raw", "dyne", "held", "chunk")
     if kind == "raw":
         bound = entries.positive(content, "bound", LARGEST_BOUND) if "bound" in content else None
-        return RawActions(low, high, bound)
+        own_ranges = "own_ranges" in content and entries.choice(content, "own_ranges", True, False)
+        return RawActions(low, high, bound, own_ranges=own_ranges)
     if kind != "dyne":
         k, share = entries.whole(content, "k", 1), entries.positive(content, "share", 1)
         return ControlActions(kind, k, low, high, share)

@@ -148,6 +148,9 @@ def _open(baseline: Baseline, store: RunStore) -> dict[int, Content | None]:
             given_up = store.failures() if args.resume else {}
             for n in (n for n in range(len(store.seeds)) if n not in given_up):
                 contents[n] = _newest(baseline, store, n) if args.resume else None
+            if None in contents.values():
+                states = ObservedStates(cast(Box, baseline.env.observation_space).shape[0])
+                store.check_joined(states, baseline.actions, baseline.fingerprint)
         except UsageError:
             store.release()
             raise

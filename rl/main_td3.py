@@ -32,9 +32,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--action_bound", type=positive_float, default=None, help="the policy's actions stay within +- this"
     )
+    parser.add_argument(
+        "--action_range",
+        choices=["first", "own"],
+        default="first",
+        help="what the policy's actions span: the first dimension's bound in all, as in the authors' release, or each its own",
+    )
     args = parser.parse_args(argv)
     if args.action_bound is not None and METHODS[args.policy_name].sees == "nothing":
         raise UsageError(f"--action_bound {args.action_bound}: {args.policy_name} does not use it: leave it out")
+    if args.action_range != "first" and METHODS[args.policy_name].sees == "nothing":
+        raise UsageError(f"--action_range {args.action_range}: {args.policy_name} does not use it: leave it out")
     return args
 
 

@@ -5,9 +5,12 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from common import entries
+from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
+from common.environments import PROBED_STEPS
 from common.errors import UsageError
+from common.progress import tell
+from common.run_folder import first_difference
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.run_start import check_siblings, one_at_a_time
 from rl.seed_store import SeedStore
@@ -71,6 +74,35 @@ class RunStore:
             store.lock()
         self._check_siblings()
 
+    def check_joined(self, states: StateSpace, actions: ActionSpace, fingerprint: str) -> None:
+        """Raises `UsageError` if other seeds of the run, by their checkpoints, have other flags or spaces; tells it if they were
+        trained on another environment, as a processor that rounds otherwise makes it.
+
+        Args:
+            states, actions: the spaces of the seeds that begin.
+            fingerprint: what their environment does (`common.environments.fingerprint`).
+        """
+        ours = {store.folder.path for store in self.stores}
+        for path in sorted(self.folder.glob("seed_*")):
+            content = None if path in ours else _of_sibling(path)
+            if content is None:
+                continue
+            told = f"--name {self.args.name}: {path.name} of the run {self.folder}"
+            if differing := first_difference(content["flags"] | {"seed": self.stores[0].seed}, self.stores[0].flags):
+                raise UsageError(f"{told} has {differing[1]}, not {differing[0]}: give that, or choose another --name")
+            for name, space, use in (("states", states, "sees"), ("actions", actions, "acts in")):
+                if digest(content.get(name)) != digest(space.content()):
+                    raise UsageError(
+                        f"{told} {use} another space than {space.description} is now: it was trained anew, or the "
+                        "environment has changed: choose another --name"
+                    )
+            if content.get("fingerprint") not in (None, "", fingerprint):
+                tell(
+                    f"{told} was trained where the environment, its arguments or its first {PROBED_STEPS} steps were others: if "
+                    "more than rounding has changed, stop and choose another --name"
+                )
+                return
+
     def release(self) -> None:
         """Gives all folders back."""
         for store in self.stores:
@@ -115,6 +147,16 @@ class RunStore:
         """Flushes all results and gives the folders back."""
         for store in self.stores:
             store.close()
+
+
+def _of_sibling(path: Path) -> Content | None:
+    """The content of the newest whole checkpoint in a seed's folder; None if there is none."""
+    for name in ("checkpoint.pt", "checkpoint.previous.pt"):
+        with contextlib.suppress(CheckpointError, OSError):
+            content = checkpoint.read(path / name, "run")["content"]
+            entries.table(content, "flags")
+            return content
+    return None
 
 
 def check_fingerprint(content: Content, env_name: str, fingerprint: str) -> None:

@@ -17,6 +17,7 @@ from common.environments import fingerprint, make_env, name_of, require_time_lim
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
+from common.progress import tell
 from embedding.trained import load_decoder, load_image_encoder
 from rl.action_spaces import ControlActions, DynEActions, RawActions
 from rl.agents import Agents
@@ -179,7 +180,12 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
     if method.acts_in == "decoder":
         return DynEActions(load_decoder(args, env), low, high)
     if method.acts_in == "raw":
-        return RawActions(low, high, getattr(args, "action_bound", None), getattr(args, "noise_unit", "raw"))
+        own_ranges = getattr(args, "action_range", "first") == "own"
+        raw = RawActions(low, high, getattr(args, "action_bound", None), getattr(args, "noise_unit", "raw"), own_ranges)
+        if not own_ranges and (low == -high).all() and (high != high[0]).any():
+            cure = "; --action_range own gives each its own" if "action_range" in args else ""
+            tell(f"the policy's actions span +-{high[0]:g} in every dimension, as in the authors' release{cure}")
+        return raw
     if method.acts_in == "identity":
         return ControlActions("held", 1, low, high, args.plan_share)
     limit = time_limit(env)

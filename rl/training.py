@@ -75,6 +75,8 @@ class Experiment:
             going = self.collector.active()
             if self.args.resume:
                 contents = self.store.newest(going, self.setup.states, self.setup.actions)
+            if contents is None:
+                self.store.check_joined(self.setup.states, self.setup.actions, self.setup.fingerprint)
             for n, content in zip(going, contents or [], strict=False):
                 self._load(n, content)
         except UsageError:

@@ -22,9 +22,8 @@ class Odd(gymnasium.Env):
 
     action_space = Box(-1, 1, (1,))
 
-    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, torch_type=None, **_):
-        if torch_type:
-            torch.set_default_dtype(torch_type)
+    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, to_torch=lambda: None, **_):
+        to_torch()
         self.observation_space = Box(0, 100, (size,), np.dtype(declared or dtype))
         self.dtype, self.reward, self.size = dtype, reward, size
 
@@ -139,6 +138,16 @@ def test_an_attribute_that_raises_is_none(made):
 def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
     try:
         with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default type at torch.float64"):
-            made(torch_type=torch.float64)
+            made(to_torch=lambda: torch.set_default_dtype(torch.float64))
     finally:
         torch.set_default_dtype(torch.float32)
+    try:
+        with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default device at meta"):
+            made(to_torch=lambda: torch.set_default_device("meta"))
+    finally:
+        torch.set_default_device(None)
+
+
+def test_gradients_that_an_environment_switches_off_are_on_again(made):
+    made(to_torch=lambda: torch.set_grad_enabled(False))
+    assert torch.is_grad_enabled()

@@ -105,6 +105,24 @@ def test_flags_that_a_control_has_no_use_for(call, tmp_path, flags, named):
 def test_a_random_policy_has_no_bound_of_its_own(call, tmp_path):
     ran = call(rl.main_td3.main, results_dir=tmp_path, policy_name="random", action_bound=0.5, **FLAGS)
     assert ran.code == 2 and "--action_bound 0.5" in ran.err and not list(tmp_path.iterdir())
+    ran = call(rl.main_td3.main, results_dir=tmp_path, policy_name="random", action_range="own", **FLAGS)
+    assert ran.code == 2 and "--action_range own" in ran.err and not list(tmp_path.iterdir())
+
+
+def test_a_policy_may_span_each_dimensions_own_range():
+    bounds = np.float32([-0.1, -10]), np.float32([0.1, 10])
+    first, own = RawActions(*bounds), RawActions(*bounds, own_ranges=True)
+    assert first.policy_high.tolist() == [np.float32(0.1)] * 2  # as in the release
+    assert own.policy_high.tolist() == own.scale.tolist() == bounds[1].tolist()
+    assert from_content(own.content()).policy_high.tolist() == bounds[1].tolist()
+    assert from_content(first.content()).policy_high.tolist() == first.policy_high.tolist()
+
+
+def test_a_range_that_is_the_first_dimensions_is_told(call, tmp_path):
+    flags = {**FLAGS, "env": "Thrower-v2", "max_timesteps": 20, "results_dir": tmp_path}
+    assert "span +-10 in every dimension" in call(rl.main_td3.main, **flags).out
+    assert "in every dimension" not in call(rl.main_td3.main, **flags, name="own", action_range="own").out
+    assert "in every dimension" not in call(rl.main_td3.main, **flags | {"env": "Pusher-v2"}).out
 
 
 def test_a_control_sees_no_images(call, tmp_path):

@@ -1,5 +1,7 @@
 """What a run must agree with as it begins: the seeds beside it, and the environment that it began with."""
 
+import shutil
+
 import numpy as np
 import pytest
 import toy_envs
@@ -7,6 +9,7 @@ from gymnasium.envs.registration import registry
 from processes import ScriptProcess
 from scripts import listing
 
+import rl.main_dyne
 import rl.main_td3
 from common import checkpoint
 from rl.training import Experiment
@@ -87,6 +90,38 @@ def test_another_environment_is_refused_at_the_end_of_an_episode_too(call, tmp_p
     assert ran.code == 2 and "--env toy_envs:Walk-v0: " in ran.err and ran.err.count("\n") == 1, ran
     assert listing(tmp_path) == before
     assert call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("change", [slower, rewarded])
+def test_a_seed_that_joins_tells_that_the_environment_has_changed(call, tmp_path, monkeypatch, change):
+    for seed in (0, 1):
+        ran = call(rl.main_td3.main, **WALK, max_timesteps=12, results_dir=tmp_path, seed=seed)
+        assert ran.code == 0 and "of the run" not in ran.out
+    change(monkeypatch)
+    ran = call(rl.main_td3.main, **WALK, max_timesteps=12, results_dir=tmp_path, seed=2)
+    assert ran.out.count("seed_0 of the run") == ran.out.count("stop and choose another --name") == 1, ran
+
+
+def test_a_seed_does_not_join_those_of_another_decoder(call, tiny, tmp_path):
+    """The embedding was trained anew under its name; flags tell nothing of it."""
+    shutil.copytree(tiny / "ReacherVertical-v2", tmp_path / "ReacherVertical-v2")
+    flags = {**FLAGS, "env": "ReacherVertical-v2", "results_dir": tmp_path}
+    assert call(rl.main_dyne.main, **flags).code == 0
+    decoder = tmp_path / "ReacherVertical-v2" / "default" / "decoder.pt"
+    content = checkpoint.load(decoder, "decoder")
+    content["max_embedding"] *= 1.01
+    checkpoint.save(decoder, "decoder", content)
+    before = listing(tmp_path)
+    ran = call(rl.main_dyne.main, **flags, seed=1)
+    assert ran.code == 2 and "seed_0 of the run" in ran.err and "choose another --name" in ran.err, ran
+    assert listing(tmp_path) == before
+
+
+def test_flags_are_those_of_the_checkpoint_where_opt_json_is_lost(call, tmp_path):
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
+    next(tmp_path.rglob("opt.json")).unlink()
+    ran = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, seed=1, lr=0.3)
+    assert ran.code == 2 and "seed_0 of the run" in ran.err and "--lr 0.001, not --lr 0.3" in ran.err, ran
 
 
 def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image
 from scripts import listing
 
 import embedding.probe
+import embedding.regression
 from common.environments import make_env
 from common.errors import UsageError
 from embedding.probe import chart, play_again, probe, shrink, true_state
@@ -108,7 +109,8 @@ def results(tiny_images, tmp_path):
     return tmp_path
 
 
-def test_the_script_writes_a_table_and_a_picture(call, results):
+def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
+    monkeypatch.setattr(embedding.regression, "EPOCHS", 2)
     ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results)
     assert ran.code == 0, ran.err
     folder = results / f"{ENV}-pixels" / "default"

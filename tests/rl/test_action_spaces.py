@@ -119,7 +119,7 @@ def test_a_policy_may_span_each_dimensions_own_range():
 
 
 def test_a_range_that_is_the_first_dimensions_is_told(call, tmp_path):
-    flags = {**FLAGS, "env": "Thrower-v2", "max_timesteps": 20, "results_dir": tmp_path}
+    flags = {**FLAGS, "env": "Thrower-v2", "max_timesteps": 20, "update_every": 20, "results_dir": tmp_path}
     assert "span +-10 in every dimension" in call(rl.main_td3.main, **flags).out
     assert "in every dimension" not in call(rl.main_td3.main, **flags, name="own", action_range="own").out
     assert "in every dimension" not in call(rl.main_td3.main, **flags | {"env": "Pusher-v2"}).out

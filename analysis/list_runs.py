@@ -61,7 +61,10 @@ def main() -> None:
             "--results_dir",
             str(results),
         ]
-        print("\n" + subprocess.run(command, check=True, capture_output=True, text=True).stdout, end="")
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        print("\n" + done.stdout, end="")
+        print(done.stderr, end="", file=sys.stderr)
+        sys.exit(done.returncode)
 
 
 def find_runs(results: Path) -> list[Path]:

@@ -70,7 +70,7 @@ def main():
     with temporary_folder(args.results_dir) as temporary:
         folder = Path(temporary)
         tasks = [
-            Task(f"dummy {n}", (DUMMY,), (), folder / f"task_{n}", folder / f"task_{n}" / "done")
+            Task(f"dummy {n}", (DUMMY,), (), folder / f"task_{n}", folder / f"task_{n}" / ".done")
             for n in range(args.tasks)
         ]
         plain = seconds_started_plainly(args.tasks, args.cores)

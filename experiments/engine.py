@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from common.errors import UsageError, one_line
+from common.errors import NOT_WRITTEN_CODE, UsageError, one_line
 from common.interruption import stopping_signals
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
@@ -38,19 +38,18 @@ class Outcome:
     seconds: float
 
 
-def call(command: Sequence[str], folder: str, log: str) -> Outcome:
-    """Runs a script and waits for it.
+def call(task: Task, log: str) -> Outcome:
+    """Runs the script of a task and waits for it; one that leaves its task undone has failed, whatever its exit code.
 
     Args:
-        command: the script, relative to the repository, and its arguments.
-        folder: what it writes into.
         log: the file that what it prints is appended to.
     """
     start = time.monotonic()
-    while RunFolder(folder, "run").in_use() and time.monotonic() - start < PATIENCE:
+    while RunFolder(task.folder, "run").in_use() and time.monotonic() - start < PATIENCE:
         time.sleep(1)
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, str(REPOSITORY / command[0]), *command[1:]]
+    task.prepare()
+    words = [sys.executable, str(REPOSITORY / task.command[0]), *task.command[1:]]
     with open(log, "ab") as file:
         done = subprocess.run(
             words,
@@ -60,8 +59,13 @@ def call(command: Sequence[str], folder: str, log: str) -> Outcome:
             stderr=file,
             preexec_fn=_die_with_parent,
         )
-    lines = Path(log).read_text(errors="replace").replace("\r", "\n").strip().splitlines()
-    return Outcome(done.returncode, one_line(lines[-1]) if lines else "", time.monotonic() - start)
+    code, lines = done.returncode, Path(log).read_text(errors="replace").replace("\r", "\n").strip().splitlines()
+    if code == 0:
+        try:
+            task.conclude()
+        except OSError as error:
+            code, lines = NOT_WRITTEN_CODE, [str(error)]
+    return Outcome(code, one_line(lines[-1]) if lines else "", time.monotonic() - start)
 
 
 def _die_with_parent() -> None:
@@ -106,7 +110,7 @@ def carry_out(
         while waiting or running:
             for task in [task for task in waiting if set(task.after) <= done]:
                 waiting.remove(task)
-                running[remote.remote(task.command, str(task.folder), str(_log(logs, task)))] = task
+                running[remote.remote(task, str(_log(logs, task)))] = task
             if not running:
                 break  # what is left needs tasks that failed
             ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
@@ -115,8 +119,6 @@ def carry_out(
                 outcome = outcomes[task.name] = ray.get(reference)
                 if outcome.code == 0:
                     done.add(task.name)
-                    task.target.parent.mkdir(parents=True, exist_ok=True)
-                    task.target.touch()
                 tell(_ended(task, outcome))
             for task in running.values():  # those whose log is written to have a core, the others wait for one
                 if task.name not in begun and (log := _log(logs, task)).exists() and log.stat().st_mtime >= began:

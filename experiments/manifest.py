@@ -14,7 +14,7 @@ from typing import Any
 
 from common.cli import seed_list
 from common.errors import UsageError
-from rl.methods import METHODS, Method
+from rl.methods import METHODS, WITH_IMAGES, Method
 
 IMAGES = {
     "main.py": None,
@@ -37,7 +37,11 @@ NEEDED = {
 }
 WORD = r"[A-Za-z0-9_+=][A-Za-z0-9._+=:-]{0,99}"  # what files and folders are called by
 SET_BY_TASKS = {"env_name", "name", "results_dir", "resume", "overwrite"}  # flags that no entry may give
-SET_BY_RUNS = SET_BY_TASKS | {"seed", "num_seeds", "max_timesteps"}
+SET_BY_RUNS = SET_BY_TASKS | {
+    *("seed", "num_seeds", "max_timesteps"),
+    *("policy_name", "algo", "pixels", "encoder", "decoder", "source_env"),  # by method and embedding
+}
+SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 
 def _is_word(value: Any) -> bool:
@@ -93,10 +97,19 @@ class Embedding:
     published: str = ""
 
     @property
+    def module(self) -> str:
+        """The module that trains it."""
+        return f"embedding.{Path(self.script).stem}"
+
+    @property
+    def all_flags(self) -> dict[str, Any]:
+        """The flags of its script, without the folder of results."""
+        return {"env": self.env, "name": self.name, **self.flags}
+
+    @property
     def epochs(self) -> int:
         """How many epochs its encoder is trained for."""
-        script = importlib.import_module(f"embedding.{Path(self.script).stem}")
-        return int(self.flags.get("epochs", script.parse([]).epochs))
+        return int(parsed(self.module, self.all_flags)["epochs"])
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,27 @@ class Curve:
             if flag not in ("eval_freq", "checkpoint_freq")
         ]
         return "_".join([self.embedding or "plain", *(re.sub(r"[^A-Za-z0-9._=-]", "-", word) for word in own)])
+
+    @property
+    def module(self) -> str:
+        """The module that trains it."""
+        return f"rl.{Path(METHODS[self.method].script).stem}"
+
+    def all_flags(self, embeddings: Mapping[str, Embedding]) -> dict[str, Any]:
+        """The flags of its script, without seed and folder of results; `embeddings`: the manifest's."""
+        method = METHODS[self.method]
+        flags: dict[str, Any] = {"env": self.env, "name": self.run, "num_seeds": 1, "max_timesteps": self.steps}
+        if method.script in ("main_dyne.py", "main_td3.py"):
+            flags["policy_name"] = SEEING_STATES.get(self.method, self.method)
+        if method.script == "main_dyne.py":
+            flags["pixels"] = method.from_pixels
+        if method.script == "main_baselines.py":
+            flags["algo"] = self.method.removesuffix("-plans")
+        if method.pretrained:
+            flags["encoder"] = self.embedding
+        elif self.embedding:
+            flags |= {"decoder": self.embedding, "source_env": embeddings[self.embedding].env}
+        return {**flags, **self.flags}
 
 
 @dataclass(frozen=True)
@@ -184,18 +218,15 @@ def read(path: str | Path) -> Manifest:
     embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
     for embedding in embeddings.values():
         _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGES, "script")
-        _check_flags(
-            f"{path}: embeddings.{embedding.name}",
-            f"embedding.{Path(embedding.script).stem}",
-            embedding.flags,
-            SET_BY_TASKS,
-        )
+        _check_flags(f"{path}: embeddings.{embedding.name}", embedding.module, embedding.flags, SET_BY_TASKS)
+        _check_values(f"{path}: embeddings.{embedding.name}", embedding.module, embedding.all_flags)
     curves = [*_curves(path, content), *_ablations(path, content)]
     for curve in curves:
         _check_curve(f"{path}: {curve.file}", curve, embeddings)
     files = [curve.file for curve in curves]
     if twice := sorted({file for file in files if files.count(file) > 1}):
         raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
+    _check_shared(path, curves, embeddings)
     for section, keys in (("probes", ("encoder", "vae")), ("tables", ("embedding",))):
         for entry in content.get(section, []):
             for key in keys if "runs" not in entry else ():
@@ -237,7 +268,7 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
 def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) -> None:
     _known(where, curve.method, METHODS, "method")
     method = METHODS[curve.method]
-    _check_flags(where, f"rl.{Path(method.script).stem}", curve.flags, SET_BY_RUNS)
+    _check_flags(where, curve.module, curve.flags, SET_BY_RUNS)
     if needs_embedding(method) != bool(curve.embedding):
         does = "needs an embedding: name one" if needs_embedding(method) else "needs no embedding: leave it out"
         raise UsageError(f"{where}: {curve.method} {does}")
@@ -248,6 +279,21 @@ def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) 
             raise UsageError(
                 f"{where}: embedding {curve.embedding}: {curve.method} cannot use what {found or 'main.py'} trains"
             )
+    _check_values(where, curve.module, curve.all_flags(embeddings))
+
+
+def _check_shared(path: str | Path, curves: Sequence[Curve], embeddings: Mapping[str, Embedding]) -> None:
+    """Raises `UsageError` if two curves are of the same seeds of one run, but of evaluations at different steps."""
+    found: dict[tuple[str, str, str, int], tuple[Curve, int]] = {}
+    for curve in curves:
+        freq = parsed(curve.module, curve.all_flags(embeddings))["eval_freq"]
+        for seed in curve.seeds:
+            other, its = found.setdefault((curve.env, curve.method, curve.run, seed), (curve, freq))
+            if its != freq:
+                raise UsageError(
+                    f"{path}: {other.file} and {curve.file}: they share seed {seed} of a run, one with --eval_freq {its}, the "
+                    f"other with --eval_freq {freq}: give both the same, or other seeds"
+                )
 
 
 def needs_embedding(method: Method) -> bool:
@@ -263,17 +309,30 @@ def _check_form(where: str, key: str, value: Any, form: str) -> None:
 
 
 def _check_flags(where: str, module: str, flags: Mapping[str, Any], set_already: Collection[str]) -> None:
-    """Raises `UsageError` for a flag that the script does not have, that is set already, or a value that it refuses."""
-    script, said = importlib.import_module(module), io.StringIO()
+    """Raises `UsageError` for a flag that the script does not have, or that is set already."""
+    script = importlib.import_module(module)
     for flag in flags:
         if flag in set_already:
             raise UsageError(f"{where}: --{flag} follows from the entry's other keys: leave it out")
         _known(where, flag, vars(script.parse([])), f"flag of {module.replace('.', '/')}.py")
+
+
+def _check_values(where: str, module: str, flags: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for flags that the script refuses, each by itself or together."""
+    said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            script.parse(words_of(flags))
+            parsed(module, flags)
     except SystemExit as error:
-        raise UsageError(f"{where}: {said.getvalue().strip()}") from error
+        line = said.getvalue().strip().partition("error: ")[2].removesuffix(" (--help lists the flags)")
+        raise UsageError(f"{where}: {line}") from error
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def parsed(module: str, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What a script makes of flags, defaults included."""
+    return vars(importlib.import_module(module).parse(words_of(flags)))
 
 
 def words_of(flags: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,8 @@
     python experiments/run.py --only 'ReacherTurn-v2 * published'
     python experiments/run.py --address auto
 
-Called again it goes on where it stopped, on any machine that sees the folder of results. --only takes a pattern as the
+Called again it goes on where it stopped, on any machine that sees the folder of results. Results that were made with other
+flags than the manifest asks for are refused before anything runs. --only takes a pattern as the
 shell does, and what the named tasks need is run too. A task that fails by itself is told, the others go on, and the exit
 code is 1.
 """
@@ -29,7 +30,7 @@ from common.machine import usable_cores
 from common.paths import REPOSITORY, RESULTS
 from experiments.engine import carry_out
 from experiments.manifest import read
-from experiments.tasks import Task, lacking, needed, tasks_of
+from experiments.tasks import Task, check_results, lacking, needed, tasks_of
 
 MANIFEST = Path(__file__).with_name("published.toml")
 SPEEDS = REPOSITORY / "benchmarks" / "speeds.toml"
@@ -63,6 +64,7 @@ def chosen(args: argparse.Namespace) -> list[Task]:
 def main() -> None:
     args = parse()
     tasks = chosen(args)
+    check_results(tasks)
     left = [task for task in tasks if not task.is_done()]
     hours = sum(task.hours * (1 - task.progress() / task.steps if task.steps else 1) for task in left)
     unknown = sum(not task.hours and bool(task.steps) for task in left)

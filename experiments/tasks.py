@@ -1,7 +1,8 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from analysis.publish import last_evaluation
 from common.errors import UsageError
 from common.files import read_entries
 from common.paths import embedding_run, policy_run, seed_folder
-from common.run_folder import RunFolder
-from experiments.manifest import IMAGES, Curve, Embedding, Manifest, words_of
-from rl.methods import METHODS, WITH_IMAGES
+from common.run_folder import RunFolder, first_difference
+from experiments.manifest import IMAGES, Curve, Embedding, Manifest, parsed, words_of
+from rl.methods import METHODS
 from rl.results import EVAL_COLUMNS
 
-SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
+WITHOUT_EFFECT = {"name", "threads"}  # flags that a training may differ in, beside those that `--resume` may change
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,11 @@ class Task:
         command: the script, relative to the repository, and its arguments.
         after: the names of the tasks that must be done before.
         folder: what it writes into, which other processes must have left.
-        target: a file that is there when it has been done.
+        target: a file that is there when it has been done: one of its script's, or a mark, whose name begins with a dot.
         steps: environment steps that it takes; 0: it takes none.
         hours: core-hours that it is expected to take.
+        flags: of a training, all flags of its script, defaults included, as opt.json notes them.
+        needs_folder: whether its script asks for a folder that is there.
     """
 
     name: str
@@ -39,6 +42,34 @@ class Task:
     target: Path
     steps: int = 0
     hours: float = 0.0
+    flags: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    needs_folder: bool = False
+
+    def prepare(self) -> None:
+        """Makes the folder if its script asks for one; where it cannot be made, the script says so."""
+        if self.needs_folder:
+            with contextlib.suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+
+    def conclude(self) -> None:
+        """Leaves the mark of a task whose script has ended well; `OSError`: it cannot, or what the script writes is not there."""
+        if self.target.name.startswith("."):
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            self.target.touch()
+        elif not self.target.is_file():
+            raise FileNotFoundError(f"the script ended well, but {self.target} is not there")
+
+    def difference(self) -> tuple[str, str] | None:
+        """The first flag that differs from those that results in its folder were made with, as it is here and there."""
+        folder = RunFolder(self.folder, "run")
+        if not any(path.is_file() for path in (self.target, folder.newest, folder.older)):
+            return None  # nothing that a script would go on with
+        try:
+            noted = read_entries(self.folder / "opt.json")
+        except (OSError, ValueError):
+            return None  # it cannot contradict
+        asked = {flag: value for flag, value in self.flags.items() if flag not in WITHOUT_EFFECT and value != "auto"}
+        return first_difference(noted, asked)
 
     def progress(self) -> int:
         """How many of its steps are done."""
@@ -131,6 +162,17 @@ def needed(tasks: Iterable[Task], wanted: Iterable[Task]) -> list[Task]:
     return [task for task in by_name.values() if task.name in keep]
 
 
+def check_results(tasks: Iterable[Task]) -> None:
+    """Raises `UsageError` for a task whose folder holds results of other flags than the manifest asks for."""
+    for task in tasks:
+        if found := task.difference():
+            asked, noted = found
+            way = "or ask for that" if task.steps else "and the runs that need it, or give the entry another name"
+            raise UsageError(
+                f"{task.name}: the manifest asks for {asked}, but {task.folder} was made with {noted}: move it away, {way}"
+            )
+
+
 def lacking(tasks: Iterable[Task]) -> list[str]:
     """A line for each task that is not done, and how far it is; seeds of a run that are as far share one."""
     tasks = list(tasks)
@@ -149,23 +191,18 @@ def lacking(tasks: Iterable[Task]) -> list[str]:
 
 
 def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> Task:
-    folder = embedding_run(results, embedding.env, embedding.name, IMAGES[embedding.script])
-    flags = {
-        "env": embedding.env,
-        "name": embedding.name,
-        **embedding.flags,
-        "results_dir": results,
-        "resume": True,
-    }
+    folder = _embedding_folder(embedding, results)
+    flags = {**embedding.all_flags, "results_dir": results, "resume": True}
     target = folder / ("encoder.pt" if embedding.script == "main_vae.py" else "decoder.pt")
     command = (f"embedding/{embedding.script}", *words_of(flags))
     counted = 1 if IMAGES[embedding.script] is None else embedding.epochs  # by the whole, or by epochs
     hours = counted * speeds.get(embedding.script, 0.0)
-    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=hours)
+    made_with = parsed(embedding.module, flags)
+    return Task(f"embedding {embedding.name}", command, (), folder, target, hours=hours, flags=made_with)
 
 
 def _publish_embedding(embedding: Embedding, results: Path) -> Task:
-    folder = embedding_run(results, embedding.env, embedding.name)
+    folder = _embedding_folder(embedding, results)
     target = results / "published" / "decoders" / embedding.published
     command = ("analysis/publish_decoder.py", str(folder), "--out", str(target), "--overwrite")
     return Task(
@@ -186,6 +223,19 @@ def _runs(
     return [_run(curve, seed, embeddings, results, speeds) for (_, seed), curve in longest.items()]
 
 
+def _embedding_folder(embedding: Embedding, results: Path) -> Path:
+    return embedding_run(results, _id(embedding.env), embedding.name, IMAGES[embedding.script])
+
+
+def _run_folder(curve: Curve, results: Path) -> Path:
+    return policy_run(results, _id(curve.env), curve.method, curve.run)
+
+
+def _id(env: str) -> str:
+    """The id of an environment that may be named module:id, as folders are called."""
+    return env.rpartition(":")[2]
+
+
 def _run_name(curve: Curve) -> str:
     return f"{curve.env} {curve.method} {curve.run}"
 
@@ -193,31 +243,19 @@ def _run_name(curve: Curve) -> str:
 def _run(
     curve: Curve, seed: int, embeddings: Mapping[str, Embedding], results: Path, speeds: Mapping[str, float]
 ) -> Task:
-    method = METHODS[curve.method]
-    flags = {"env": curve.env, "name": curve.run, "seed": seed, "num_seeds": 1, "max_timesteps": curve.steps}
-    if method.script == "main_dyne.py":
-        flags["policy_name"] = SEEING_STATES.get(curve.method, curve.method)
-        flags["pixels"] = method.from_pixels
-    if method.script == "main_baselines.py":
-        flags["algo"] = curve.method.removesuffix("-plans")
-    if method.pretrained:
-        flags["encoder"] = curve.embedding
-    elif curve.embedding:
-        flags |= {"decoder": curve.embedding, "source_env": embeddings[curve.embedding].env}
-    flags |= {**curve.flags, "results_dir": results, "resume": True}
-    folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
+    flags = {**curve.all_flags(embeddings), "seed": seed, "results_dir": results, "resume": True}
+    folder = seed_folder(_run_folder(curve, results), seed)
     after = (f"embedding {curve.embedding}",) if curve.embedding else ()
     hours = curve.steps / speeds[curve.method] / 3600 if curve.method in speeds else 0.0
     name = f"{_run_name(curve)} seed {seed}"
-    return Task(
-        name, (f"rl/{method.script}", *words_of(flags)), after, folder, folder / "checkpoint.pt", curve.steps, hours
-    )
+    command, made_with = (f"rl/{METHODS[curve.method].script}", *words_of(flags)), parsed(curve.module, flags)
+    return Task(name, command, after, folder, folder / "checkpoint.pt", curve.steps, hours, made_with)
 
 
 def _publish(curve: Curve, results: Path) -> Task:
-    run = policy_run(results, curve.env, curve.method, curve.run)
+    run, out = _run_folder(curve, results), results / curve.file
     flags = {
-        "out": results / curve.file,
+        "out": out,
         "overwrite": True,
         "seeds": ",".join(map(str, curve.seeds)),
         "until": curve.steps,
@@ -227,18 +265,20 @@ def _publish(curve: Curve, results: Path) -> Task:
     after = tuple(f"{_run_name(curve)} seed {seed}" for seed in curve.seeds)
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
-    return Task(name, command, after, results / "published", run / f".published-{Path(curve.file).stem}-{curve.steps}")
+    mark = run / f".published-{Path(curve.file).stem}-{curve.steps}"
+    return Task(name, command, after, out.parent, mark, needs_folder=True)
 
 
 def _final_policies(curve: Curve, results: Path) -> Task:
-    run, after = policy_run(results, curve.env, curve.method, curve.run), f"{curve.env} {curve.method} published"
+    run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
     out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
     command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
-    return Task(f"{curve.env} {curve.method} final policies", command, (after,), out.parent, run / ".final_policies")
+    name = f"{curve.env} {curve.method} final policies"
+    return Task(name, command, (after,), out.parent, run / ".final_policies", needs_folder=True)
 
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
-    folder = seed_folder(policy_run(results, curve.env, curve.method, curve.run), seed)
+    folder = seed_folder(_run_folder(curve, results), seed)
     out = results / "published" / "policies" / curve.env
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
     return Task(f"{curve.env} policy", command, (f"{_run_name(curve)} seed {seed}",), out, folder / ".published")
@@ -246,7 +286,7 @@ def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     encoder = embeddings[probe["encoder"]]
-    folder = embedding_run(results, encoder.env, encoder.name, "pixels")
+    folder = _embedding_folder(encoder, results)
     flags = {"env": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
     after = (f"embedding {probe['encoder']}", f"embedding {probe['vae']}")
     return Task(f"probe {probe['env']}", ("embedding/probe.py", *words_of(flags)), after, folder, folder / "probe.csv")
@@ -254,11 +294,10 @@ def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], result
 
 def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     embedding = embeddings[table["embedding"]]
-    folder, out = embedding_run(results, embedding.env, embedding.name), results / "figures" / f"{table['name']}.csv"
+    folder, out = _embedding_folder(embedding, results), results / "figures" / f"{table['name']}.csv"
     command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
-    return Task(
-        f"table {table['name']}", command, (f"embedding {embedding.name}",), out.parent, folder / f".{table['name']}"
-    )
+    name, after = f"table {table['name']}", (f"embedding {embedding.name}",)
+    return Task(name, command, after, out.parent, folder / f".{table['name']}", needs_folder=True)
 
 
 def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: Path) -> Task:
@@ -270,8 +309,9 @@ def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: P
         parts = name.split()
         if len(parts) != 3:
             raise UsageError(f"tables: {table['name']}: runs {name!r}: it must be <env> <method> <name>")
-        folders.append(policy_run(results, *parts))
+        folders.append(policy_run(results, _id(parts[0]), *parts[1:]))
     out = results / "figures" / f"{table['name']}.csv"
     flags = {"out": out} | ({"until": table["steps"]} if "steps" in table else {})
     command = (f"analysis/{table['script']}", *map(str, folders), *words_of(flags))
-    return Task(f"table {table['name']}", command, tuple(after), out.parent, folders[0] / f".{table['name']}")
+    mark = folders[0] / f".{table['name']}"
+    return Task(f"table {table['name']}", command, tuple(after), out.parent, mark, needs_folder=True)

@@ -14,7 +14,7 @@ from common.errors import UsageError
 from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
-from experiments.tasks import tasks_of
+from experiments.tasks import Task, tasks_of
 
 MANIFEST = """
 [embeddings.pend]
@@ -57,7 +57,6 @@ def tasks(tmp_path):
 
     def of(name, manifest=MANIFEST):
         results = tmp_path / name
-        (results / "published").mkdir(parents=True)
         (tmp_path / "m.toml").write_text(manifest)
         return results, tasks_of(read(tmp_path / "m.toml"), results, {})
 
@@ -175,6 +174,48 @@ def test_a_task_that_fails_is_told_and_the_others_go_on(tasks):
     assert outcomes["embedding pend"].code == 0
     assert any("FAILED with exit code 2" in line and "--results_dir" in line for line in told)
     assert any(line.startswith("Pendulum-v1 TD3 published: not run: it needs") for line in told)
+
+
+NEW = """
+[[curves]]
+env = "Pendulum-v1"
+method = "TD3"
+seeds = "0"
+steps = 100
+final_episodes = 1
+flags = { eval_freq = 100, eval_episodes = 1, batch_size = 16 }
+
+[[ablations]]
+env = "Pendulum-v1"
+group = "g"
+method = "TD3"
+seeds = "0"
+steps = 100
+variants = { none = "" }
+flags = { eval_freq = 100, eval_episodes = 1, batch_size = 16 }
+"""
+
+
+def test_a_new_folder_of_results_is_published_into(tasks):
+    results, all_tasks = tasks("new", NEW)
+    outcomes = {task.name: engine.call(task, str(results / "logs" / "log")) for task in all_tasks}
+    assert len(outcomes) == 4 and {outcome.code for outcome in outcomes.values()} == {0}, outcomes
+    assert all(task.is_done() for task in all_tasks)
+    tables = {str(path.relative_to(results)) for path in results.glob("*/*.csv")}
+    published, ablation = "published/Pendulum-v1_TD3.csv", "ablations/Pendulum-v1_g_none.csv"
+    assert tables == {published, ablation, "final_policies/Pendulum-v1_TD3.csv"}
+
+
+def test_what_a_script_is_to_write_is_never_made_in_its_place(tmp_path):
+    """Marks of tasks that have no file of their own are."""
+    run, publication = (
+        Task(name, ("benchmarks/dummy_task.py",), (), tmp_path / "folder", tmp_path / "folder" / name)
+        for name in ("checkpoint.pt", ".published")
+    )
+    outcome = engine.call(run, str(tmp_path / "log"))
+    assert outcome.code == 1 and outcome.line == f"the script ended well, but {run.target} is not there"
+    assert not run.target.exists()
+    assert engine.call(publication, str(tmp_path / "log")).code == 0 and publication.target.exists()
 
 
 def test_without_ray_one_line_says_what_to_install(tasks, monkeypatch):

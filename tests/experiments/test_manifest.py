@@ -3,6 +3,7 @@
 import json
 import shlex
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from common.paths import REPOSITORY, RESULTS
 from common.run_folder import RunFolder
 from experiments.manifest import read
 from experiments.run import MANIFEST
-from experiments.tasks import Task, lacking, needed, ordered, tasks_of
+from experiments.tasks import Task, check_results, lacking, needed, ordered, tasks_of
 
 pytestmark = pytest.mark.quick
 TINY = """
@@ -29,6 +30,15 @@ method = ["DynE-TD3"]
 embedding = "pend"
 seeds = "0-1"
 steps = 400
+"""
+ABLATION = """
+[[ablations]]
+env = "Pendulum-v1"
+group = "g"
+seeds = "1"
+steps = 200
+variants = { a = "pend" }
+flags = { eval_freq = 50 }
 """
 
 
@@ -157,6 +167,37 @@ WRONG = {
         "steps = 400\nflags = { seed = 4 }",
         "--seed follows from the entry's other keys",
     ),
+    **{
+        f"{flag} of a curve": (
+            "steps = 400",
+            f"steps = 400\nflags = {{ {flag} = {value} }}",
+            f"published/Pendulum-v1_DynE-TD3.csv: --{flag} follows from the entry's other keys: leave it out",
+        )
+        for flag, value in {
+            **dict.fromkeys(("policy_name", "algo", "decoder", "source_env", "encoder"), '"x"'),
+            "pixels": "true",
+        }.items()
+    },
+    "flag that its script refuses": (
+        "steps = 400",
+        "steps = 400\nflags = { plan_length = 8 }",
+        "m.toml: published/Pendulum-v1_DynE-TD3.csv: --plan_length 8: DynE-TD3 does not use it: leave it out",
+    ),
+    "flags that contradict the entry": (
+        'method = ["DynE-TD3"]\nembedding = "pend"',
+        'method = "SAC-LSP"\nflags = { levels = 500 }',
+        "m.toml: published/Pendulum-v1_SAC-LSP.csv: --levels 500: there are 400 steps to train them: use fewer",
+    ),
+    "name that is reserved": (
+        "embeddings.pend",
+        "embeddings.data",
+        "m.toml: embeddings.data: argument --name: 'data' is reserved (data, seed_*, published-k*): choose another name",
+    ),
+    "evaluations that differ": (
+        "[[curves]]",
+        f"{ABLATION}[[curves]]",
+        "Pendulum-v1_DynE-TD3.csv and ablations/Pendulum-v1_g_a.csv: they share seed 1 of a run, one with --eval_freq 1000, the",
+    ),
     "flag that deletes": (
         "epochs = 1,",
         "epochs = 1, overwrite = true,",
@@ -185,6 +226,97 @@ def test_a_mistake_is_told_in_one_line_before_anything_starts(tmp_path, call, mi
     ran = call(experiments.run.main, "--dry_run", **flags)
     assert ran.code == 2 and ran.err.count("\n") == 1 and words in ran.err, ran.err
     assert not (tmp_path / "results").exists()
+
+
+def test_entries_of_other_seeds_may_be_evaluated_at_other_steps(manifest):
+    content = manifest(TINY + ABLATION.replace('"1"', '"2"'))
+    assert len(content.curves) == 2 and len({curve.run for curve in content.curves}) == 1
+
+
+def test_flags_are_read_together_with_the_method(manifest, tmp_path):
+    """--plan_length is a flag of some policies of rl/main_dyne.py alone; random is a policy of rl/main_td3.py."""
+    curves = TINY.replace('["DynE-TD3"]\nembedding = "pend"', '"held-TD3"') + "flags = { plan_length = 8 }\n"
+    (held,) = manifest(curves).curves
+    assert held.run == "plain_plan_length=8"
+    content = manifest(TINY.replace('["DynE-TD3"]\nembedding = "pend"', '"random"'))
+    (task, _) = [task for task in tasks_of(content, tmp_path, {}) if task.steps]
+    assert task.folder.parts[-3:] == ("random", "plain", "seed_0") and task.flags["policy_name"] == "random"
+
+
+@pytest.fixture
+def made(manifest, tmp_path):
+    """A folder of results in which the embedding and the runs of `TINY` seem to have been made."""
+    for task in tasks_of(manifest(TINY), tmp_path / "results", {}):
+        if task.flags:
+            task.folder.mkdir(parents=True)
+            task.target.touch()
+            (task.folder / "opt.json").write_text(json.dumps(task.flags))
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("mode", ["--status", "--dry_run", None])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            "traj_len = 8, epochs = 1",
+            "embedding pend: the manifest asks for --traj_len 8, but {} was made with --traj_len 4",
+        ),
+        ("prior = true, epochs = 1", "was made with no --prior: move it away, and the runs that need it"),
+        ("epochs = 2", "--epochs 1: move it away, and the runs that need it, or give the entry another name"),
+    ],
+)
+def test_results_of_other_flags_are_refused(made, call, tmp_path, mode, flags, words):
+    (tmp_path / "m.toml").write_text(TINY.replace("epochs = 1", flags, 1))
+    where = {"manifest": tmp_path / "m.toml", "results_dir": made, "threads": None}
+    ran = call(experiments.run.main, *filter(None, [mode]), **where)
+    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran.err
+    assert words.format(made / "Pendulum-v1" / "pend") in ran.err
+
+
+def test_runs_of_other_flags_are_refused(made, call, tmp_path):
+    """A run whose decoder was another's, as one that was trained by hand."""
+    path = made / "rl" / "Pendulum-v1" / "DynE-TD3" / "pend" / "seed_1" / "opt.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder": "default"}))
+    ran = call(experiments.run.main, "--status", manifest=tmp_path / "m.toml", results_dir=made, threads=None)
+    told = f"the manifest asks for --decoder pend, but {path.parent} was made with --decoder default: move it away"
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and f"DynE-TD3 pend seed 1: {told}, or ask for that" in ran.err
+
+
+def test_flags_without_effect_on_results_may_differ(made, manifest):
+    flags = 'checkpoint_freq = 3, device = "cpu", threads = 2'
+    text = TINY.replace("steps = 600,", f"steps = 600, {flags},") + f"flags = {{ eval_freq = 100, {flags} }}\n"
+    check_results(tasks_of(manifest(text), made, {}))
+    (made / "Pendulum-v1" / "pend" / "decoder.pt").unlink()  # nothing is there that a training would go on with
+    check_results(tasks_of(manifest(TINY.replace("epochs = 1,", "epochs = 2,")), made, {}))
+
+
+def test_precision_that_the_machine_chose_is_not_another(manifest, tmp_path):
+    images = '[embeddings.images]\nscript = "main_pixels.py"\nenv = "ReacherVertical-v2"\n'
+    (task,) = tasks_of(manifest(images), tmp_path, {})
+    task.folder.mkdir(parents=True)
+    task.target.touch()
+    (task.folder / "opt.json").write_text(json.dumps(dict(task.flags) | {"precision": "bf16"}))
+    check_results([task])
+    (task,) = tasks_of(manifest(images + 'flags = { precision = "fp32" }\n'), tmp_path, {})
+    with pytest.raises(UsageError, match="asks for --precision fp32, but .* was made with --precision bf16"):
+        check_results([task])
+
+
+def test_folders_that_tables_are_written_into_are_made(tmp_path):
+    tasks = tasks_of(read(MANIFEST), tmp_path, {})
+    outs = {task: Path(task.command[task.command.index("--out") + 1]) for task in tasks if "--out" in task.command}
+    tables = {task: out for task, out in outs.items() if out.suffix == ".csv"}
+    assert {out.parent.name for out in tables.values()} == {"published", "ablations", "final_policies", "figures"}
+    for task, out in tables.items():
+        task.prepare()
+        assert out.parent.is_dir() and task.folder == out.parent
+
+
+def test_folders_of_environments_of_ones_own_are_called_by_their_ids(manifest, tmp_path):
+    named = TINY.replace('"Pendulum-v1"', '"my_envs:Pendulum-v1"')
+    folders = {task.folder.relative_to(tmp_path).parts[:2] for task in tasks_of(manifest(named), tmp_path, {})}
+    assert {("Pendulum-v1", "pend"), ("rl", "Pendulum-v1")} <= folders
 
 
 def test_tasks_that_need_each_other_are_refused(tmp_path):
@@ -227,6 +359,15 @@ def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
     assert ran.code == 0, ran.err
     assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
     assert "ReacherVertical-v2 SAC plain seed 0 1: not begun\n" in ran.out
+
+
+def test_a_list_of_runs_tells_results_of_other_flags(call, tmp_path):
+    folder = tmp_path / "ReacherVertical-v2" / "vertical"
+    folder.mkdir(parents=True)
+    (folder / "decoder.pt").touch()
+    (folder / "opt.json").write_text('{"traj_len": 8}')
+    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and "vertical: the manifest asks for --traj_len 4" in ran.err
 
 
 def test_a_dry_run_tells_commands_and_hours(tmp_path, call):

@@ -8,6 +8,8 @@ from embedding.decoder import ActionDecoder
 from rl.protocols import ActionSpace, Content, Unit
 
 LARGEST_BOUND = 1e6  # of raw actions
+LARGEST_PLAN = 10**6  # numbers in a plan of a control, which files claim in a few bytes
+KINDS = {"decoder": "dyne", "identity": "held"}  # what contents call those that `Method.acts_in` names otherwise
 
 
 class RawActions:
@@ -135,6 +137,11 @@ class ControlActions:
         return {"kind": self.kind, "k": self.k, "share": self.share, **bounds}
 
 
+def longest_plan(action_dim: int) -> int:
+    """The largest k of a control with raw actions of so many numbers."""
+    return max(1, LARGEST_PLAN // action_dim)
+
+
 def from_content(content: Content) -> ActionSpace:
     """The action space that `content()` described; raises `CheckpointError` if it describes none."""
     low, high = (bound.numpy() for bound in entries.bounds(content, (torch.float32,)))
@@ -143,7 +150,7 @@ def from_content(content: Content) -> ActionSpace:
         bound = entries.positive(content, "bound", LARGEST_BOUND) if "bound" in content else None
         return RawActions(low, high, bound)
     if kind != "dyne":
-        k, share = entries.whole(content, "k", 1), entries.positive(content, "share", 1)
+        k, share = entries.whole(content, "k", 1, longest_plan(len(low))), entries.positive(content, "share", 1)
         return ControlActions(kind, k, low, high, share)
     decoder = ActionDecoder.from_content(entries.table(content, "decoder"))
     if decoder.action_dim != len(low):

@@ -21,6 +21,7 @@ from analysis.figures import COLUMNS
 from analysis.publish import load_flags
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
+from common.files import open_to_read
 from common.paths import RESULTS
 from common.provenance import check_table, notes, typed_command, write_table
 
@@ -40,7 +41,8 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
     for seed, curve in seed_files(folder).items():
         path = curve.with_name("train.csv")
         try:
-            train = pd.read_csv(path)[["steps", *KEPT]].dropna()
+            with open_to_read(path) as file:
+                train = pd.read_csv(file)[["steps", *KEPT]].dropna()
         except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{path}: it is no table of training with values ({error})") from error
         train = train[train.steps <= until] if until else train

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
 from common.errors import UsageError
+from common.files import LARGEST_TABLE, read_whole
 from common.paths import RESULTS
 from rl.methods import METHODS, PRETRAINING
 from rl.results import EVAL_COLUMNS
@@ -118,7 +119,7 @@ def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.
         UsageError: no such file, other columns, or an entry that is empty or not a finite number.
     """
     try:
-        text = Path(path).read_text()
+        text = read_whole(path, LARGEST_TABLE).decode()
         text = text[: text.rfind("\n") + 1] if growing else text
         header, *rows = [*csv.reader(text.splitlines())] or [[]]
         if header != columns:

@@ -30,10 +30,11 @@ from common import checkpoint
 from common.cli import Parser, run
 from common.entries import UNFIT
 from common.errors import UsageError
-from common.files import read_entries
+from common.files import open_to_read, read_entries
 from common.paths import REPOSITORY, RESULTS
 from common.run_folder import LOCK, RunFolder
 
+LAST_LINES = 2**16  # bytes of the end of a table that the last of its lines are looked for in
 WHOLE = "decoder.pt"  # what is written at the end of an embedding
 COLUMNS = ["run", "seeds", "state", "progress", "last return", "MB"]
 
@@ -154,7 +155,10 @@ def last_return(path: Path) -> float:
     """The mean return in the last whole line of an eval.csv; NaN if there is none."""
     if not path.is_file():
         return np.nan
-    for line in reversed(path.read_text(errors="replace").splitlines(keepends=True)):
+    with open_to_read(path) as file:
+        file.seek(max(0, path.stat().st_size - LAST_LINES))
+        text = file.read(LAST_LINES).decode(errors="replace")
+    for line in reversed(text.splitlines(keepends=True)):
         fields = line.split(",")
         if line.endswith("\n") and len(fields) == 3:
             try:

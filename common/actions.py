@@ -41,7 +41,7 @@ class OwnActions(gymnasium.ActionWrapper):
 
 def bounds_within(space: Box) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest (A,) numbers of float32 that lie within a Box of any type of floats."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         low, high = space.low.astype(np.float32), space.high.astype(np.float32)
     low = np.where(low < space.low, np.nextafter(low, np.float32(np.inf)), low)
     high = np.where(high > space.high, np.nextafter(high, np.float32(-np.inf)), high)
@@ -53,5 +53,6 @@ def can_be_drawn(low: np.ndarray, high: np.ndarray) -> bool:
     numbers = np.finfo(np.float32)
     if (np.abs([low, high]) > numbers.max / 2).any():
         return False
-    middle = (low + high) / 2
-    return bool(((high - low > 2 * numbers.tiny) & (low < middle) & (middle < high)).all())
+    with np.errstate(all="ignore"):
+        middle, distance = (low + high) / 2, high - low
+    return bool(((distance > 2 * numbers.tiny) & (low < middle) & (middle < high)).all())

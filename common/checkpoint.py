@@ -20,6 +20,7 @@ import numpy
 import torch
 
 from common import torch_file
+from common.errors import UsageError
 from common.files import write_atomically
 
 FORMAT = "dyne-1"
@@ -30,11 +31,21 @@ class CheckpointError(Exception):
 
 
 def save(path: str | Path, kind: str, content: dict[str, Any]) -> None:
-    """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`."""
+    """Writes `content`, a dict of tensors and plain values, as a checkpoint of `kind`.
+
+    Raises:
+        UsageError: it could not be read again; what was there stays.
+    """
     body = {"format": FORMAT, "kind": kind, "versions": versions(), "content": content}
     buffer = io.BytesIO()
     torch.save({**body, "digest": digest(body)}, buffer)
-    torch_file.check_archive(buffer)  # what is written can be read
+    try:
+        torch_file.check_archive(buffer)
+    except torch_file.NotReadable as error:
+        raise UsageError(
+            f"{path}: what is to be saved could not be read again ({error}): train smaller networks; what was saved before is "
+            "kept"
+        ) from error
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 

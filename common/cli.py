@@ -29,6 +29,7 @@ from common.paths import RESULTS
 
 DEBUG = "--debug"
 MOST_SEEDS = 10_000  # in a range
+LARGEST_WHOLE = 2**53 - 1  # up to it whole numbers are exact as floats too
 
 Number = TypeVar("Number", int, float)
 
@@ -134,11 +135,11 @@ def _whole(text: str) -> int:
 
 
 def positive_int(text: str) -> int:
-    return _number(text, _whole, lambda v: 1 <= v < 2**53, "a whole number of at least 1")
+    return _number(text, _whole, lambda v: 1 <= v <= LARGEST_WHOLE, "a whole number of at least 1")
 
 
 def non_negative_int(text: str) -> int:
-    return _number(text, _whole, lambda v: 0 <= v < 2**53, "a whole number of at least 0")
+    return _number(text, _whole, lambda v: 0 <= v <= LARGEST_WHOLE, "a whole number of at least 0")
 
 
 def positive_float(text: str) -> float:

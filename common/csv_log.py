@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
+from common.files import LARGEST_TABLE, open_to_read, read_whole
 
 
 class CsvLog:
@@ -64,7 +65,7 @@ class CsvLog:
         size = state if isinstance(state, int) else state["size"]
         data = b""
         if self.path.is_file() and not self.path.is_symlink():
-            with open(self.path, "rb") as file:
+            with open_to_read(self.path) as file:
                 data = file.read(size)
         known = self._has_form(data) if isinstance(state, int) else zlib.crc32(data) == state["checksum"]
         if len(data) < size or not known:
@@ -93,5 +94,5 @@ class CsvLog:
 
     def rows(self) -> list[list[str]]:
         """The rows behind the header, as lists of text."""
-        with open(self.path, newline="", errors="replace") as file:
-            return list(csv.reader(file))[1:]
+        text = read_whole(self.path, LARGEST_TABLE).decode(errors="replace")
+        return list(csv.reader(io.StringIO(text, newline="")))[1:]

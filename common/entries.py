@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from common.checkpoint import CheckpointError
+from common.errors import UsageError
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -167,6 +168,16 @@ def environment_entries(env_name: str) -> dict[str, str]:
     """What `environment` reads: `env_id`, and `env_name` where the id alone does not tell the module."""
     env_id = env_name.rpartition(":")[2]
     return {"env_id": env_id} | ({"env_name": env_name} if env_name != env_id else {})
+
+
+def check_nameable(env_name: str) -> None:
+    """Raises `UsageError` where `environment` would refuse the name of an environment: nothing is trained in vain."""
+    try:
+        environment(environment_entries(env_name))
+    except CheckpointError as error:
+        raise UsageError(
+            f"--env {env_name}: no file can name it: {error}: register it by a shorter, plain id"
+        ) from error
 
 
 def _shown(value: Any) -> str:

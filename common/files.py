@@ -1,16 +1,23 @@
-"""Files that appear whole or not at all: a temporary file in the same folder, fsynced, then renamed."""
+"""Files: written so that they appear whole or not at all, read without waiting or filling memory, and locks on them."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
+import stat
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+LARGEST_NOTES = 2**22  # bytes of a file of entries: flags, a reason
+LARGEST_TABLE = 2**26  # bytes of a table: millions of rows
+_locks: weakref.WeakSet[BinaryIO] = weakref.WeakSet()  # all that `open_for_lock` opened
+
 
 def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls `write(file)` on a temporary file beside `path`, then puts it in the place of `path`."""
+    """Calls `write(file)` on a temporary file beside `path`, fsynced, then puts it in the place of `path`."""
     with put_in_place(path) as temporary, open(temporary, "wb") as file:
         write(file)
 
@@ -35,19 +42,58 @@ def put_in_place(path: str | Path) -> Iterator[Path]:
 
 
 def open_for_lock(path: Path) -> BinaryIO:
-    """Opens a file, made if need be, to hold a lock of it; raises `OSError` at once where a pipe lies in its place."""
-    return open(path, "ab", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666))
+    """Opens a file, made if need be, to hold a lock of it; raises `OSError` at once where a pipe lies in its place.
+
+    Processes that are forked off do not keep the lock: it would outlive the one that took it.
+    """
+    file = open(path, "ab", opener=_without_waiting)  # noqa: SIM115 (its caller closes it)
+    _locks.add(file)
+    return file
+
+
+def _close_locks() -> None:
+    for file in list(_locks):
+        file.close()
+
+
+os.register_at_fork(after_in_child=_close_locks)
+
+
+def open_to_read(path: str | Path) -> BinaryIO:
+    """Opens a file; raises `OSError` at once where no regular file lies, or a link leads to none: pipes wait for ever."""
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (its caller closes it)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise _unfit(path, "it is no regular file")
+    return file
+
+
+def read_whole(path: str | Path, largest: int) -> bytes:
+    """All bytes of a file; raises `OSError` if it cannot be read, is no regular file, or has more than `largest` bytes."""
+    with open_to_read(path) as file:
+        if os.fstat(file.fileno()).st_size > largest:
+            raise _unfit(path, f"it is larger than {largest / 2**20:.0f} MiB")
+        return file.read()
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _unfit(path: str | Path, reason: str) -> OSError:
+    """What stops a script in one line that names the file (`common.cli.run`)."""
+    return OSError(errno.EPERM, reason, str(path))
 
 
 def read_entries(path: Path) -> dict[str, Any]:
     """The entries of a JSON file that holds an object.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, is no regular file, or is larger than any such.
         ValueError: it is no JSON, no object, or nested too deeply.
     """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(read_whole(path, LARGEST_NOTES))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,7 @@ NOT_ITS_FAULT = (KeyboardInterrupt, EnvironmentFault, Diverged, RenderingUnavail
 NUMERIC = "fiub"  # the kinds of numpy's types that are real numbers
 # Types of observations that torch's files keep; unsigned ones beyond uint8, long ones and other byte orders become float64.
 KEPT = frozenset(map(np.dtype, ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")))
+_OWN_ERRORS = np.geterr()  # what numpy does about underflow and the like, unless a module of an environment changes it
 _REWARDS = frozenset({float, np.float64, np.float32})
 _ENDS = frozenset({bool, np.bool_})
 
@@ -25,15 +27,19 @@ class GuardedEnvironment(gymnasium.Wrapper):
     Observations are copied, so that it may write to its own arrays afterwards; numbers and `spec` stay what they are, and so
     do types in which checkpoints can hold observations (`KEPT`), others become float64. Two
     rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
-    working folder must not change, since paths of results may be relative to it. A step costs 0.5 us more.
+    working folder must not change, since paths of results may be relative to it. How numpy is to treat underflow and the like,
+    if its module has set that, holds within its calls alone. A step costs 0.5 us more.
 
     Args:
         env: of a Box observation space.
         name: flag and environment as the user gave them, which a fault's line begins with.
     """
 
+    _errors: ClassVar[Mapping[str, Any] | None] = None  # what environments have set in the place of `_OWN_ERRORS`
+
     def __init__(self, env: gymnasium.Env, name: str) -> None:
         super().__init__(env)
+        self._take_errors()
         self._name = name
         if isinstance(space := env.observation_space, Box) and space.dtype not in KEPT:
             self.observation_space = Box(space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64)
@@ -48,7 +54,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Starts an episode; returns its first observation (O,), a copy, and its info."""
         try:
-            result = self.env.reset(seed=seed, options=options)
+            result = self._call(self.env.reset, seed=seed, options=options)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:
@@ -64,7 +70,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict]:
         """A step: (observation (O,), a copy, reward, terminated, truncated, info)."""
         try:
-            result = self.env.step(action)
+            result = self.env.step(action) if self._errors is None else self._call(self.env.step, action)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:
@@ -87,12 +93,13 @@ class GuardedEnvironment(gymnasium.Wrapper):
             self._refuse("step", f"returned the info {_told(info)}: it must be a dict")
         if terminated or truncated:
             self.check_folder("step")
+            self._take_errors()
         return observation, reward, terminated, truncated, info
 
     def render(self) -> Any:
         """The environment's own image."""
         try:
-            return self.env.render()
+            return self._call(self.env.render)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:
@@ -101,11 +108,25 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def close(self) -> None:
         """Closes the environment; what that raises is told on stderr and stops nothing, for all is done by then."""
         try:
-            self.env.close()
+            self._call(self.env.close)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:  # noqa: BLE001 (all was done)
             print(f"{self._name}: its close() raised {_raised(error)}: nothing is lost", file=sys.stderr)
+
+    def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What a method of the environment returns, called with numpy as its module has set it."""
+        with np.errstate(**(self._errors or {})):
+            result, found = method(*args, **kwargs), np.geterr()
+        GuardedEnvironment._errors = found if found != _OWN_ERRORS else None
+        return result
+
+    @staticmethod
+    def _take_errors() -> None:
+        """Undoes what an environment has set for numpy; its calls get it back."""
+        if (found := np.geterr()) != _OWN_ERRORS:
+            GuardedEnvironment._errors = found
+            np.seterr(**_OWN_ERRORS)
 
     def _refuse(self, call: str, problem: str) -> NoReturn:
         raise EnvironmentFault(f"{self._name}: its {call}() {problem}: mend it", call)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from common import checkpoint
 from common.errors import UsageError, one_line
-from common.files import open_for_lock, read_entries, write_atomically
+from common.files import open_for_lock, open_to_read, read_entries, write_atomically
 from common.folders import make_folder, remove_empty
 
 LOCK = ".lock"
@@ -89,7 +89,7 @@ class RunFolder:
     def in_use(self) -> bool:
         """Whether a living process holds the folder's lock."""
         try:
-            with open(self.path / LOCK, "rb") as file:
+            with open_to_read(self.path / LOCK) as file:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True

@@ -50,8 +50,10 @@ def check_archive(file: BinaryIO) -> int:
     """
     size = file.seek(0, 2)
     file.seek(0)
-    if size > LARGEST or file.read(4) != b"PK\x03\x04":
-        raise NotReadable("no torch file, or one of more than 4 GB")
+    if size > LARGEST:
+        raise NotReadable(f"it is larger than {LARGEST / 2**30:g} GiB")
+    if file.read(4) != b"PK\x03\x04":
+        raise NotReadable("it is no torch file")
     with zipfile.ZipFile(file) as archive:
         members, folder = archive.infolist(), archive.namelist()[0].partition("/")[0]
         names = {member.filename for member in members}

@@ -26,7 +26,7 @@ import torch
 
 from common.environments import make_env
 from common.errors import DISK_FULL, UsageError
-from common.files import write_atomically
+from common.files import open_for_lock, write_atomically
 from common.memory import require_disk
 from common.paths import play_folder
 from common.pixel_environments import make_pixel_env
@@ -219,7 +219,7 @@ def _write_header(layout: Layout, key: str, played: RandomPlay) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Within `with`, no other process draws into the folder; waits until none does."""
-    with open(folder / LOCK, "ab") as file:
+    with open_for_lock(folder / LOCK) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

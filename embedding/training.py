@@ -13,6 +13,7 @@ from torch import nn
 from common import entries
 from common.cli import folder_name
 from common.csv_log import CsvLog
+from common.environments import name_of
 from common.errors import Diverged, UsageError
 from common.interruption import Interruption
 from common.paths import embedding_run
@@ -216,6 +217,7 @@ def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: 
             `--resume` continues.
     """
     assert env.spec is not None
+    entries.check_nameable(name_of(env, args.env_name))
     folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name, images), "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume and (content := folder.check_resume(vars(args), result)):

@@ -8,6 +8,8 @@ from embedding.decoder import ActionDecoder
 from rl.protocols import ActionSpace, Content, Unit
 
 LARGEST_BOUND = 1e6  # of raw actions
+LARGEST_PLAN = 10**6  # numbers in a plan of a control, which files claim in a few bytes
+KINDS = {"decoder": "dyne", "identity": "held"}  # what contents call those that `Method.acts_in` names otherwise
 
 
 class RawActions:
@@ -143,6 +145,11 @@ class ControlActions:
         return {"kind": self.kind, "k": self.k, "share": self.share, **bounds}
 
 
+def longest_plan(action_dim: int) -> int:
+    """The largest k of a control with raw actions of so many numbers."""
+    return max(1, LARGEST_PLAN // action_dim)
+
+
 def from_content(content: Content) -> ActionSpace:
     """The action space that `content()` described; raises `CheckpointError` if it describes none."""
     low, high = (bound.numpy() for bound in entries.bounds(content, (torch.float32,)))
@@ -152,7 +159,7 @@ def from_content(content: Content) -> ActionSpace:
         own_ranges = "own_ranges" in content and entries.choice(content, "own_ranges", True, False)
         return RawActions(low, high, bound, own_ranges=own_ranges)
     if kind != "dyne":
-        k, share = entries.whole(content, "k", 1), entries.positive(content, "share", 1)
+        k, share = entries.whole(content, "k", 1, longest_plan(len(low))), entries.positive(content, "share", 1)
         return ControlActions(kind, k, low, high, share)
     decoder = ActionDecoder.from_content(entries.table(content, "decoder"))
     if decoder.action_dim != len(low):

@@ -9,6 +9,7 @@ import gymnasium
 import torch
 from gymnasium.spaces import Box
 
+from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
 from common.environments import fingerprint, make_env, name_of, require_time_limit, try_a_step
@@ -19,6 +20,7 @@ from common.next_step import own_env_flag, shown, tell_next
 from common.paths import policy_run
 from rl.baseline_env import Guarded
 from rl.baseline_run import Baseline, Learner, SeedRun
+from rl.flags import seeds_of
 from rl.protocols import ActionSpace, Content
 from rl.run_store import RunStore, check_fingerprint
 from rl.state_spaces import ObservedStates
@@ -74,13 +76,14 @@ def train_all(
     device = choose_device(args.device, args.threads)
     env: gymnasium.Env = make_env(args.env_name)
     require_time_limit(env, f"--env {args.env_name}")
+    entries.check_nameable(name_of(env, args.env_name))
     actions = make_actions(env)
     try_a_step(args.env_name)
     assert env.spec is not None
     folder = policy_run(args.results_dir, env.spec.id, method, args.name)
     width = row_width(cast(Box, env.observation_space).shape[0], actions.dim)
     _check_room(args, method, env, width, folder)
-    seeds = range(args.seed, args.seed + args.num_seeds)
+    seeds = seeds_of(args)
     store = RunStore(folder, seeds, width, args, REPLAY_SIZE)
     store.check()
     for seed_store in store.stores:

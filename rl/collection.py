@@ -148,7 +148,7 @@ class Collector:
         if not is_finite(sums, next_state, *states):
             self.faults[n] = f"step {self.steps}: sum of rewards {list(rewards)}, or state {next_state}"
         begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
 
     def _next_episodes(self, indices: Sequence[int]) -> None:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from common.cli import (
+    LARGEST_WHOLE,
     Parser,
     add_common_flags,
     add_env_flag,
@@ -14,6 +15,7 @@ from common.cli import (
     positive_float,
     positive_int,
 )
+from common.errors import UsageError
 
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
 
@@ -57,6 +59,17 @@ def training_parser(
     parser.add_argument("--noise_clip", type=noise, default=0.5, help="bound of the target noise")
     add_common_flags(parser)
     return parser
+
+
+def seeds_of(args: argparse.Namespace) -> range:
+    """The seeds that `--seed` and `--num_seeds` ask for; raises `UsageError` if the last is one that no file can name."""
+    last = args.seed + args.num_seeds - 1
+    if last > LARGEST_WHOLE:
+        raise UsageError(
+            f"--seed {args.seed}: with --num_seeds {args.num_seeds} the last seed is {last}: the largest is {LARGEST_WHOLE}: "
+            "begin with a smaller one"
+        )
+    return range(args.seed, last + 1)
 
 
 def add_encoder_flag(

@@ -5,32 +5,46 @@ from pathlib import Path
 
 import torch
 
+from common.errors import UsageError
 from common.memory import require_disk, require_memory
-from rl.protocols import ReplayBuffer, StateSpace
+from common.torch_file import LARGEST
+from rl.protocols import Agent, ReplayBuffer, StateSpace
 
-A_SEED = 40e6  # bytes: environments, networks, optimisers (30 MB measured on ReacherVertical)
+A_SEED = 40e6  # bytes: environments and small networks (30 MB measured on ReacherVertical)
+KEPT = 5  # copies of its weights that a checkpoint has: targets, Adam's moments, and the actor once more
+USED = 6  # that a seed has in training: with gradients
+WRITTEN = 3 * KEPT  # copies while a checkpoint is written: what is to be in it, and its bytes, which move as they grow
 
 
 def check_memory(
     args: argparse.Namespace,
     folder: Path,
     replay_class: type[ReplayBuffer],
-    bytes_a_row: int,
+    agent_class: type[Agent],
     state_space: StateSpace,
     action_dim: int,
     device: torch.device,
 ) -> None:
-    """Prints what the replay will take once it is full; raises `UsageError` if that or the rest of the run has no room.
+    """Prints what the replay will take once it is full.
 
     Args:
         args: the script's flags.
         folder: the run's.
         replay_class: what its experience is kept in.
-        bytes_a_row: that a sampled row takes in an update: activations and gradients.
+        agent_class: what acts and learns.
         state_space, action_dim: of the policy.
         device: torch device of networks and replay.
+    Raises:
+        UsageError: that or the rest of the run has no room, or its checkpoints would be too large to be read.
     """
     seeds, batch, updates, steps = args.num_seeds, args.batch_size, args.update_every, args.max_timesteps
+    of_weights = 4 * agent_class.count_weights(state_space.shape, action_dim)
+    if KEPT * of_weights > LARGEST:
+        raise UsageError(
+            f"--env {args.env_name}: networks of states {state_space.shape} and {action_dim} numbers an action take "
+            f"{KEPT * of_weights / 2**30:.1f} GiB of a checkpoint, and none of more than {LARGEST / 2**30:g} can be read: use an "
+            "environment with fewer numbers"
+        )
     rows, width = min(args.replay_size, steps), replay_class.row_width(state_space.shape, action_dim)
     capacity = replay_class.capacity_for(args.replay_size, steps + updates)
     full, growing, samples = replay_class.memory(steps, capacity, width, batch, updates)
@@ -42,8 +56,9 @@ def check_memory(
             f"--replay_size: {rows:,} rows of {seeds} seeds": seeds * growing,
             f"--checkpoint_freq {unsaved} steps of {seeds} seeds": seeds * unsaved * 4 * width,
             f"--num_seeds {seeds}": state_space.bytes_once
-            + seeds * (A_SEED + state_space.bytes_a_seed + 8 * args.eval_episodes),
-            f"--batch_size {batch} of {seeds} seeds": seeds * batch * bytes_a_row,
+            + WRITTEN * of_weights
+            + seeds * (A_SEED + USED * of_weights + state_space.bytes_a_seed + 8 * args.eval_episodes),
+            f"--batch_size {batch} of {seeds} seeds": seeds * batch * agent_class.bytes_a_row,
             f"--update_every {updates} updates of --batch_size {batch}": (
                 seeds * (samples + updates * (batch * (16 + 8 * action_dim) + 3 * 4 * width))
             ),

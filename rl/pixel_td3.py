@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from common import entries
-from common.mlp import MLP, Adam
+from common.mlp import MLP, Adam, row_length
 from rl.networks import initial_critics
 from rl.pixel_networks import CONVOLUTIONS, HIDDEN, PixelActor, Trunk
 from rl.protocols import ActionSpace, Content
@@ -77,6 +77,14 @@ class PixelTD3(TD3):
     def _modules(self) -> dict[str, nn.Module]:
         """The networks that autograd trains and their targets, by name."""
         return {name: getattr(self, name) for name in ("trunk", "actor", "target_trunk", "target_actor")}
+
+    @classmethod
+    def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
+        """See `TD3.count_weights`; those of the trunk are among them."""
+        trunk = Trunk([0])
+        inputs, _ = cls._inputs_and_repeats(trunk.width, action_dim, 1.0)
+        heads = 2 * row_length((inputs, *HIDDEN, 1)) + row_length((trunk.width, *HIDDEN, action_dim))
+        return heads + sum(weight.numel() for weight in trunk.parameters())
 
     @torch.no_grad()
     def act(self, states: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from common import checkpoint, entries
+from common.cli import LARGEST_WHOLE
 from common.environments import known_id, make_env
 from common.paths import PUBLISHED_POLICIES, folder_of
 from rl import action_spaces, state_spaces
@@ -163,8 +164,10 @@ def _blank(states: StateSpace | None) -> np.ndarray:
 
 def _policy_of(content: Content) -> Policy:
     row = METHODS[entries.choice(content, "method", *METHODS)]
-    actions = action_spaces.from_content(entries.table(content, "actions"))
-    seed = entries.whole(content, "seed", 0, 2**53)
+    acts_in = entries.table(content, "actions")
+    entries.choice(acts_in, "kind", action_spaces.KINDS.get(row.acts_in, row.acts_in))
+    actions = action_spaces.from_content(acts_in)
+    seed = entries.whole(content, "seed", 0, LARGEST_WHOLE)
     policy_of = pkgutil.resolve_name(row.agent or BASELINES).policy_of
     act: Callable[[np.ndarray], np.ndarray] = policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"

@@ -172,6 +172,11 @@ class Agent(Protocol):
         **flags: Any,
     ) -> None: ...
 
+    @classmethod
+    def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
+        """How many weights the networks of a seed have, without those of targets: memory is counted by it."""
+        ...
+
     def act(self, states: np.ndarray) -> np.ndarray:
         """The policies without noise: states (N, *S) to actions (N, D)."""
         ...

@@ -30,6 +30,11 @@ class RandomAgent:
     ) -> None:
         self.state_shape, self.actions, self.seeds, self.num_seeds = state_shape, actions, seeds, len(seeds)
 
+    @classmethod
+    def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
+        """There are none."""
+        return 0
+
     def act(self, states: np.ndarray) -> np.ndarray:
         """Nothing to ask it: what is collected with it are random steps (`rl.collection.Collector`)."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import UsageError
-from common.files import sync_folder
+from common.files import open_to_read, sync_folder
 from rl.protocols import Content
 
 CHUNK = 100_000  # rows a file
@@ -77,7 +77,7 @@ class ReplayFiles:
         first = max(0, state["rows"] - self.capacity)
         for chunk, checksum in sorted(state["checksums"].items()):
             begin, left, found = chunk * CHUNK, self._size(chunk, state["rows"]), 0
-            with contextlib.suppress(FileNotFoundError), open(self._path(chunk), "rb") as file:
+            with contextlib.suppress(FileNotFoundError), open_to_read(self._path(chunk)) as file:
                 while left and (data := file.read(min(left, max(1, PART // (4 * self.width)) * 4 * self.width))):
                     left, found = left - len(data), zlib.crc32(data, found)
                     if len(data) % (4 * self.width):

@@ -12,6 +12,7 @@ import gymnasium
 import torch
 from gymnasium.spaces import Box
 
+from common import entries
 from common.devices import choose_device
 from common.environments import fingerprint, make_env, name_of, require_time_limit, time_limit, try_a_step
 from common.errors import UsageError
@@ -19,10 +20,11 @@ from common.memory import keep_freed_memory
 from common.paths import policy_run
 from common.progress import tell
 from embedding.trained import load_decoder, load_image_encoder
-from rl.action_spaces import ControlActions, DynEActions, RawActions
+from rl.action_spaces import ControlActions, DynEActions, RawActions, longest_plan
 from rl.agents import Agents
 from rl.collection import Collector
 from rl.evaluation import make_video_env
+from rl.flags import seeds_of
 from rl.frame_replay import FrameReplay
 from rl.memory_budget import check_memory
 from rl.methods import Method
@@ -97,6 +99,7 @@ def set_up(
         )
     env: gymnasium.Env = make_env(args.env_name)
     require_time_limit(env, f"--env {args.env_name}")
+    entries.check_nameable(name_of(env, args.env_name))
     try_a_step(args.env_name)
     assert env.spec is not None
     states = make_states(env, device) if make_states else state_space(args, method, env, device)
@@ -106,8 +109,8 @@ def set_up(
     agent_class: type[Agent] = pkgutil.resolve_name(method.agent)
     replay_class: type[ReplayBuffer] = FrameReplay if method.sees == "frames" else Replay
     _check_least(args, agent_class, replay_class)
-    check_memory(args, folder, replay_class, agent_class.bytes_a_row, states, actions.dim, device)
-    seeds = list(range(args.seed, args.seed + args.num_seeds))
+    check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
+    seeds = list(seeds_of(args))
     width = replay_class.row_width(states.shape, actions.dim)
     store = RunStore(folder, seeds, width, args, args.replay_size)
     store.check()
@@ -188,10 +191,14 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
         return raw
     if method.acts_in == "identity":
         return ControlActions("held", 1, low, high, args.plan_share)
-    limit = time_limit(env)
+    limit, longest = time_limit(env), longest_plan(len(low))
     if limit is not None and args.plan_length > limit:
         raise UsageError(
             f"--plan_length {args.plan_length}: an episode of {args.env_name} has {limit} steps: use at most as many"
+        )
+    if args.plan_length > longest:
+        raise UsageError(
+            f"--plan_length {args.plan_length}: a plan of actions of {len(low)} numbers has at most {longest}: use fewer"
         )
     return ControlActions(method.acts_in, args.plan_length, low, high, args.plan_share)
 

@@ -43,7 +43,7 @@ class ObservedStates:
 
     def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:
         """States of M environments: observations (M, O) to float32 (M, O)."""
-        with np.errstate(over="ignore"):  # what becomes infinite is found by who asked
+        with np.errstate(all="ignore"):  # what becomes infinite is found by who asked
             return np.stack(observations).astype(np.float32)
 
     def content(self) -> Content:

@@ -9,7 +9,7 @@ import torch
 
 from common import entries
 from common.mlp import MLP, Adam, row_length
-from rl.networks import Actor, initial_critics
+from rl.networks import HIDDEN, Actor, initial_critics
 from rl.protocols import Act, ActionSpace, Content
 from rl.replay import Batch
 from rl.results import DIAGNOSTICS
@@ -94,9 +94,22 @@ class TD3:
 
         By itself it would be drowned by a wide state.
         """
-        action_inputs = self.actions.dim + self.sees_plan_step
-        self.repeats = max(1, int(share * state_dim / action_inputs))
-        return state_dim + self.repeats * action_inputs
+        inputs, self.repeats = self._inputs_and_repeats(state_dim, self.actions.dim, share)
+        return inputs
+
+    @classmethod
+    def _inputs_and_repeats(cls, state_dim: int, action_dim: int, share: float) -> tuple[int, int]:
+        """What `_critic_inputs` returns, and how often the action is repeated."""
+        action_inputs = action_dim + cls.sees_plan_step
+        repeats = max(1, int(share * state_dim / action_inputs))
+        return state_dim + repeats * action_inputs, repeats
+
+    @classmethod
+    def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
+        """How many weights actor and critics of a seed have, without their targets."""
+        (state_dim,) = state_shape
+        inputs, _ = cls._inputs_and_repeats(state_dim, action_dim, 0.5)
+        return 2 * row_length((inputs, *HIDDEN, 1)) + row_length((state_dim, *HIDDEN, action_dim))
 
     def act(self, states: np.ndarray) -> np.ndarray:
         """The policy without noise: states (N, S) to actions (N, D), numpy float32 both."""

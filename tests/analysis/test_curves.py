@@ -1,6 +1,7 @@
 """Curves: reading, averaging against literal loops, drawing; the script that plots them."""
 
 import math
+import os
 import subprocess
 import sys
 
@@ -329,3 +330,13 @@ def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     eval_csv.write_text("steps,mean_return\n0,1\n")
     assert f"{eval_csv}: not a table" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     assert not list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.touch() or os.truncate(path, 2**36)], ids=["pipe", "endless"]
+)
+def test_what_is_no_table_at_all_is_refused_at_once(tmp_path, monkeypatch, capsys, make):
+    folder = tmp_path / "rl" / ENV / "TD3" / "default" / "seed_0"
+    folder.mkdir(parents=True)
+    make(folder / "eval.csv")
+    assert f"{folder / 'eval.csv'}: not a table of" in refused(plot_runs, monkeypatch, capsys, tmp_path)

@@ -1,5 +1,6 @@
 """The list of runs: states, progress, returns and sizes."""
 
+import os
 import shutil
 
 import pandas as pd
@@ -97,3 +98,13 @@ def test_folders_without_runs(call, tmp_path):
     assert (ran.code, ran.out) == (0, f"there are no runs in {tmp_path}\n")
     ran = call(analysis.list_runs.main, tmp_path / "nowhere", threads=None)
     assert ran.code == 2 and "there is no such folder" in ran.err and ran.err.count("\n") == 1
+
+
+def test_pipes_and_files_without_end_in_the_places_of_a_runs_files_are_not_waited_for(runs, rows):
+    run = runs / "rl/Pendulum-v1/TD3/default"
+    for name in ("opt.json", ".lock"):
+        (run / "seed_0" / name).unlink()
+        os.mkfifo(run / "seed_0" / name)
+    os.truncate(run / "seed_1" / "eval.csv", 2**36)  # which takes no room
+    lines = [line.split() for line in rows(runs)]
+    assert [line[1:6] for line in lines] == [["0", "1", "finished", "100", "of"]], lines

@@ -1,6 +1,7 @@
 """Publishing curves: every number is kept, with the commands that made it."""
 
 import json
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -161,6 +162,9 @@ def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, caps
     assert "no run in it" in message(tmp_path / "rl")
     (again / "seed_0" / "opt.json").write_text("{")
     assert "opt.json" in message(again)
+    (again / "seed_0" / "opt.json").unlink()
+    os.mkfifo(again / "seed_0" / "opt.json")
+    assert "it is no regular file" in message(again)
     assert not list(tmp_path.glob("a.*"))
     call(publish, monkeypatch, other, "--command", "python ars.py --fast", "--out", out)
     assert "command:     python ars.py --fast\n" in out.with_suffix(".txt").read_text()

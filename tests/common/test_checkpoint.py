@@ -11,6 +11,7 @@ import torch
 
 from common import checkpoint
 from common.checkpoint import CheckpointError
+from common.errors import UsageError
 from common.files import write_atomically
 from common.run_folder import RunFolder
 from embedding.decoder import ActionDecoder
@@ -268,3 +269,13 @@ def test_checkpoints_of_other_versions_are_read_with_a_warning(tmp_path, monkeyp
     monkeypatch.undo()
     assert folder.checkpoints()[0] == {"steps": 1}
     assert "was written with torch 9.9: numbers may differ" in capsys.readouterr().out
+
+
+def test_what_would_be_too_large_to_be_read_leaves_the_checkpoint_before_it(tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path, "run")
+    folder.save({"steps": 1})
+    monkeypatch.setattr("common.torch_file.LARGEST", 100)
+    with pytest.raises(UsageError, match="could not be read again"):
+        folder.save({"steps": 2})
+    monkeypatch.undo()
+    assert folder.checkpoints() == [{"steps": 1}] and [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]

@@ -1,9 +1,16 @@
 """What is read of files that others may have written."""
 
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from common.files import read_entries, write_atomically
-from common.run_folder import FAILURE, RunFolder
+from common.csv_log import CsvLog
+from common.files import LARGEST_NOTES, LARGEST_TABLE, open_to_read, read_entries, read_whole, write_atomically
+from common.run_folder import FAILURE, LOCK, RunFolder
 
 pytestmark = pytest.mark.quick
 DEEP = "[" * 100_000
@@ -30,3 +37,55 @@ def test_what_was_left_under_a_number_that_no_process_has_goes(tmp_path):
     (tmp_path / f".a.{10**30}.tmp").touch()
     write_atomically(tmp_path / "a", lambda file: file.write(b"whole"))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("read", [open_to_read, read_entries, lambda path: read_whole(path, 10)])
+def test_a_pipe_is_not_waited_for_nor_one_behind_a_link(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match=f"no regular file: .*{name}"):
+            read(tmp_path / name)
+
+
+def test_a_pipe_in_the_place_of_a_lock_is_no_process_that_writes(tmp_path):
+    os.mkfifo(tmp_path / LOCK)
+    assert not RunFolder(tmp_path, "run").in_use()
+
+
+def test_files_larger_than_any_of_their_kind_are_not_read(tmp_path):
+    """They take no room on the disk, and would take all memory."""
+    for name, size in (("opt.json", LARGEST_NOTES), (FAILURE, LARGEST_NOTES), ("eval.csv", LARGEST_TABLE)):
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, size + 1)
+    with pytest.raises(OSError, match=r"larger than 4 MiB: .*opt\.json"):
+        read_entries(tmp_path / "opt.json")
+    with pytest.raises(OSError, match=r"larger than 64 MiB: .*eval\.csv"):
+        CsvLog(tmp_path / "eval.csv", ["steps"]).rows()
+    assert RunFolder(tmp_path, "run").failure == f"{FAILURE} cannot be read"
+
+
+FORKING = """
+import fcntl, os, pathlib, signal, sys
+from common.files import open_for_lock
+file = open_for_lock(pathlib.Path(sys.argv[1]))
+fcntl.flock(file, fcntl.LOCK_EX)
+if os.fork() == 0:
+    print("forked", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+signal.pause()
+"""
+
+
+def test_a_process_that_was_forked_off_keeps_no_lock(tmp_path):
+    """An environment's worker outlives a run that was killed."""
+    command = [sys.executable, "-c", FORKING, tmp_path / LOCK]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"forked\n"
+        assert RunFolder(tmp_path, "run").in_use()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not RunFolder(tmp_path, "run").in_use()
+        with open(tmp_path / LOCK, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

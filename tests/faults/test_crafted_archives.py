@@ -1,5 +1,6 @@
 """Files that are larger than they seem, or hold other things than tensors and plain values: refused before they are read."""
 
+import contextlib
 import io
 import pickle
 import zipfile
@@ -12,6 +13,8 @@ from crafted_files import ONES, write_as_it_is
 
 from common import checkpoint
 from common.checkpoint import CheckpointError
+from rl.action_spaces import LARGEST_PLAN
+from rl.policies import load_policy
 
 
 def nested(depth, width=1):
@@ -168,3 +171,15 @@ def test_heads_that_are_none(tmp_path, head):
     write_as_it_is(tmp_path / "x.pt", "decoder", {"k": 2}, head)
     with pytest.raises(CheckpointError, match="x.pt"):
         checkpoint.read(tmp_path / "x.pt", "decoder")
+
+
+def test_a_plan_takes_no_more_memory_than_its_file_allows(tmp_path):
+    """A length that is told in a few bytes."""
+    wide = {"low": torch.full((300,), -1.0), "high": torch.full((300,), 1.0)}
+    content = {"env_id": "Wide-v0", "method": "held-TD3", "seed": 0, "states": {"kind": "observations", "dim": 1}}
+    content |= {"policy": {"widths": [1, 300], "actor": torch.zeros(1, 600)}}
+    for k, fits in ((10**6, False), (LARGEST_PLAN // 300, True)):
+        actions = {"kind": "held", "k": k, "share": 1.0, **wide}
+        checkpoint.save(tmp_path / "checkpoint.pt", "run", content | {"actions": actions})
+        with contextlib.nullcontext() if fits else pytest.raises(CheckpointError, match="k is 1000000"):
+            assert_small(lambda: load_policy(tmp_path))

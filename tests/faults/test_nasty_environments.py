@@ -12,6 +12,7 @@ import rl.main_sac_lsp
 from analysis.random_plans import play_plans
 from common.environments import make_env
 from common.errors import EnvironmentFault, UsageError
+from common.guarded_environment import GuardedEnvironment
 from embedding.pixel_play import load_pixel_play
 
 SHORT_RUN = {"policy_name": "random", "max_timesteps": 60, "update_every": 20, "eval_freq": 20, "eval_episodes": 1}
@@ -22,6 +23,7 @@ BASELINE = {"max_timesteps": 60, "eval_freq": 20, "eval_episodes": 1}
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path_factory, monkeypatch):
     monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+    monkeypatch.setattr(GuardedEnvironment, "_errors", None)
 
 
 def run_of(results, name, method="random"):
@@ -167,3 +169,11 @@ def test_a_good_environment_is_what_it_was():
     action = np.full(3, 0.5, np.float32)
     ours, theirs = guarded.step(action), plain.step(action)
     assert np.array_equal(ours[0], theirs[0]) and ours[0].dtype == theirs[0].dtype and ours[1:4] == theirs[1:4]
+
+
+@pytest.mark.parametrize("main", [TD3, rl.main_sac_lsp.main, rl.main_baselines.main, EMBED])
+def test_what_numpy_raises_in_an_environment_it_raises_nowhere_else(call, tmp_path, main):
+    flags = {TD3: SHORT_RUN, EMBED: SHORT_PLAY}.get(main, BASELINE)
+    before = np.geterr()
+    ran = call(main, env="nasty_envs:SetsNumpysErrors-v0", results_dir=tmp_path, **flags)
+    assert ran.code == 0 and np.geterr() == before, ran.err

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from crafted_files import whole_run
 
 import rl.main_dyne
 import rl.main_td3
+from common import checkpoint
 from common.checkpoint import CheckpointError
-from rl.action_spaces import ControlActions, RawActions, from_content
+from rl.action_spaces import LARGEST_PLAN, ControlActions, RawActions, from_content
 from rl.policies import load_policy
 from rl.td3 import TD3
 
@@ -38,7 +40,7 @@ def test_a_plan_of_a_control(kind, k, share):
 
 def test_contents_that_make_no_control():
     content = ControlActions("held", 4, LOW, HIGH).content()
-    for wrong in ({"k": 0}, {"k": 2.0}, {"share": 0}, {"share": 2.0}, {"kind": "hold"}):
+    for wrong in ({"k": 0}, {"k": 2.0}, {"k": LARGEST_PLAN // 3 + 1}, {"share": 0}, {"share": 2.0}, {"kind": "hold"}):
         with pytest.raises(CheckpointError, match=next(iter(wrong))):
             from_content(content | wrong)
     with pytest.raises(CheckpointError, match="bound"):
@@ -100,6 +102,23 @@ def test_a_control_is_trained_resumed_and_loaded(call, tmp_path, policy, k, dim)
 def test_flags_that_a_control_has_no_use_for(call, tmp_path, flags, named):
     ran = call(rl.main_dyne.main, results_dir=tmp_path, **FLAGS | flags)
     assert ran.code == 2 and named in ran.err and not list(tmp_path.iterdir())
+
+
+def test_a_plan_longer_than_files_may_have_is_not_trained(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("rl.action_spaces.LARGEST_PLAN", 4)
+    flags = FLAGS | {"policy_name": "held-TD3", "results_dir": tmp_path}
+    ran = call(rl.main_dyne.main, **flags, plan_length=5)
+    assert ran.code == 2 and "--plan_length 5: " in ran.err and ran.err.count("\n") == 1, ran
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["TD3", "random", "DynE-TD3", "chunk-TD3"])
+def test_a_policy_acts_in_what_its_method_does(tmp_path, method):
+    content = whole_run() | {"method": method, "policy": None}
+    content["actions"] = ControlActions("held", 2, LOW, HIGH).content()
+    checkpoint.save(tmp_path / "checkpoint.pt", "run", content)
+    with pytest.raises(CheckpointError, match="kind is held, not one of "):
+        load_policy(tmp_path)
 
 
 def test_a_random_policy_has_no_bound_of_its_own(call, tmp_path):

@@ -152,3 +152,22 @@ def test_a_pipe_in_the_place_of_a_lock_is_not_waited_for(call, tmp_path):
     ran = call(TD3, results_dir=tmp_path, **SHORT[TD3])
     assert ran.code == 2 and f"{run} cannot be written" in ran.err and ran.err.count("\n") == 1, ran
     assert os.listdir(run) == [".starting"]
+
+
+def test_a_pipe_behind_a_link_in_the_place_of_a_replay_is_not_waited_for(call, tmp_path):
+    assert call(TD3, results_dir=tmp_path, **SHORT[TD3]).code == 0
+    replay = tmp_path / FOLDERS[TD3] / "replay" / "0.f32"
+    replay.unlink()
+    os.mkfifo(tmp_path / "pipe")
+    replay.symlink_to(tmp_path / "pipe")
+    before = listing(tmp_path)
+    ran = call(TD3, "--resume", results_dir=tmp_path, **SHORT[TD3] | {"max_timesteps": 200})
+    assert ran.code == 2 and f"{replay}: it is no regular file" in ran.err and ran.err.count("\n") == 1, ran
+    assert listing(tmp_path) == before
+
+
+def test_a_pipe_in_the_place_of_another_seeds_flags_is_not_waited_for(call, tmp_path):
+    other = (tmp_path / FOLDERS[TD3]).with_name("seed_9")
+    other.mkdir(parents=True)
+    os.mkfifo(other / "opt.json")
+    assert call(TD3, results_dir=tmp_path, **SHORT[TD3]).code == 0

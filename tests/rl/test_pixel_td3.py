@@ -298,3 +298,11 @@ def test_acting_neither_trains_nor_depends_on_what_is_beside():
 
 def test_the_critic_sees_the_action_as_wide_as_the_features():
     assert agent_of([0]).critics[0].widths == (512 + 512, 200, 200, 1)
+
+
+def test_weights_are_counted_as_they_are_made():
+    flags = {"lr": 1e-3, "tau": 0.005, "policy_noise": 0.2, "noise_clip": 0.5, "policy_freq": 2}
+    agent = PixelTD3((12, 64, 64), RawActions(-np.ones(3), np.ones(3)), [0], CPU, **flags)
+    made = sum(weight.numel() for module in (agent.trunk, agent.actor) for weight in module.parameters())
+    made += sum(critic.rows.numel() for critic in agent.critics)
+    assert made == pytest.approx(PixelTD3.count_weights((12, 64, 64), 3), rel=0.01)  # batch norms have a few

@@ -5,13 +5,17 @@ import shutil
 import numpy as np
 import pytest
 import toy_envs
-from gymnasium.envs.registration import registry
+from gymnasium.envs.registration import EnvSpec, registry
 from processes import ScriptProcess
 from scripts import listing
 
+import embedding.main
 import rl.main_dyne
+import rl.main_sac_lsp
 import rl.main_td3
 from common import checkpoint
+from common.cli import LARGEST_WHOLE
+from rl.policies import load_policy
 from rl.training import Experiment
 
 FLAGS = {"env": "Pendulum-v1", "max_timesteps": 100, "eval_freq": 50, "eval_episodes": 1, "batch_size": 20}
@@ -133,3 +137,53 @@ def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):
     ran = call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path)
     assert ran.code == 0, ran.err
     assert np.load(next(tmp_path.rglob("eval.npy")))[-1, 1] == 120
+
+
+@pytest.mark.parametrize("main", [rl.main_td3.main, rl.main_sac_lsp.main])
+def test_seeds_that_no_file_could_name_are_not_trained(call, tmp_path, main):
+    ran = call(main, env="Pendulum-v1", seed=LARGEST_WHOLE, num_seeds=2, results_dir=tmp_path)
+    assert ran.code == 2 and f"--seed {LARGEST_WHOLE}: " in ran.err and ran.err.count("\n") == 1, ran
+    assert not listing(tmp_path)
+
+
+def test_the_largest_seed_is_trained_and_loaded(call, tmp_path):
+    flags = {"policy_name": "random", "max_timesteps": 100, "eval_episodes": 1, "num_seeds": 2}
+    ran = call(rl.main_td3.main, env="Pendulum-v1", **flags, seed=LARGEST_WHOLE - 1, results_dir=tmp_path)
+    assert ran.code == 0, ran.err
+    assert {load_policy(path.parent).seed for path in tmp_path.rglob("checkpoint.pt")} == {
+        LARGEST_WHOLE - 1,
+        LARGEST_WHOLE,
+    }
+
+
+@pytest.mark.parametrize("main", [rl.main_td3.main, rl.main_sac_lsp.main, embedding.main.main])
+def test_environments_that_no_file_could_name_are_not_trained_on(call, tmp_path, monkeypatch, main):
+    named = f"{'Long' * 50}-v0"
+    monkeypatch.setitem(registry, named, EnvSpec(named, toy_envs.Walk, max_episode_steps=6))
+    ran = call(main, env=named, results_dir=tmp_path)
+    assert ran.code == 2 and f"--env {named}: no file can name it" in ran.err and ran.err.count("\n") == 1, ran
+    assert not listing(tmp_path)
+
+
+@pytest.mark.parametrize("policy", ["TD3", "random"])
+def test_networks_that_no_checkpoint_could_hold_are_not_trained(call, tmp_path, monkeypatch, policy):
+    """A random policy has none."""
+    monkeypatch.setattr("rl.memory_budget.LARGEST", 2**20)
+    ran = call(rl.main_td3.main, **FLAGS | {"max_timesteps": 100, "results_dir": tmp_path}, policy_name=policy)
+    if policy == "random":
+        assert ran.code == 0, ran.err
+    else:
+        assert ran.code == 2 and "--env Pendulum-v1: networks" in ran.err and ran.err.count("\n") == 1, ran
+        assert not listing(tmp_path)
+
+
+def test_a_checkpoint_that_could_not_be_read_again_is_not_written(call, tmp_path, monkeypatch):
+    flags = FLAGS | {"results_dir": tmp_path, "policy_name": "random"}
+    assert call(rl.main_td3.main, **flags).code == 0
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("common.torch_file.LARGEST", len(before) - 1)
+        ran = call(rl.main_td3.main, "--overwrite", **flags | {"name": "other"})
+    assert ran.code == 2 and "could not be read again (it is larger than " in ran.err and ran.err.count("\n") == 1, ran
+    assert path.read_bytes() == before and load_policy(path.parent)

@@ -7,7 +7,7 @@ import toy_pixel_envs  # noqa: F401  (registers its environments)
 import embedding.frozen_encoder
 from common.pixel_environments import make_pixel_env
 from embedding.pixel_models import ImageEncoder
-from rl.state_spaces import DynEStates, FrameStates, VAEStates, from_content
+from rl.state_spaces import DynEStates, FrameStates, ObservedStates, VAEStates, from_content
 
 CPU = torch.device("cpu")
 
@@ -69,3 +69,9 @@ def test_a_state_space_is_built_again_from_its_content():
         assert type(again) is type(space) and again.source_img_width == space.source_img_width
         assert np.array_equal(again.encode(list(stacks(2))), space.encode(list(stacks(2))))
     assert from_content(FrameStates(64).content(), CPU).source_img_width == 64
+
+
+def test_observations_that_float32_has_not_are_encoded_whatever_numpy_is_to_do_about_them():
+    with np.errstate(all="raise"):
+        states = ObservedStates(2).encode([np.array([1e-42, 1e300])])
+    assert states.tolist() == [[np.float32(1e-42), np.inf]]

@@ -9,6 +9,7 @@ import toy_envs
 import embedding.main
 import rl.main_dyne
 import rl.main_td3
+from common.mlp import row_length
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.dyne_td3 import DynETD3
@@ -321,3 +322,11 @@ def test_walking_to_the_origin_is_learned(tmp_path, call, method):
     for folder in seed_folders(tmp_path / "rl" / "Walk-v0" / method / "default"):
         learned = np.mean([play(load_policy(folder), env, seed) for seed in starts])
         assert best - 0.5 < learned <= best
+
+
+@both
+@pytest.mark.parametrize("state_dim", [3, 50])
+def test_weights_are_counted_as_they_are_made(agent_class, state_dim):
+    agent = make(agent_class, state_dim=state_dim)
+    made = sum(row_length(widths) for widths in agent.networks().values())
+    assert agent_class.count_weights((state_dim,), agent.actions.dim) == made

@@ -168,6 +168,22 @@ class SeedsAllRandomNumbers(Nasty):
         return super().step(action)
 
 
+class SetsNumpysErrors(Nasty):
+    """Its own arithmetic is to raise at underflow, and no other; it observes numbers that float32 has not."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        np.seterr(all="raise")
+
+    def reset(self, **keywords: Any) -> Any:
+        observation, info = super().reset(**keywords)
+        return np.full_like(observation, 1e-42), info
+
+    def step(self, action: Any) -> Any:
+        assert np.geterr()["under"] == "raise"
+        return np.full(2, 1e-42), 1e-300, *super().step(action)[2:]
+
+
 class RemembersRewards(Nasty):
     """Rewards depend on episodes before, as those of gymnasium's NormalizeReward do."""
 

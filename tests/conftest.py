@@ -33,6 +33,11 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="the full counts of faults and drawn flags (make faults)")
 
 
+def pytest_collection_modifyitems(items):
+    """Those that take longest begin first, so that processes side by side end together."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_sessionfinish(session):
     if hasattr(session.config, "workeroutput"):  # one of several processes (pytest-xdist)
         session.config.workeroutput["counts"] = dict(COUNTS)

@@ -65,6 +65,7 @@ def quick_run(tmp_path_factory):
     return done.stdout, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_script_says_what_it_claims(quick_run, name):
     printed, folder = quick_run

@@ -100,6 +100,7 @@ def write_files(folder, page):
         (folder / name).write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "part"), ROWS, ids=[f"{page} {part}".strip() for page, part in ROWS])
 def test_commands_run(folder, page, part):
     write_files(folder, page)
@@ -134,6 +135,7 @@ def test_the_readme_is_short():
     assert len(README.splitlines()) <= 150
 
 
+@pytest.mark.slow
 def test_demo_runs_twice(tmp_path):
     make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
     small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL} --max_timesteps 1000"]
@@ -142,13 +144,14 @@ def test_demo_runs_twice(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / "side-by-side.mp4").stat().st_size > 1000
-        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the evaluations") :]
+        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the evaluation") :]
         rows = [line for line in table.splitlines() if line.startswith(("TD3 (2 seeds) ", "DynE-TD3 (2 seeds) "))]
         assert len(rows) == 2 and all(
             "-" not in row.split() for row in rows
         )  # every column is a step that was evaluated
 
 
+@pytest.mark.slow
 def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
     make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
     small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL} --max_timesteps 1000"]

@@ -108,7 +108,7 @@ def test_a_point_tells_the_name_of_its_method(page):
         page.point_at(*page.run(PLACE % (1, red)))  # the second chart is figure 4, its last panel Thrower
         return page.run(TOLD)
 
-    wait_for(lambda: told().get("seeds", "").startswith("2, from "), 20)  # the page may still move
+    wait_for(lambda: told().get("method") == "DynE-TD3", 20)  # the page may still move
     found = told()
-    assert found["method"] == "DynE-TD3", found
+    assert found["method"] == "DynE-TD3" and found["seeds"][:1].isdigit(), found
     assert float(found["mean"].replace("\N{MINUS SIGN}", "-")) < 0 < int(found["steps"].replace(",", ""))

@@ -146,18 +146,32 @@ def check_trained(method: str, flags: dict[str, Any], seed_folder: Path) -> None
 
 def used_networks(method: str, flags: dict[str, Any], seed_folder: Path) -> Iterator[tuple[str, Path, Any, Any]]:
     """What a seed was trained with: (decoder or encoder, its file, its content in the seed's checkpoint, that of the file)."""
-    row, newest = METHODS.get(method), newest_checkpoint(seed_folder)
-    if row is None or newest is None:
+    newest = newest_checkpoint(seed_folder)
+    if method not in METHODS or newest is None:
         return
-    content, env_id = checkpoint.read(newest, "run")["content"], flags["env_name"].rpartition(":")[2]
-    if row.acts_in == "decoder":
-        source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
-        path = decoder_path(argparse.Namespace(**flags), source_id)
+    content, named = checkpoint.read(newest, "run")["content"], flags["env_name"]
+    if path := decoder_of(method, flags):
         yield "decoder", path, content["actions"]["decoder"], ActionDecoder.load(path).content()
-    if row.pretrained:
-        of = row.sees, flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
+    if path := encoder_of(method, flags):
+        of = METHODS[method].sees, str(path), named, named.rpartition(":")[2], flags["results_dir"]
         encoder, _ = load_image_encoder(*of)
-        yield "encoder", image_encoder_path(*of), content["states"]["encoder"], {**encoder.state_dict()}
+        yield "encoder", path, content["states"]["encoder"], {**encoder.state_dict()}
+
+
+def decoder_of(method: str, flags: dict[str, Any]) -> Path | None:
+    """The decoder that a run acts by, None if by none; raises `UsageError` if it is not there any more."""
+    if METHODS[method].acts_in != "decoder":
+        return None
+    source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
+    return decoder_path(argparse.Namespace(**flags), source_id)
+
+
+def encoder_of(method: str, flags: dict[str, Any]) -> Path | None:
+    """The encoder of images that a run sees by, None if by none; raises `UsageError` if it is not there any more."""
+    if not METHODS[method].pretrained:
+        return None
+    env_id = flags["env_name"].rpartition(":")[2]
+    return image_encoder_path(METHODS[method].sees, flags["encoder"], flags["env_name"], env_id, flags["results_dir"])
 
 
 # ---- how it was made ----
@@ -200,21 +214,14 @@ def script_of(method: str) -> ModuleType:
 
 def training_commands(method: str, flags: dict[str, Any]) -> list[str]:
     """The commands that trained a run's encoder of images and its decoder, or remarks that what tells them is gone."""
-    env_id = flags["env_name"].rpartition(":")[2]
-    found, kind = [], METHODS[method].sees
-    try:
-        if METHODS[method].pretrained:
-            named = flags["encoder"], flags["env_name"], env_id, flags["results_dir"]
-            found.append(training_command(image_encoder_path(kind, *named)))
-    except UsageError:
-        found.append(f"(the encoder {flags['encoder']} is not there any more)")
-    try:
-        if METHODS[method].acts_in == "decoder":
-            source_id = (flags["source_env"] or flags["env_name"]).rpartition(":")[2]
-            found.append(training_command(decoder_path(argparse.Namespace(**flags), source_id)))
-    except UsageError:
-        if flags["decoder"]:  # else it is the encoder's, of which that is said already
-            found.append(f"(the decoder {flags['decoder']} is not there any more)")
+    found = []
+    for name, file_of in (("encoder", encoder_of), ("decoder", decoder_of)):
+        try:
+            if path := file_of(method, flags):
+                found.append(training_command(path))
+        except UsageError:
+            if flags[name]:  # without a decoder of its own it is the encoder's, of which that is said already
+                found.append(f"(the {name} {flags[name]} is not there any more)")
     return found
 
 

@@ -8,19 +8,15 @@ import io
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.cli import seed_list
 from common.errors import UsageError
-from rl.methods import METHODS, WITH_IMAGES, Method
+from experiments.trainings import IMAGES, Curve, Embedding, needs_embedding, parsed
+from rl.methods import METHODS
 
-IMAGES = {
-    "main.py": None,
-    "main_pixels.py": "pixels",
-    "main_vae.py": "vae",
-}  # scripts of stage one, their kind of folder
 KEYS = {
     "embeddings": {"script", "env", "flags", "published"},
     "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes", "policy_seed"},
@@ -41,7 +37,6 @@ SET_BY_RUNS = SET_BY_TASKS | {
     *("seed", "num_seeds", "max_timesteps"),
     *("policy_name", "algo", "pixels", "encoder", "decoder", "source_env"),  # by method and embedding
 }
-SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 
 def _is_word(value: Any) -> bool:
@@ -76,99 +71,6 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a table of flags",
     ),
 }
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """A training of stage one.
-
-    Attributes:
-        name: its `--name`.
-        script: embedding/<script> trains it.
-        env: its environment.
-        flags: those that differ from defaults.
-        published: the folder below results/published/decoders that it is copied to, or "".
-    """
-
-    name: str
-    script: str
-    env: str
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    published: str = ""
-
-    @property
-    def module(self) -> str:
-        """The module that trains it."""
-        return f"embedding.{Path(self.script).stem}"
-
-    @property
-    def all_flags(self) -> dict[str, Any]:
-        """The flags of its script, without the folder of results."""
-        return {"env": self.env, "name": self.name, **self.flags}
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs its encoder is trained for."""
-        return int(parsed(self.module, self.all_flags)["epochs"])
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A published curve, of a method or of a variant of it.
-
-    Attributes:
-        env, method: what is trained, and where.
-        seeds: its seeds.
-        steps: how many of each seed are published.
-        embedding: the name of the embedding that it acts in or sees by, or "".
-        flags: those that differ from defaults.
-        file: the csv file, below the folder of results.
-        variant: the name of the variant, or "" for a curve of figures 4, 5 and 9.
-        final_episodes: how many episodes the trained policies are played for, all from the same starts; 0: none.
-        policy_seed: the seed whose trained policy comes with the project; None: none does.
-    """
-
-    env: str
-    method: str
-    seeds: tuple[int, ...]
-    steps: int
-    embedding: str
-    flags: Mapping[str, Any]
-    file: str
-    variant: str = ""
-    final_episodes: int = 0
-    policy_seed: int | None = None
-
-    @property
-    def run(self) -> str:
-        """The `--name` of the run that it is taken from, which curves of the same settings share."""
-        own = [
-            f"{flag}={value}"
-            for flag, value in sorted(self.flags.items())
-            if flag not in ("eval_freq", "checkpoint_freq")
-        ]
-        return "_".join([self.embedding or "plain", *(re.sub(r"[^A-Za-z0-9._=-]", "-", word) for word in own)])
-
-    @property
-    def module(self) -> str:
-        """The module that trains it."""
-        return f"rl.{Path(METHODS[self.method].script).stem}"
-
-    def all_flags(self, embeddings: Mapping[str, Embedding]) -> dict[str, Any]:
-        """The flags of its script, without seed and folder of results; `embeddings`: the manifest's."""
-        method = METHODS[self.method]
-        flags: dict[str, Any] = {"env": self.env, "name": self.run, "num_seeds": 1, "max_timesteps": self.steps}
-        if method.script in ("main_dyne.py", "main_td3.py"):
-            flags["policy_name"] = SEEING_STATES.get(self.method, self.method)
-        if method.script == "main_dyne.py":
-            flags["pixels"] = method.from_pixels
-        if method.script == "main_baselines.py":
-            flags["algo"] = self.method.removesuffix("-plans")
-        if method.pretrained:
-            flags["encoder"] = self.embedding
-        elif self.embedding:
-            flags |= {"decoder": self.embedding, "source_env": embeddings[self.embedding].env}
-        return {**flags, **self.flags}
 
 
 @dataclass(frozen=True)
@@ -296,11 +198,6 @@ def _check_shared(path: str | Path, curves: Sequence[Curve], embeddings: Mapping
                 )
 
 
-def needs_embedding(method: Method) -> bool:
-    """Whether a method acts in a decoder's space or sees by a trained encoder."""
-    return method.pretrained or method.acts_in == "decoder"
-
-
 def _check_form(where: str, key: str, value: Any, form: str) -> None:
     """Raises `UsageError` for the value of a key that has not one of `FORMS`."""
     will_do, wanted = FORMS[form]
@@ -328,20 +225,6 @@ def _check_values(where: str, module: str, flags: Mapping[str, Any]) -> None:
         raise UsageError(f"{where}: {line}") from error
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-
-
-def parsed(module: str, flags: Mapping[str, Any]) -> dict[str, Any]:
-    """What a script makes of flags, defaults included."""
-    return vars(importlib.import_module(module).parse(words_of(flags)))
-
-
-def words_of(flags: Mapping[str, Any]) -> list[str]:
-    """Flags as they are typed."""
-    words = []
-    for flag, value in flags.items():
-        if value is not False:
-            words += [f"--{flag}"] if value is True else [f"--{flag}", str(value)]
-    return words
 
 
 def _several(value: Any) -> list[Any]:

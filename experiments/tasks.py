@@ -12,7 +12,8 @@ from common.errors import UsageError
 from common.files import read_entries
 from common.paths import embedding_run, policy_run, seed_folder
 from common.run_folder import RunFolder, first_difference
-from experiments.manifest import IMAGES, Curve, Embedding, Manifest, parsed, words_of
+from experiments.manifest import Manifest
+from experiments.trainings import IMAGES, Curve, Embedding, parsed, words_of
 from rl.methods import METHODS
 from rl.results import EVAL_COLUMNS
 

@@ -11,6 +11,7 @@ from common.environments import PROBED_STEPS
 from common.errors import UsageError
 from common.progress import tell
 from common.run_folder import first_difference
+from rl.policies import newest_checkpoint
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.run_start import check_siblings, one_at_a_time
 from rl.seed_store import SeedStore
@@ -84,18 +85,22 @@ class RunStore:
         """
         ours = {store.folder.path for store in self.stores}
         for path in sorted(self.folder.glob("seed_*")):
-            content = None if path in ours else _of_sibling(path)
-            if content is None:
+            newest = None if path in ours else newest_checkpoint(path)
+            if newest is None:
                 continue
+            try:
+                content = checkpoint.read(newest, "run")["content"]
+                flags = entries.table(content, "flags")
+            except CheckpointError:
+                continue  # it cannot contradict
             told = f"--name {self.args.name}: {path.name} of the run {self.folder}"
-            if differing := first_difference(content["flags"] | {"seed": self.stores[0].seed}, self.stores[0].flags):
+            if differing := first_difference(flags | {"seed": self.stores[0].seed}, self.stores[0].flags):
                 raise UsageError(f"{told} has {differing[1]}, not {differing[0]}: give that, or choose another --name")
-            for name, space, use in (("states", states, "sees"), ("actions", actions, "acts in")):
-                if digest(content.get(name)) != digest(space.content()):
-                    raise UsageError(
-                        f"{told} {use} another space than {space.description} is now: it was trained anew, or the "
-                        "environment has changed: choose another --name"
-                    )
+            if space := _other_space(content, states, actions):
+                raise UsageError(
+                    f"{told} began with another space than {space.description} is now: it was trained anew, or the "
+                    "environment has changed: choose another --name"
+                )
             if content.get("fingerprint") not in (None, "", fingerprint):
                 tell(
                     f"{told} was trained where the environment, its arguments or its first {PROBED_STEPS} steps were others: if "
@@ -149,16 +154,6 @@ class RunStore:
             store.close()
 
 
-def _of_sibling(path: Path) -> Content | None:
-    """The content of the newest whole checkpoint in a seed's folder; None if there is none."""
-    for name in ("checkpoint.pt", "checkpoint.previous.pt"):
-        with contextlib.suppress(CheckpointError, OSError):
-            content = checkpoint.read(path / name, "run")["content"]
-            entries.table(content, "flags")
-            return content
-    return None
-
-
 def check_fingerprint(content: Content, env_name: str, fingerprint: str) -> None:
     """Raises `UsageError` unless an environment does what it did when a run began.
 
@@ -189,12 +184,18 @@ def _contents(store: SeedStore) -> list[Content]:
 
 def _check_spaces(content: Content, states: StateSpace, actions: ActionSpace, path: Path) -> None:
     """Raises `UsageError` unless these are the spaces of a checkpoint's content."""
-    for name, space, use in (("states", states, "see"), ("actions", actions, "act in")):
-        if name not in content:
-            raise UsageError(f"--resume: {path} was written by another version: start over with --overwrite")
-        if digest(content[name]) != digest(space.content()):
-            raise UsageError(
-                f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
-                "same environment, encoder and decoder, --plan_length, --plan_share and --action_bound, or start over with "
-                "--overwrite"
-            )
+    if not {"states", "actions"} <= content.keys():
+        raise UsageError(f"--resume: {path} was written by another version: start over with --overwrite")
+    if space := _other_space(content, states, actions):
+        use = "act in" if space is actions else "see"
+        raise UsageError(
+            f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
+            "same environment, encoder and decoder, --plan_length, --plan_share and --action_bound, or start over with "
+            "--overwrite"
+        )
+
+
+def _other_space(content: Content, states: StateSpace, actions: ActionSpace) -> StateSpace | ActionSpace | None:
+    """The first of these spaces that is not that of a checkpoint's content; None if both are."""
+    spaces: dict[str, StateSpace | ActionSpace] = {"states": states, "actions": actions}
+    return next((space for name, space in spaces.items() if digest(content.get(name)) != digest(space.content())), None)

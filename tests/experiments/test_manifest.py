@@ -1,36 +1,15 @@
 """The manifest of what is published: it agrees with the files that there are, and its errors are one line each."""
 
-import json
-import shlex
-import tomllib
-from pathlib import Path
-
 import pytest
+from manifests import TINY, reader
 
-import analysis.list_runs
 import experiments.run
-from analysis.publish import script_of
-from common.errors import UsageError
-from common.paths import REPOSITORY, RESULTS
-from common.run_folder import RunFolder
+from common.paths import RESULTS
 from experiments.manifest import read
 from experiments.run import MANIFEST
-from experiments.tasks import Task, check_results, lacking, needed, ordered, tasks_of
+from experiments.tasks import tasks_of
 
 pytestmark = pytest.mark.quick
-TINY = """
-[embeddings.pend]
-script = "main.py"
-env = "Pendulum-v1"
-flags = { steps = 600, epochs = 1, epoch_size = 128, decoder_epochs = 1, decoder_batches = 5 }
-
-[[curves]]
-env = "Pendulum-v1"
-method = ["DynE-TD3"]
-embedding = "pend"
-seeds = "0-1"
-steps = 400
-"""
 ABLATION = """
 [[ablations]]
 env = "Pendulum-v1"
@@ -44,13 +23,7 @@ flags = { eval_freq = 50 }
 
 @pytest.fixture
 def manifest(tmp_path):
-    """Reads a manifest of a text."""
-
-    def of(text):
-        (tmp_path / "m.toml").write_text(text)
-        return read(tmp_path / "m.toml")
-
-    return of
+    return reader(tmp_path)
 
 
 def test_the_manifest_and_the_published_files_name_each_other():
@@ -83,48 +56,6 @@ def test_the_returns_of_final_policies_are_in_the_manifest():
 def test_published_policies_are_in_the_manifest():
     named = {curve.env for curve in read(MANIFEST).curves if curve.policy_seed is not None}
     assert named == {path.parent.name for path in (RESULTS / "published" / "policies").glob("*/checkpoint.pt")}
-
-
-def test_every_task_is_a_command_that_its_script_accepts(tmp_path):
-    tasks = tasks_of(read(MANIFEST), tmp_path, {"TD3": 100.0})
-    names = [task.name for task in tasks]
-    assert len(set(names)) == len(names) > 100
-    for task in tasks:
-        assert all(name in names[: names.index(task.name)] for name in task.after)
-        if task.command[0].startswith("rl/main_"):
-            method = task.name.split()[1]
-            args = script_of(method).parse(list(task.command[1:]))
-            assert args.max_timesteps == task.steps and args.num_seeds == 1
-            assert args.resume and task.target.name == "checkpoint.pt"
-
-
-def test_curves_of_the_same_settings_share_their_runs(tmp_path):
-    tasks = tasks_of(read(MANIFEST), tmp_path, {})
-    runs = [task.name for task in tasks if task.name.startswith("ReacherVertical-v2 DynE-TD3 vertical seed ")]
-    assert len(runs) == 16  # figure 4's; ablations take theirs from these
-
-
-def test_a_table_of_runs_waits_for_their_seeds(manifest, tmp_path):
-    entry = (
-        '[[tables]]\nname = "values"\nscript = "critic_values.py"\nruns = ["Pendulum-v1 DynE-TD3 {}"]\nsteps = 300\n'
-    )
-    tasks = tasks_of(manifest(TINY + entry.format("pend")), tmp_path, {})
-    assert tasks[-1].after == tuple(f"Pendulum-v1 DynE-TD3 pend seed {seed}" for seed in (0, 1))
-    script, folder, *flags = tasks[-1].command
-    assert (script, folder) == ("analysis/critic_values.py", str(tmp_path / "rl" / "Pendulum-v1" / "DynE-TD3" / "pend"))
-    assert flags == ["--out", str(tmp_path / "figures" / "values.csv"), "--until", "300"]
-    with pytest.raises(
-        UsageError, match="table values: it needs Pendulum-v1 DynE-TD3 pendel seed 0, which nothing makes"
-    ):
-        tasks_of(manifest(TINY + entry.format("pendel")), tmp_path, {})
-    with pytest.raises(UsageError, match="it has no embedding and no runs: add one of them"):
-        manifest(TINY + '[[tables]]\nname = "t"\nscript = "figure3_reach.py"\n')
-
-
-def test_only_what_is_needed_is_run(manifest, tmp_path):
-    tasks = tasks_of(manifest(TINY), tmp_path, {})
-    (wanted,) = [task for task in tasks if task.name.endswith("seed 1")]
-    assert [task.name for task in needed(tasks, [wanted])] == ["embedding pend", wanted.name]
 
 
 WRONG = {
@@ -241,141 +172,3 @@ def test_flags_are_read_together_with_the_method(manifest, tmp_path):
     content = manifest(TINY.replace('["DynE-TD3"]\nembedding = "pend"', '"random"'))
     (task, _) = [task for task in tasks_of(content, tmp_path, {}) if task.steps]
     assert task.folder.parts[-3:] == ("random", "plain", "seed_0") and task.flags["policy_name"] == "random"
-
-
-@pytest.fixture
-def made(manifest, tmp_path):
-    """A folder of results in which the embedding and the runs of `TINY` seem to have been made."""
-    for task in tasks_of(manifest(TINY), tmp_path / "results", {}):
-        if task.flags:
-            task.folder.mkdir(parents=True)
-            task.target.touch()
-            (task.folder / "opt.json").write_text(json.dumps(task.flags))
-    return tmp_path / "results"
-
-
-@pytest.mark.parametrize("mode", ["--status", "--dry_run", None])
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (
-            "traj_len = 8, epochs = 1",
-            "embedding pend: the manifest asks for --traj_len 8, but {} was made with --traj_len 4",
-        ),
-        ("prior = true, epochs = 1", "was made with no --prior: move it away, and the runs that need it"),
-        ("epochs = 2", "--epochs 1: move it away, and the runs that need it, or give the entry another name"),
-    ],
-)
-def test_results_of_other_flags_are_refused(made, call, tmp_path, mode, flags, words):
-    (tmp_path / "m.toml").write_text(TINY.replace("epochs = 1", flags, 1))
-    where = {"manifest": tmp_path / "m.toml", "results_dir": made, "threads": None}
-    ran = call(experiments.run.main, *filter(None, [mode]), **where)
-    assert (ran.code, ran.err.count("\n"), ran.out) == (2, 1, ""), ran.err
-    assert words.format(made / "Pendulum-v1" / "pend") in ran.err
-
-
-def test_runs_of_other_flags_are_refused(made, call, tmp_path):
-    """A run whose decoder was another's, as one that was trained by hand."""
-    path = made / "rl" / "Pendulum-v1" / "DynE-TD3" / "pend" / "seed_1" / "opt.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoder": "default"}))
-    ran = call(experiments.run.main, "--status", manifest=tmp_path / "m.toml", results_dir=made, threads=None)
-    told = f"the manifest asks for --decoder pend, but {path.parent} was made with --decoder default: move it away"
-    assert (ran.code, ran.err.count("\n")) == (2, 1) and f"DynE-TD3 pend seed 1: {told}, or ask for that" in ran.err
-
-
-def test_flags_without_effect_on_results_may_differ(made, manifest):
-    flags = 'checkpoint_freq = 3, device = "cpu", threads = 2'
-    text = TINY.replace("steps = 600,", f"steps = 600, {flags},") + f"flags = {{ eval_freq = 100, {flags} }}\n"
-    check_results(tasks_of(manifest(text), made, {}))
-    (made / "Pendulum-v1" / "pend" / "decoder.pt").unlink()  # nothing is there that a training would go on with
-    check_results(tasks_of(manifest(TINY.replace("epochs = 1,", "epochs = 2,")), made, {}))
-
-
-def test_precision_that_the_machine_chose_is_not_another(manifest, tmp_path):
-    images = '[embeddings.images]\nscript = "main_pixels.py"\nenv = "ReacherVertical-v2"\n'
-    (task,) = tasks_of(manifest(images), tmp_path, {})
-    task.folder.mkdir(parents=True)
-    task.target.touch()
-    (task.folder / "opt.json").write_text(json.dumps(dict(task.flags) | {"precision": "bf16"}))
-    check_results([task])
-    (task,) = tasks_of(manifest(images + 'flags = { precision = "fp32" }\n'), tmp_path, {})
-    with pytest.raises(UsageError, match="asks for --precision fp32, but .* was made with --precision bf16"):
-        check_results([task])
-
-
-def test_folders_that_tables_are_written_into_are_made(tmp_path):
-    tasks = tasks_of(read(MANIFEST), tmp_path, {})
-    outs = {task: Path(task.command[task.command.index("--out") + 1]) for task in tasks if "--out" in task.command}
-    tables = {task: out for task, out in outs.items() if out.suffix == ".csv"}
-    assert {out.parent.name for out in tables.values()} == {"published", "ablations", "final_policies", "figures"}
-    for task, out in tables.items():
-        task.prepare()
-        assert out.parent.is_dir() and task.folder == out.parent
-
-
-def test_folders_of_environments_of_ones_own_are_called_by_their_ids(manifest, tmp_path):
-    named = TINY.replace('"Pendulum-v1"', '"my_envs:Pendulum-v1"')
-    folders = {task.folder.relative_to(tmp_path).parts[:2] for task in tasks_of(manifest(named), tmp_path, {})}
-    assert {("Pendulum-v1", "pend"), ("rl", "Pendulum-v1")} <= folders
-
-
-def test_tasks_that_need_each_other_are_refused(tmp_path):
-    one, other = (Task(name, ("x.py",), after, tmp_path, tmp_path) for name, after in (("a", ("b",)), ("b", ("a",))))
-    with pytest.raises(UsageError, match="a: it needs b, which needs it in turn"):
-        ordered([one, other])
-    with pytest.raises(UsageError, match="a: it needs b, which nothing makes"):
-        ordered([one])
-
-
-def test_what_is_lacking_is_told(manifest, tmp_path):
-    """Seed 0 is done, seed 1 is half done; then it is being written, then it was given up."""
-    tasks = tasks_of(manifest(TINY), tmp_path / "results", {})
-    (embedding,) = [task for task in tasks if task.name == "embedding pend"]
-    seeds = [task for task in tasks if " seed " in task.name]
-    assert lacking(tasks) == [
-        "embedding pend: not begun",
-        f"{seeds[0].name.removesuffix(' 0')} 0 1: needs embedding pend",
-        f"Pendulum-v1 DynE-TD3 published: needs {seeds[0].name} and 1 more",
-    ]
-    for task, last in ((embedding, None), (seeds[0], 400), (seeds[1], 200)):
-        task.folder.mkdir(parents=True)
-        task.target.touch()
-        if last:
-            (task.folder / "opt.json").write_text(json.dumps({"max_timesteps": 400, "eval_freq": 200}))
-            rows = "".join(f"0,{step},-1.0\n" for step in range(0, last + 1, 200))
-            (task.folder / "eval.csv").write_text("episodes,steps,mean_return\n" + rows)
-    waits = f"Pendulum-v1 DynE-TD3 published: needs {seeds[1].name}"
-    assert lacking(tasks) == [f"{seeds[1].name}: 200 of 400 steps", waits]
-    folder = RunFolder(seeds[1].folder, "run")
-    folder.lock()
-    assert lacking(tasks) == [f"{seeds[1].name}: running, 200 of 400 steps", waits]
-    folder.fail("step 300: a loss")
-    folder.release()
-    assert lacking(tasks) == [f"{seeds[1].name}: failed: step 300: a loss", waits]
-
-
-def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
-    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
-    assert ran.code == 0, ran.err
-    assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
-    assert "ReacherVertical-v2 SAC plain seed 0 1: not begun\n" in ran.out
-
-
-def test_a_list_of_runs_tells_results_of_other_flags(call, tmp_path):
-    folder = tmp_path / "ReacherVertical-v2" / "vertical"
-    folder.mkdir(parents=True)
-    (folder / "decoder.pt").touch()
-    (folder / "opt.json").write_text('{"traj_len": 8}')
-    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
-    assert (ran.code, ran.err.count("\n")) == (2, 1) and "vertical: the manifest asks for --traj_len 4" in ran.err
-
-
-def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
-    ran = call(experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 *", threads=None)
-    assert ran.code == 0, ran.err
-    head, *lines = ran.out.splitlines()
-    speed = tomllib.loads((REPOSITORY / "benchmarks" / "speeds.toml").read_text())["speeds"]["TD3"]
-    hours = 16 * 50_000 / speed / 3600  # of 16 seeds; publishing and playing them again take no hours
-    assert head == f"18 of 18 tasks to do, about {hours:.1f} core-hours"
-    assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
-    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ import toy_pixel_envs  # noqa: F401  (registers its environments)
 from same_runs import assert_same
 from scripts import TINY_IMAGES, listing
 
+import analysis.publish
 import common.memory
 import embedding.main_pixels
 import embedding.main_vae
@@ -237,16 +238,21 @@ def test_a_decoder_of_another_training_beside_the_encoder(refuse, tiny_images, c
     refuse("SA-DynE-TD3", [f"--encoder {mixed}", "not of one embedding", "--decoder"], encoder=mixed)
 
 
-def test_a_run_is_not_resumed_with_another_encoder(train, tiny_images, call, tmp_path):
+def test_a_run_is_neither_resumed_nor_published_with_another_encoder(train, tiny_images, call, tmp_path):
     other = tmp_path / "other"
     flags = {"decoder_epochs": 1, "decoder_batches": 4, "results_dir": other, "seed": 7}
     assert call(embedding.main_pixels.main, env=DOT, **TINY_IMAGES, **flags).code == 0
     moved = tmp_path / "encoder.pt"
     shutil.copy(tiny_images / "Dot-v0-pixels" / "default" / "encoder.pt", moved)
-    assert train("S-DynE-TD3", max_timesteps=20, encoder=moved)[1].code == 0
+    run, ran = train("S-DynE-TD3", max_timesteps=20, encoder=moved)
+    assert ran.code == 0
+    published = {"out": tmp_path / "curve.csv", "commit": "abc", "threads": None}
+    assert call(analysis.publish.main, run, **published).code == 0
     shutil.copy(other / "Dot-v0-pixels" / "default" / "encoder.pt", moved)
     ran = train("S-DynE-TD3", "--resume", encoder=moved)[1]
     assert ran.code == 2 and "what the policy is to see (embeddings of images, 100 wide)" in ran.err
+    ran = call(analysis.publish.main, "--overwrite", run, **published)
+    assert ran.code == 2 and f"seed_0: it was trained with another encoder than {moved} holds by now" in ran.err, ran
 
 
 def test_environments_and_policies_that_pixels_are_not_for(refuse, monkeypatch):

@@ -9,6 +9,7 @@ from gymnasium.envs.registration import EnvSpec, registry
 from processes import ScriptProcess
 from scripts import listing
 
+import analysis.publish
 import embedding.main
 import rl.main_dyne
 import rl.main_sac_lsp
@@ -118,6 +119,9 @@ def test_a_seed_does_not_join_those_of_another_decoder(call, tiny, tmp_path):
     before = listing(tmp_path)
     ran = call(rl.main_dyne.main, **flags, seed=1)
     assert ran.code == 2 and "seed_0 of the run" in ran.err and "choose another --name" in ran.err, ran
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "DynE-TD3" / "default"
+    ran = call(analysis.publish.main, run, out=tmp_path / "curve.csv", threads=None)
+    assert ran.code == 2 and f"seed_0: it was trained with another decoder than {decoder} holds by now" in ran.err, ran
     assert listing(tmp_path) == before
 
 

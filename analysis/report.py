@@ -40,6 +40,7 @@ __all__ = ["BLOCKS", "at_a_glance", "main"]
 
 Block = Callable[[Data], str]
 BLOCKS: dict[str, Block] = {
+    "what reproduces": report_glance.summary,
     "at a glance": report_glance.table,
     "figure 3": report_embeddings.figure3,
     "figure 4, ReacherVertical": report_tables.figure4_vertical,

@@ -231,7 +231,21 @@ def test_at_a_glance_follows_the_data(tmp_path):
     write_curve(tmp_path, "ReacherVertical", "SAC", [-7] * 2, last=20_000)
     found = glance(tmp_path)
     assert found["4, ReacherVertical"].startswith("points the same way, not settled")
-    assert found["4, baselines on ReacherVertical"] == "DynE-TD3 is **level with** SAC (−7.0 against −7.0) (few seeds)"
+    assert found["4, baselines on ReacherVertical"] == (
+        "not settled: DynE-TD3 is **level with** SAC (−7.0 against −7.0) (few seeds)"
+    )
+
+
+def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
+    for method, ends in {"TD3": [-9] * 5, "DynE-TD3": [-7] * 5, "SAC": [-7] * 5, "PPO": [-9] * 5}.items():
+        write_curve(tmp_path, "ReacherVertical", method, ends)
+    _, _, *lines = report_glance.summary(Data(tmp_path)).splitlines()
+    found = dict(line.strip("| ").split(" | ") for line in lines)
+    assert found["reproduces"] == "DynE-TD3 learns faster than TD3 (figure 4, ReacherVertical)"
+    assert found["in part, or not settled"] == f"{report_glance.SLOWER} (figure 4, baselines on ReacherVertical)"
+    assert found["does not reproduce so far"] == "nothing"
+    assert "(figure 5, ReacherVertical and ReacherTurn and ReacherPush)" in found["not run yet"]
+    assert "not in the paper" not in "".join(lines)
 
 
 def test_at_a_glance_needs_curves(tmp_path):

@@ -1,6 +1,7 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
 import contextlib
+import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +30,12 @@ class Task:
         command: the script, relative to the repository, and its arguments.
         after: the names of the tasks that must be done before.
         folder: what it writes into, which other processes must have left.
-        target: a file that is there when it has been done: one of its script's, or a mark, whose name begins with a dot.
+        target: a file that is there when it has been done: one of its script's, or a mark that holds the command.
         steps: environment steps that it takes; 0: it takes none.
         hours: core-hours that it is expected to take.
         flags: of a training, all flags of its script, defaults included, as opt.json notes them.
         needs_folder: whether its script asks for a folder that is there.
+        product: what its script makes, if its target is a mark; None: the target.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Task:
     hours: float = 0.0
     flags: Mapping[str, Any] = field(default_factory=dict, hash=False)
     needs_folder: bool = False
+    product: Path | None = None
 
     def prepare(self) -> None:
         """Makes the folder if its script asks for one; where it cannot be made, the script says so."""
@@ -54,11 +57,12 @@ class Task:
 
     def conclude(self) -> None:
         """Leaves the mark of a task whose script has ended well; `OSError`: it cannot, or what the script writes is not there."""
-        if self.target.name.startswith("."):
+        made = self.product or self.target
+        if not made.exists():
+            raise FileNotFoundError(f"the script ended well, but {made} is not there")
+        if self.product:
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            self.target.touch()
-        elif not self.target.is_file():
-            raise FileNotFoundError(f"the script ended well, but {self.target} is not there")
+            self.target.write_text(self._mark)
 
     def difference(self) -> tuple[str, str] | None:
         """The first flag that differs from those that results in its folder were made with, as it is here and there."""
@@ -81,6 +85,9 @@ class Task:
 
     def is_done(self) -> bool:
         """Whether there is nothing left to do."""
+        if self.product:
+            made = self.product.exists() and self.target.is_file()
+            return made and self.target.read_text(errors="replace") == self._mark
         if not self.steps:
             return self.target.is_file()
         try:
@@ -89,6 +96,10 @@ class Task:
         except (OSError, ValueError, KeyError, TypeError, UsageError):
             return False
         return finished and self.target.is_file()
+
+    @property
+    def _mark(self) -> str:
+        return shlex.join(self.command) + "\n"
 
     def state(self, done: Collection[str]) -> str:
         """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""
@@ -206,9 +217,8 @@ def _publish_embedding(embedding: Embedding, results: Path) -> Task:
     folder = _embedding_folder(embedding, results)
     target = results / "published" / "decoders" / embedding.published
     command = ("analysis/publish_decoder.py", str(folder), "--out", str(target), "--overwrite")
-    return Task(
-        f"decoder {embedding.published}", command, (f"embedding {embedding.name}",), target, folder / ".published"
-    )
+    after = (f"embedding {embedding.name}",)
+    return Task(f"decoder {embedding.published}", command, after, target, folder / ".published", product=target)
 
 
 def _runs(
@@ -266,23 +276,25 @@ def _publish(curve: Curve, results: Path) -> Task:
     after = tuple(f"{_run_name(curve)} seed {seed}" for seed in curve.seeds)
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
-    mark = run / f".published-{Path(curve.file).stem}-{curve.steps}"
-    return Task(name, command, after, out.parent, mark, needs_folder=True)
+    mark = run / f".published-{Path(curve.file).stem}"
+    return Task(name, command, after, out.parent, mark, needs_folder=True, product=out)
 
 
 def _final_policies(curve: Curve, results: Path) -> Task:
     run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
     out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
-    command = ("rl/evaluate.py", str(run), "--episodes", str(curve.final_episodes), "--out", str(out))
+    seeds = (str(seed_folder(run, seed)) for seed in curve.seeds)
+    command = ("rl/evaluate.py", *seeds, "--episodes", str(curve.final_episodes), "--out", str(out))
     name = f"{curve.env} {curve.method} final policies"
-    return Task(name, command, (after,), out.parent, run / ".final_policies", needs_folder=True)
+    return Task(name, command, (after,), out.parent, run / ".final_policies", needs_folder=True, product=out)
 
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
     folder = seed_folder(_run_folder(curve, results), seed)
     out = results / "published" / "policies" / curve.env
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
-    return Task(f"{curve.env} policy", command, (f"{_run_name(curve)} seed {seed}",), out, folder / ".published")
+    after = (f"{_run_name(curve)} seed {seed}",)
+    return Task(f"{curve.env} policy", command, after, out, folder / ".published", product=out)
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
@@ -298,7 +310,7 @@ def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], result
     folder, out = _embedding_folder(embedding, results), results / "figures" / f"{table['name']}.csv"
     command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
     name, after = f"table {table['name']}", (f"embedding {embedding.name}",)
-    return Task(name, command, after, out.parent, folder / f".{table['name']}", needs_folder=True)
+    return Task(name, command, after, out.parent, folder / f".{table['name']}", needs_folder=True, product=out)
 
 
 def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: Path) -> Task:
@@ -315,4 +327,4 @@ def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: P
     flags = {"out": out} | ({"until": table["steps"]} if "steps" in table else {})
     command = (f"analysis/{table['script']}", *map(str, folders), *words_of(flags))
     mark = folders[0] / f".{table['name']}"
-    return Task(f"table {table['name']}", command, tuple(after), out.parent, mark, needs_folder=True)
+    return Task(f"table {table['name']}", command, tuple(after), out.parent, mark, needs_folder=True, product=out)

@@ -207,15 +207,16 @@ def test_a_new_folder_of_results_is_published_into(tasks):
 
 
 def test_what_a_script_is_to_write_is_never_made_in_its_place(tmp_path):
-    """Marks of tasks that have no file of their own are."""
-    run, publication = (
-        Task(name, ("benchmarks/dummy_task.py",), (), tmp_path / "folder", tmp_path / "folder" / name)
-        for name in ("checkpoint.pt", ".published")
-    )
-    outcome = engine.call(run, str(tmp_path / "log"))
-    assert outcome.code == 1 and outcome.line == f"the script ended well, but {run.target} is not there"
-    assert not run.target.exists()
-    assert engine.call(publication, str(tmp_path / "log")).code == 0 and publication.target.exists()
+    """Nor is a task marked as done whose script has not written it."""
+    folder = tmp_path / "folder"
+    run = Task("run", ("benchmarks/dummy_task.py",), (), folder, folder / "checkpoint.pt")
+    publication = Task("published", run.command, (), folder, folder / ".published", product=tmp_path / "table.csv")
+    for task, missing in ((run, run.target), (publication, publication.product)):
+        outcome = engine.call(task, str(tmp_path / "log"))
+        assert outcome.code == 1 and outcome.line == f"the script ended well, but {missing} is not there"
+        assert not task.target.exists() and not missing.exists()
+    (tmp_path / "table.csv").touch()
+    assert engine.call(publication, str(tmp_path / "log")).code == 0 and publication.is_done()
 
 
 def test_without_ray_one_line_says_what_to_install(tasks, monkeypatch):

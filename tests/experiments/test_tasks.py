@@ -179,6 +179,26 @@ def test_what_is_lacking_is_told(manifest, tmp_path):
     assert lacking(tasks) == [f"{seeds[1].name}: failed: step 300: a loss", waits]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [("", ""), ('seeds = "0-1"', 'seeds = "0-2"'), ("steps = 400", "steps = 200")],
+    ids=["deleted", "seeds", "steps"],
+)
+def test_what_was_published_is_made_anew_where_the_manifest_or_its_file_changed(manifest, tmp_path, change):
+    def publication(text):
+        (found,) = [task for task in tasks_of(manifest(text), tmp_path / "results", {}) if "published" in task.name]
+        return found
+
+    task = publication(TINY)
+    task.prepare()
+    task.product.touch()
+    task.conclude()
+    assert task.is_done() and publication(TINY).is_done()
+    if change == ("", ""):
+        task.product.unlink()
+    assert not publication(TINY.replace(*change, 1)).is_done()
+
+
 def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
     ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
     assert ran.code == 0, ran.err

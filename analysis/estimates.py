@@ -182,10 +182,15 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def at_shared_steps(*series: pd.DataFrame) -> list[pd.DataFrame]:
+    """The parts of series that are of the same steps: the evaluations that all of them have."""
+    shared = set.intersection(*(set(one.steps) for one in series))
+    return [one[one.steps.isin(shared)] for one in series]
+
+
 def _shared_finals(*series: pd.DataFrame) -> list[np.ndarray]:
-    """The final returns (N_i,) of series after as many steps as all of them have; none of one that begins later."""
-    until = min(one.steps.max() for one in series)
-    return [final_returns(one[one.steps <= until]).to_numpy() for one in series]
+    """The final returns (N_i,) of series over the last tenth of the steps that all of them have; none if they share none."""
+    return [final_returns(one).to_numpy() for one in at_shared_steps(*series)]
 
 
 def _interval(statistic: Statistic, values: pd.Series, few: str = "seeds") -> str:

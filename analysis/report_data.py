@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, load_ablations, load_published
-from analysis.estimates import final_returns, interval, mean_probability
+from analysis.estimates import at_shared_steps, final_returns, interval, mean_probability
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -124,16 +124,15 @@ def at(one: pd.DataFrame, step: int, width: int) -> pd.Series:
 
 
 def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series, int]:
-    """The final returns (N,) and (M,) of two series after as many steps as both have, and these steps.
+    """The final returns (N,) and (M,) of two series over the last tenth of the steps that both have, and the last step.
 
     Raises:
-        UsageError: one begins where the other has ended.
+        UsageError: they share no evaluation.
     """
-    upto = int(min(one.steps.max(), other.steps.max()))
-    pair = [final_returns(curves[curves.steps <= upto]) for curves in (one, other)]
-    if not all(map(len, pair)):
+    first, second = at_shared_steps(one, other)
+    if not len(first):
         raise UsageError("two curves share no steps")
-    return pair[0], pair[1], upto
+    return final_returns(first), final_returns(second), steps_of(first)
 
 
 def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
@@ -191,9 +190,11 @@ def seeds(many: int) -> str:
 
 
 def with_interval(found: tuple[float, float, float]) -> str:
-    """A probability, and its interval if it has one."""
+    """A probability, and its interval if it has one: where all pairs of runs are alike a bootstrap has none."""
     if np.isnan(found[1]):
         return f"{found[0]:.2f}"
+    if found[1] == found[2]:
+        return f"{found[0]:.2f} ({'every' if found[0] else 'no'} pair of runs)"
     return "{:.2f} [{:.2f}, {:.2f}]".format(*found).replace("-", MINUS)
 
 

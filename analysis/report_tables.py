@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.authors import TASKS
 from analysis.curves import FEW
-from analysis.estimates import final_returns
+from analysis.estimates import at_shared_steps, final_returns
 from analysis.report_data import (
     LADDER,
     Data,
@@ -83,9 +83,8 @@ ENDS_TOLD = f"{ENDS}: of the steps that all have on a task"
 
 
 def ends(found: dict[str, pd.DataFrame]) -> list[str]:
-    """The entries of a column `ENDS`: final returns after as many steps as all of these methods have."""
-    upto = min(map(steps_of, found.values()))
-    return [entry(final_returns(one[one.steps <= upto])) for one in found.values()]
+    """The entries of a column `ENDS`: final returns over the last tenth of the steps that all of these methods have."""
+    return [entry(final_returns(one)) for one in at_shared_steps(*found.values())]
 
 
 def figure4_vertical(data: Data) -> str:
@@ -99,7 +98,7 @@ def figure4_vertical(data: Data) -> str:
     last = [f"about {read_off(of_method[1])}" if of_method else "" for of_method in read]
     ours = [[*line, *more] for line, *more in zip(lines, ends(found), last, strict=True)]
     title = f"{task}, {told}, {averages(FINE)}, ± half of the 95 % interval ({ENDS}: of the steps that both have):"
-    header = [task, *header, ENDS, f"authors' plot, {count(step)} (2 seeds)"]
+    header = [task, *header, ENDS, f"authors' released plot, {count(step)} (2 seeds)"]
     return f"{title}\n\n{markdown(header, ours)}"
 
 
@@ -165,7 +164,8 @@ def pixels(data: Data, task: str, found: dict[str, pd.DataFrame], ladder: list[i
     read = [authors_return(task, method, steps_of(one)) for method, one in found.items()]
     last = [f"{read_off(value[1])} at {count(value[0])}" if value else "" for value in read]
     table = markdown(
-        [task, *header, "authors' plot (8 seeds)"], [[*line, end] for line, end in zip(lines, last, strict=True)]
+        [task, *header, "authors' released plot (8 seeds)"],
+        [[*line, end] for line, end in zip(lines, last, strict=True)],
     )
     return f"{task}, {many}; {told}:\n\n{table}"
 

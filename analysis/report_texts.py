@@ -56,14 +56,15 @@ def last_tenths(data: Data, method: str, tasks: list[str]) -> dict[str, tuple[fl
 def figure4_tasks(data: Data) -> str:
     """On which of the other tasks DynE-TD3 ends ahead of TD3, and how Pusher's collapse looks."""
     data = data.with_best_td3()
-    told: dict[bool, list[str]] = {True: [], False: []}
-    for task, (_, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
-        told[dyne > td3].append(f"{task} ({number(dyne)} against {number(td3)})")
+    told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for task, (probability, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
+        told[standing(probability)].append(f"{task} ({number(dyne)} against {number(td3)}, P {probability:.2f})")
+    parts = [f"{stands} TD3 on {listed(tasks)}" for stands, tasks in told.items() if tasks]
     return paragraphs(
-        "The following returns are means over the last tenth of the steps that both methods have.",
+        "The following returns are means over the last tenth of the steps that both methods have. P is the probability that a",
+        "run of DynE-TD3 returns more.",
         td3_told(data),
-        f"DynE-TD3 returns more than TD3 on {listed(told[True])}." if told[True] else "",
-        f"DynE-TD3 returns less than TD3 on {listed(told[False])}." if told[False] else "",
+        f"DynE-TD3 is {listed(parts)}." if parts else "",
         like_untrained(data),
         collapse(data, "Pusher"),
     )
@@ -81,8 +82,16 @@ def untrained(data: Data, task: str) -> pd.Series:
     return curves[curves.steps == 0].mean_return
 
 
+LEARNED = 0.9  # the least probability that a final return is above an evaluation of a policy that was not trained
+
+
+def above_untrained(data: Data, task: str, ends: pd.Series) -> float:
+    """How probably one of the final returns (N,) on a task is above an evaluation of a policy that was not trained yet."""
+    return better(ends, untrained(data, task))[0]
+
+
 def like_untrained(data: Data) -> str:
-    """The tasks where a method ends no higher than some untrained policies, and what the scale of all tasks makes of it."""
+    """The tasks where a method ends no better than untrained policies, and what the scale of all tasks makes of it."""
     told = []
     for task in NAMES[1:]:
         found = data.methods(task, ["TD3", "DynE-TD3"])
@@ -90,21 +99,26 @@ def like_untrained(data: Data) -> str:
             continue
         first = untrained(data, task)
         low, high = AUTHORS_RANGE[environment(task)]
-        ends = dict(zip(found, (final.mean() for final in finals(*found.values())[:2]), strict=True))
+        ends = dict(zip(found, finals(*found.values())[:2], strict=True))
         unlearned = [
-            f"{method} {number(mean)}, {(mean - low) / (high - low):.2f} on the scale below"
-            for method, mean in ends.items()
-            if mean <= first.max()
+            f"{method} {number(of_seeds.mean())}, P {odds:.2f}, {(of_seeds.mean() - low) / (high - low):.2f} on the scale below"
+            for method, of_seeds in ends.items()
+            if (odds := above_untrained(data, task, of_seeds)) < LEARNED
         ]
         if unlearned:
-            span = f"untrained {number(first.max())} to {number(first.min())}"
-            told.append(f"{task} ({'; '.join(unlearned)}; {span})")
+            told.append(f"{task} ({'; '.join(unlearned)}; {untrained_told(first)})")
     if not told:
         return ""
     return paragraphs(
-        f"Some ends are within or below the returns of untrained policies: on {listed(told)}. There a probability that one",
-        "method is better compares policies that may have learned nothing, and the scale can give such policies a high number.",
+        f"Some ends are above the evaluation of a policy that was not trained with a probability of less than {LEARNED}:",
+        f"on {listed(told)}. (Untrained are all evaluations at step 0 of the methods from states.) A comparison with such an",
+        "end may compare policies that have learned nothing, and the scale can give them a high number.",
     )
+
+
+def untrained_told(first: pd.Series) -> str:
+    """The evaluations (N,) of policies that were not trained, in words."""
+    return f"untrained {number(first.mean())}, {len(first)} evaluations from {number(first.max())} to {number(first.min())}"
 
 
 def collapse(data: Data, task: str) -> str:
@@ -132,7 +146,7 @@ def all_tasks(data: Data) -> str:
     scaled = table["scaled final return, interquartile mean"]
     tasks, _, few = table["tasks"].iloc[0].partition(", ")
     return paragraphs(
-        f"All {tasks} tasks together, TD3 as before, after as many steps as both methods have on a task, scaled by the",
+        f"All {tasks} tasks together, TD3 taken as above, after as many steps as both methods have on a task, scaled by the",
         "range of the authors' plots, every task counting alike: the interquartile mean is",
         f"{scaled['DynE-TD3']} for DynE-TD3 and {scaled['TD3']} for TD3.",
         f"A run of DynE-TD3 ends better than one of TD3 with probability {table['P(DynE-TD3 better)']['TD3']}"
@@ -142,15 +156,18 @@ def all_tasks(data: Data) -> str:
 
 def baselines(data: Data) -> str:
     """How SAC stands to DynE-TD3 on ReacherVertical, span by span; what untrained policies return, and PPO."""
-    pair = [data.series("ReacherVertical", method) for method in ("SAC", "DynE-TD3")]
+    pair = [data.series("ReacherVertical", method) for method in ("DynE-TD3", "SAC")]
     spans = []
-    for after, upto in ((0, 5_000), (5_000, 15_000), (15_000, 50_000)):
-        sac, dyne = (number(window(one, after, upto).mean()) for one in pair)
-        spans.append(f"{sac} and {dyne} from {count(after)} to {count(upto)} steps")
-    compared = f"On ReacherVertical SAC and DynE-TD3 return {listed(spans)}, on average."
-    first = untrained(data, "ReacherTurn")
-    span = f"Untrained policies return {number(first.max())} to {number(first.min())} on ReacherTurn."
-    return paragraphs(compared, span, ppo(data))
+    for after, upto in ((1_000, 5_000), (5_000, 15_000), (15_000, 25_000), (25_000, 50_000)):
+        dyne, sac = (window(one, after, upto) for one in pair)
+        odds = f"P {with_interval(better(dyne, sac))}"
+        spans.append(
+            f"{standing(better(dyne, sac)[0])} SAC from {count(after)} to {count(upto)} steps ({number(dyne.mean())} against "
+            f"{number(sac.mean())}, {odds})"
+        )
+    compared = f"On ReacherVertical DynE-TD3 is, on average, {listed(spans)}."
+    known = f"On ReacherTurn policies that were not trained return {untrained_told(untrained(data, 'ReacherTurn')).partition(' ')[2]}."
+    return paragraphs(compared, known, ppo(data))
 
 
 def ppo(data: Data) -> str:
@@ -232,11 +249,21 @@ def figure9(data: Data) -> str:
         )
         stands = {standing(better(found[name], found["PPO"])[0]) for name in ENCODED[:2]}
         words = f"{stands.pop()} PPO" if len(stands) == 1 else "ahead of PPO in part"
+        rising = [_rises(data.series(task, name), upto) for name in ENCODED[:2]]
+        told.append(
+            f"Of the {sum(map(len, rising))} runs of the DynE methods {sum(one.sum() for one in rising)} return more there than "
+            f"over the {count(PIXEL_BINS)} steps before."
+        )
         told.append(f"The paper has both DynE methods much better than PPO; on {task} here they are {words}.")
         for sac in data.methods(task, ["SAC"]).values():
             last = steps_of(sac)
             told.append(f"SAC from states returns {entry(at(sac, last, PIXEL_BINS))} up to {count(last)} steps.")
     return paragraphs(*told)
+
+
+def _rises(one: pd.DataFrame, upto: int) -> pd.Series:
+    """Whether each seed returns more over the last `PIXEL_BINS` steps up to a step than over those before; (N,)."""
+    return at(one, upto, PIXEL_BINS) > at(one, upto - PIXEL_BINS, PIXEL_BINS)
 
 
 def plans(data: Data) -> str:

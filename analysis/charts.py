@@ -4,7 +4,7 @@ import base64
 import io
 import itertools
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def figure(
     until: int | Mapping[str, int] | None = None,
     shared: bool = True,
     colors: Mapping[str, str] | None = None,
+    framed: Collection[str] = (),
 ) -> alt.ConcatChart:
     """An interactive chart with a panel an environment: means over seeds, how far seeds differ, the authors' numbers.
 
@@ -45,6 +46,7 @@ def figure(
         until: the step that axes end at, one for all or one for each environment; None: the last of each environment.
         shared: whether all panels have one legend; False: each its own.
         colors: {series: colour} of series that are to have another colour than that of their method.
+        framed: environments whose returns are shown in the range of the authors' plots, whatever leaves it.
     """
     summaries = []
     for _, of_env in [("", curves)] if shared else [*curves.groupby("env", sort=False)]:
@@ -58,12 +60,17 @@ def figure(
         lines = max(len(title.subtitle) for title in titles[row : row + columns])
         for title in titles[row : row + columns]:  # all begin on one height
             title.subtitle += ["\N{NO-BREAK SPACE}"] * (lines - len(title.subtitle))
-    panels = [
-        _panel(
-            number, one, painted, until.get(one.env.iloc[0]) if isinstance(until, Mapping) else until, width, shared
-        ).properties(width=width, height=HEIGHT if columns > 1 else 300, title=title)
-        for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True))
-    ]
+    panels, unseen, cut = [], [], False
+    for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True)):
+        env = str(one.env.iloc[0])
+        last = (until.get(env) if isinstance(until, Mapping) else until) or int(one.steps.max())
+        seen = one[one.steps <= last]
+        shown = list(AUTHORS_RANGE[env]) if env in framed else _returns_shown(seen, [*_read_off(one, last).values()])
+        panel = _panel(number, one, painted, last, shown, width, shared)
+        panels.append(panel.properties(width=width, height=HEIGHT if columns > 1 else 300, title=title))
+        highest = seen.groupby("series", sort=False)["mean"].max()
+        unseen += [f"{series} on {env}" for series in highest.index[highest < shown[0]]]
+        cut = cut or shown[0] > seen["mean"].min()
     scales: Any = "shared" if shared else "independent"
     chart = alt.concat(*panels, columns=columns).resolve_scale(color=scales, stroke=scales)
     # One selection for the legend that all panels share; `add_params` would make one for each of their layers.
@@ -71,12 +78,17 @@ def figure(
     by_series = alt.PointSelectionConfig(type="point", fields=["series"])
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
-    cut = any(_returns_shown(one, [])[0] > one["mean"].min() for _, one in summaries)
-    return chart.properties(title=_caption(pd.concat([one for _, one in summaries]), columns * (width + AXIS), cut))
+    whole = pd.concat([one for _, one in summaries])
+    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen))
 
 
-def _caption(summary: pd.DataFrame, width: int, cut: bool) -> alt.TitleParams:
-    """What lines and areas are, below a chart; `cut`: whether there are returns below an axis."""
+def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]) -> alt.TitleParams:
+    """What lines and areas are, below a chart.
+
+    Args:
+        cut: whether there are returns below an axis.
+        unseen: what is below its axis all the way.
+    """
     many = summary.groupby(["env", "series"]).seeds.max()
     told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
     if (many >= FEW).any():
@@ -84,7 +96,9 @@ def _caption(summary: pd.DataFrame, width: int, cut: bool) -> alt.TitleParams:
     if ((many > 1) & (many < FEW)).any():
         told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
     if cut:
-        told.append("Axes leave out the low returns of the first steps.")
+        told.append("Axes leave out low returns, mostly of the first steps: lines come in from below.")
+    if unseen:
+        told.append(f"All below its axis: {', '.join(unseen)}.")
     lines = textwrap.wrap(" ".join(told), int(width / LETTER))
     return alt.TitleParams(lines, orient="bottom", anchor="start", offset=12, fontSize=12, color="#555555")
 
@@ -100,6 +114,7 @@ def _colors(labels: Mapping[tuple[str, str], str], chosen: Mapping[str, str]) ->
 
 
 HEIGHT = 200  # of a panel, pixels
+DIAMOND = 14  # width of an authors' diamond, pixels
 SINGLE = 620  # width of a panel that is alone, pixels
 
 
@@ -124,20 +139,43 @@ _TOLD = (
 )
 
 
-def _panel(
-    number: int, summary: pd.DataFrame, colors: Mapping[str, str], until: int | None, width: int, shared: bool
-) -> ChartType:
-    """One environment's layers: areas, lines, points that tell their numbers, and the authors' diamonds."""
-    env, last = summary.env.iloc[0], until or summary.steps.max()
-    steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
+def _read_off(summary: pd.DataFrame, last: int) -> dict[tuple[str, int], float]:
+    """{(series, step): return} that the authors' plots have of one environment, up to a step."""
     first = summary.drop_duplicates("method").set_index("method").series
-    read_off = [
-        {"series": first[method], "steps": step, "mean": value, "source": "authors' plot"}
-        for method, values in AUTHORS.get(env, {}).items()
+    return {
+        (first[method], step): value
+        for method, values in AUTHORS.get(summary.env.iloc[0], {}).items()
         for step, value in values.items()
         if method in first and step <= last
+    }
+
+
+def _panel(
+    number: int,
+    summary: pd.DataFrame,
+    colors: Mapping[str, str],
+    last: int,
+    shown: list[float],
+    width: int,
+    shared: bool,
+) -> ChartType:
+    """One environment's layers: areas, lines, points that tell their numbers, and the authors' diamonds.
+
+    Args:
+        last: the step that the axis ends at.
+        shown: the range of the returns' axis.
+    """
+    steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
+    read_off: list[dict[str, Any]] = [
+        {"series": series, "steps": step, "mean": value, "source": "authors' plot"}
+        for (series, step), value in _read_off(summary, last).items()
     ]
-    shown = _returns_shown(summary[summary.steps <= last], [row["mean"] for row in read_off])
+    touching = DIAMOND * (shown[1] - shown[0]) / HEIGHT
+    for place, row in enumerate(read_off):  # those that would lie upon each other stand side by side
+        hidden = [
+            other["steps"] == row["steps"] and abs(other["mean"] - row["mean"]) < touching for other in read_off[:place]
+        ]
+        row["place"] = row["steps"] - sum(hidden) * DIAMOND * last / width
     returns = alt.Scale(domain=shown, nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=max(4, width // 60))
     painted = alt.Scale(domain=[*colors], range=[*colors.values()])
@@ -177,7 +215,8 @@ def _panel(
             clip=True, filled=True, size=90, stroke="white", opacity=1
         )
         tips = [alt.Tooltip("source:N"), alt.Tooltip("series:N", title="method"), alt.Tooltip("steps:Q", format=",")]
-        layers.append(diamonds.encode(**axes, shape=shape, tooltip=[*tips, alt.Tooltip("mean:Q")]))
+        places = axes | {"x": alt.X("place:Q", title="environment steps", scale=steps, axis=ticks)}
+        layers.append(diamonds.encode(**places, shape=shape, tooltip=[*tips, alt.Tooltip("mean:Q")]))
     return alt.layer(*layers)
 
 

@@ -44,7 +44,7 @@ PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
 UNTRAINED = "untrained encoder"  # what it calls them
-FIGURE4_STEPS, FIGURE4_BINS = 100_000, 5000  # that most runs have
+FIGURE4_BINS = 5000
 SMOOTHING = "smoothing"  # the ablations that the figure of values shows
 
 
@@ -190,9 +190,8 @@ def figure4(results: str | Path) -> alt.ConcatChart:
             curves = pd.concat([curves, one.assign(method=kind.curve, name="published")])
     painted = {kind.curve: kind.color for kind in KINDS_OF_TD3}
     curves = select(curves, TASKS, [*FROM_STATES, *painted])
-    longest = curves[curves.method == "DynE-TD3"].groupby("env").steps.max()
-    until = {env: max(FIGURE4_STEPS, int(longest.get(env, 0))) for env in TASKS}
-    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted)
+    until = dict(curves[curves.method == "DynE-TD3"].groupby("env").steps.max())
+    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted, framed=TASKS[:1])
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
@@ -285,11 +284,17 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 
 
 def variants(results: str | Path) -> pd.DataFrame:
-    """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant."""
+    """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant.
+
+    The embedding of seed 0 is the one of figure 4.
+    """
     curves = load_ablations(results)
     curves = curves[
         ~curves.group.isin([IN_CONTROLS, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3), *sensitivity.VARIED])
     ]
+    of_default = curves[curves.group == "embedding"].drop_duplicates(["env", "seed"])[["env", "group", "seed"]]
+    default = load_published(results).query("method == 'DynE-TD3'").drop(columns="name")
+    curves = pd.concat([curves, default.merge(of_default, on=["env", "seed"]).assign(name="seed0")])
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []

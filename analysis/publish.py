@@ -230,8 +230,8 @@ def training_command(path: Path) -> str:
     notes = path.with_suffix(".txt")
     try:
         if notes.is_file():
-            (line,) = [line for line in notes.read_text().splitlines() if line.startswith("command:")]
-            return line.removeprefix("command:").strip()
+            told = dict(line.split(":", 1) for line in notes.read_text().splitlines() if line[:1] > " ")
+            return f"{told['command'].strip()}  # at commit {told['commit'].strip()[:7]}"
         flags = read_entries(path.with_name("opt.json"))
         flags.pop("resolved", None)
         script: ModuleType = embedding.main

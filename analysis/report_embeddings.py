@@ -21,22 +21,31 @@ def figure3(data: Data) -> str:
         f"{share(far['held'])}"
         for edge, far in (_beyond(table, distance) for distance in (20, 30))
     )
-    (place, times), (_, of_held) = peak_of_plans(data, "DynE"), peak_of_plans(data, "held")
+    (place, times), (_, of_raw), (_, of_held) = (peak_of_plans(data, kind) for kind in kinds)
+    bins = int((table[table.horizon != "episode"].actions == "DynE").sum())
+    (_, in_wide), (_, raw_in_wide) = (peak_of_plans(data, kind, together=2) for kind in kinds[:2])
     return paragraphs(
         f"After one plan of {k} actions the median distance is {first[0]} with DynE actions, {first[1]} with raw actions and",
         f"{first[2]} with one raw action held for {k} steps (radians of the two joints).",
         f"Over whole episodes the median distances are {whole[0]:.1f}, {whole[1]:.1f} and {whole[2]:.1f}.",
         f"Of all states of episodes with DynE actions {beyond}.",
         f"After one plan DynE's distances are not even: their density is highest at {place:.2f}, {times:.1f} times its mean",
-        f"over the range reached; with held actions it is at most {of_held:.1f} times. Places spread evenly over a disc would",
-        "give 2.0 times at its edge. The left panel of the paper's figure is called uniform.",
+        f"over the range reached ({bins} bins); with raw actions it is at most {of_raw:.1f} and with held ones {of_held:.1f} times.",
+        f"In bins twice as wide DynE's is {in_wide:.1f} and that of raw actions {raw_in_wide:.1f} times. Places spread evenly over a",
+        "disc would give 2.0 times at its edge. The left panel of the paper's figure is called uniform.",
     )
 
 
-def peak_of_plans(data: Data, kind: str) -> tuple[float, float]:
-    """Where distances after one plan of a kind of actions are densest, and how many times the mean of their range."""
+def peak_of_plans(data: Data, kind: str, together: int = 1) -> tuple[float, float]:
+    """Where distances after one plan of a kind of actions are densest, and how many times the mean of their range.
+
+    Args:
+        together: so many bins of the table count as one.
+    """
     table = load(data.results, "figure3")
     plan = table[(table.horizon != "episode") & (table.actions == kind)]
+    wide = plan.groupby(np.arange(len(plan)) // together)
+    plan = wide.agg({"low": "min", "high": "max", "share": "sum"})
     density = plan.share / (plan.high - plan.low)
     densest = plan.iloc[int(density.argmax())]
     return float(densest.low + densest.high) / 2, float(density.max() * plan[plan.share > 0].high.max())

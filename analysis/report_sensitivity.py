@@ -69,7 +69,8 @@ def table(data: Data) -> str:
 
 def text(data: Data) -> str:
     """Which settings return more than TD3, and how far they lie apart."""
-    told = []
+    chance = "settings share their seeds, and what is common to a seed does not count"
+    told = [f"By chance is what a two-way analysis of variance leaves unexplained: {chance}."]
     for panel, found in panels(data).items():
         dyne = found.series.str.startswith("DynE-TD3")
         ours, td3 = found[dyne], found[found.series == "TD3"]["return"]
@@ -108,7 +109,8 @@ def embeddings(data: Data) -> str:
         f"on {TASK}. Over the {count(FINE)} steps up to {count(upto)} the embeddings' means are",
         f"{listed([number(value) for value in table.mean()])}.",
         f"The standard deviation over seeds, with the same embedding, is {spread.within:.2f}. That of the embeddings' means is",
-        f"{spread.of_means:.2f}, where {spread.expected:.2f} would come by chance.",
+        f"{spread.of_means:.2f}, where {spread.expected:.2f} would come by chance (seeds being shared, as in a two-way",
+        "analysis of variance).",
         f"So the embeddings themselves differ by a standard deviation of about {spread.between:.2f}."
         if spread.between
         else "So these runs show no difference between the embeddings.",

@@ -108,7 +108,8 @@ def chart(table: pd.DataFrame) -> alt.HConcatChart:
         order = sorted(ours.setting.unique(), key=float)
         told = [
             f"{ours.seed.nunique()} seeds, means of the last",
-            f"{count(LAST)} of {count(ours.steps.iloc[0])} steps",
+            f"{count(LAST)} of {count(ours.steps.iloc[0])} steps;",
+            "band: TD3, worst seed to best",
         ]
         title = alt.TitleParams(str(panel), subtitle=told)
         x = alt.X("setting:O", title=None, sort=order, axis=alt.Axis(labelAngle=0))
@@ -118,7 +119,11 @@ def chart(table: pd.DataFrame) -> alt.HConcatChart:
         tips: list[Any] = ["series", "setting", alt.Tooltip("mean:Q", format=".2f")]
         seeds = ours.rename(columns={"return": "mean"})
         rule = pd.DataFrame({"mean": [td3["return"].mean()], "series": ["TD3"]})
+        band = rule.assign(low=td3["return"].min(), high=td3["return"].max())
         layers = [
+            alt.Chart(band)
+            .mark_rect(opacity=0.15)
+            .encode(y=alt.Y("low:Q", title="return", scale=scale), y2="high:Q", color=color),
             alt.Chart(rule).mark_rule(strokeDash=[6, 4], strokeWidth=2).encode(y=y, color=color),
             alt.Chart(seeds).mark_point(size=25, opacity=0.5).encode(x=x, y=y, color=color, tooltip=[*tips, "seed"]),
             alt.Chart(means).mark_line(strokeWidth=2).encode(x=x, y=y, color=color, order="place:O"),

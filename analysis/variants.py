@@ -67,7 +67,7 @@ QUESTIONS = {
         },
         {"default": "DynE-TD3"},
     ),
-    "embedding": Question("seed of the embedding", {f"seed{n}": f"seed {n}" for n in range(1, 5)}, {}),
+    "embedding": Question("seed of the embedding", {f"seed{n}": f"seed {n}" for n in range(5)}, {"seed0": "DynE-TD3"}),
     "range": Question(
         "range of decoded actions",
         {"default": "±2, Pusher's bounds (default)", "unit": "±1, as in the release"},

@@ -263,7 +263,25 @@ def test_authors_numbers_stand_where_the_curves_reach():
     spec = spec_of(frame(*long, method="DynE-TD3"), frame(*long, method="SAC"))
     diamonds = spec["concat"][0]["layer"][2]
     (row,) = spec["datasets"][diamonds["data"]["name"]]
-    assert row == {"series": "DynE-TD3", "steps": 50_000, "mean": -8, "source": "authors' plot"}
+    assert row == {"series": "DynE-TD3", "steps": 50_000, "mean": -8, "source": "authors' plot", "place": 50_000}
+
+
+def test_authors_diamonds_that_would_hide_each_other_stand_side_by_side():
+    both = [
+        frame([[-20.0, -9.0]], [100_000, 400_000], method=name) for name in ("SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3")
+    ]
+    spec = spec_of(*both)
+    diamonds = spec["datasets"][spec["concat"][0]["layer"][2]["data"]["name"]]
+    places = {row["series"]: row["place"] for row in diamonds}
+    assert places["SA-DynE-TD3"] == places["VAE-TD3"] == 400_000 and places["S-DynE-TD3"] < 395_000
+
+
+def test_a_framed_axis_is_the_authors_and_what_is_below_it_is_told():
+    curves = pd.concat([frame([[-60.0, -9.0]], [0, 10_000]), frame([[-60.0, -30.0]], [0, 10_000], method="PPO")])
+    chart = charts.figure(curves, framed=[ENV]).to_dict()
+    assert chart["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [-20, -5]
+    told = " ".join(chart["title"]["text"])
+    assert f"All below its axis: PPO on {ENV}." in told and "come in from below" in told
 
 
 def test_results_are_the_repositorys_wherever_one_stands(tmp_path, monkeypatch):

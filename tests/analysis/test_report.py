@@ -205,7 +205,7 @@ def test_steps_from_pixels_count_pretraining(tmp_path):
     text = "command:     python embedding/main_pixels.py --env_name ReacherTurn-v2 --epochs 20 --name short\n"
     (tmp_path / "published" / "ReacherTurn-v2_SA-DynE-TD3.txt").write_text(text)
     found = report_tables.figure5(Data(tmp_path))
-    assert "| ReacherTurn | 125 000 | 150 000 | authors' plot (8 seeds) |" in found
+    assert "| ReacherTurn | 125 000 | 150 000 | authors' released plot (8 seeds) |" in found
     assert "| SA-DynE-TD3, encoder of 20 epochs | −150 (−100 −200) | −150 (−100 −200) | −145 at 400 000 |" in found
     assert "| VAE-TD3 | " in found
 
@@ -221,7 +221,7 @@ def test_at_a_glance_follows_the_data(tmp_path):
     write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 5)
     found = glance(tmp_path)
     assert found["4, ReacherVertical"] == (
-        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 [1.00, 1.00]"
+        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 (every pair of runs)"
     )
     assert {found[figure] for figure in found if figure != "4, ReacherVertical"} == {"not run yet"}
     assert "5, ReacherVertical and ReacherTurn and ReacherPush" in found
@@ -233,6 +233,29 @@ def test_at_a_glance_follows_the_data(tmp_path):
     assert found["4, ReacherVertical"].startswith("points the same way, not settled")
     assert found["4, baselines on ReacherVertical"] == (
         "not settled: DynE-TD3 is **level with** SAC (−7.0 against −7.0) (few seeds)"
+    )
+
+
+def test_two_curves_are_compared_where_both_were_evaluated():
+    often, rarely = curves([-9, -8, -7, -6, -5, -4, -3, -2, -1]), curves([-90, -80, -70], every=4000)
+    ours, theirs, upto = finals(often, rarely)
+    assert (ours.tolist(), theirs.tolist(), upto) == ([-1], [-70], 8000)
+    with pytest.raises(UsageError, match="share no steps"):
+        finals(often[often.steps % 4000 > 0], rarely)
+
+
+def test_a_comparison_says_if_neither_is_above_untrained_policies(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101])  # untrained: -200 and -201
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    assert glance(tmp_path)["4, baselines on ReacherTurn"].startswith(
+        "points the same way, not settled: DynE-TD3 is ahead"
+    )
+    for method in ("DynE-TD3", "SAC"):
+        path = tmp_path / "published" / f"ReacherTurn-v2_{method}.csv"
+        path.write_text(path.read_text().replace(",0,-2", ",0,-"))  # now -0 to -21
+    found = glance(tmp_path)["4, baselines on ReacherTurn"]
+    assert found.startswith(
+        "not settled: neither DynE-TD3 nor SAC (−100 against −120) is clearly above untrained policies"
     )
 
 

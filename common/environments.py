@@ -1,12 +1,14 @@
 """Environments by their gymnasium ids."""
 
-import dataclasses
+import contextlib
+import copy
 import difflib
-import functools
 import hashlib
 import json
+import random
 import re
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import gymnasium
@@ -18,6 +20,7 @@ import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
 from common.errors import EnvironmentFault, UsageError
 from common.guarded_environment import NOT_ITS_FAULT, GuardedEnvironment, fault, working_folder
+from common.stable_repr import stable_repr
 from common.streams import reset_seed, stream
 
 PROBED_STEPS = 100
@@ -98,7 +101,7 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
             env = gymnasium.wrappers.FlattenObservation(env)
             if not isinstance(env.observation_space, gymnasium.spaces.Box):
                 raise NotImplementedError
-        except (NotImplementedError, ValueError, TypeError) as error:
+        except (NotImplementedError, ValueError, TypeError, MemoryError, OverflowError) as error:
             raise UsageError(f"{flag} {env_id}: its observations, {observations}, have no flat form") from error
     if env.observation_space.shape == (0,):
         raise UsageError(f"{flag} {env_id}: its observations, {observations}, are empty: have it observe something")
@@ -143,74 +146,109 @@ def time_limit(env: gymnasium.Env) -> int | None:
 def fingerprint(env: gymnasium.Env) -> str:
     """What an environment of `make_env` is and does, as a digest: two that differ in it are not the same.
 
-    It is made of the time limit, the arguments, the spaces, and the observations, rewards and ends of
-    `PROBED_STEPS` drawn actions. Of an environment that breaks on the way there is none: "". The environment must be one
-    that is not in use.
+    It is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations, rewards and
+    ends of `PROBED_STEPS` drawn actions. Of an environment that breaks on the way there is none: "". The environment must be
+    one that is not in use.
     """
     assert env.spec is not None  # `make_env` made it
     observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
-    try:
-        arguments = json.dumps(env.spec.kwargs, sort_keys=True, default=stable_repr)
-    except (TypeError, ValueError):  # dicts of other keys than text
-        arguments = stable_repr(env.spec.kwargs)
-    sha = hashlib.sha256(f"{env.spec.max_episode_steps} {arguments} {observed.dtype}".encode())
+    told = _as_text(arguments(env))
+    sha = hashlib.sha256(f"{env.spec.max_episode_steps} {told} {observed.dtype}".encode())
     for bound in (observed.low, observed.high, acted.low, acted.high):
         sha.update(np.ascontiguousarray(bound).tobytes())
+    with _streams_kept():
+        whole = _probe(env, lambda episode: env.reset(seed=reset_seed(0, "probe: resets", episode))[0], sha)
+    return sha.hexdigest() if whole else ""
+
+
+def arguments(env: gymnasium.Env) -> Any:
+    """The arguments that an environment was made with; a list of them and its wrappers', where its id has some."""
+    assert env.spec is not None
+    registered = gymnasium.registry.get(env.spec.id)
+    wrappers = [(one.name, one.entry_point, one.kwargs) for one in registered.additional_wrappers] if registered else []
+    return [env.spec.kwargs, wrappers] if wrappers else env.spec.kwargs
+
+
+def _as_text(value: Any) -> str:
+    """A value as JSON if that tells all of it, else as `stable_repr`."""
+    try:
+        told = json.dumps(value, sort_keys=True)
+        return told if json.loads(told) == value else stable_repr(value)
+    except (TypeError, ValueError):
+        return stable_repr(value)
+
+
+def does_the_same_again(env: gymnasium.Env, by_its_stream: bool = False) -> bool:
+    """Whether an environment of `make_env` does the same again after a reset with the same seed, whatever else draws from the
+    random streams of numpy, torch and Python meanwhile. One that breaks on the way is not judged: True.
+
+    Args:
+        env: one that is not in use.
+        by_its_stream: whether it must also do the same after a reset without a seed, its own `np_random` being put back.
+    """
+    starts = [lambda episode: env.reset(seed=reset_seed(0, "probe: resets", episode))[0]]
+    if by_its_stream:
+        starts.append(lambda episode: env.reset()[0])
+    with _streams_kept():
+        for start in starts:
+            try:
+                start(0)
+            except EnvironmentFault:
+                return True
+            bits = random_bits(env)
+            before: Any = copy.deepcopy(bits.state) if bits is not None else None
+            once, twice = hashlib.sha256(), hashlib.sha256()
+            whole = _probe(env, start, once)
+            if bits is not None:
+                bits.state = before
+            if whole and _probe(env, start, twice, disturb=True) and once.digest() != twice.digest():
+                return False
+    return True
+
+
+@contextlib.contextmanager
+def _streams_kept() -> Iterator[None]:
+    """Puts the random streams of the process, which an environment may seed, back to where they were."""
+    streams = np.random.get_state(), random.getstate(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(streams[0])
+        random.setstate(streams[1])
+        torch.set_rng_state(streams[2])
+
+
+def random_bits(env: gymnasium.Env) -> np.random.BitGenerator | None:
+    """What an environment's own random stream is made of, if it has one such as gymnasium gives it."""
+    generator = attribute(env, "np_random")
+    return generator.bit_generator if isinstance(generator, np.random.Generator) else None
+
+
+def _probe(env: gymnasium.Env, start: Callable[[int], np.ndarray], sha: Any, disturb: bool = False) -> bool:
+    """Adds the observations, rewards and ends of `PROBED_STEPS` drawn actions to a checksum; False if it breaks on the way.
+
+    Args:
+        start: the number of an episode to its first observation.
+        sha: of hashlib.
+        disturb: whether to draw from the random streams of the process before each step.
+    """
+    acted = cast(Box, env.action_space)
     rng, episode, over = stream(0, "probe: actions"), 0, True
-    for _ in range(PROBED_STEPS):
-        action = rng.uniform(acted.low, acted.high).astype(np.float32).clip(acted.low, acted.high)
-        try:
+    try:
+        for _ in range(PROBED_STEPS):
+            action = rng.uniform(acted.low, acted.high).astype(np.float32).clip(acted.low, acted.high)
             if over:
-                sha.update(np.asarray(env.reset(seed=reset_seed(0, "probe: resets", episode))[0]).tobytes())
+                sha.update(np.asarray(start(episode)).tobytes())
                 episode += 1
+            if disturb:
+                np.random.random(), random.random(), torch.rand(1)
             observation, reward, terminated, truncated, _ = env.step(action)
-        except EnvironmentFault:  # training will say so, if it comes so far
-            return ""
-        over = terminated or truncated
-        sha.update(np.asarray(observation).tobytes())
-        sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
-    return sha.hexdigest()
-
-
-def stable_repr(value: Any) -> str:
-    """What an argument is, in full, the same in every process: sets are sorted, arrays are told by a checksum, objects by what
-    they hold, and no address in memory is told."""
-    return _stable(value, ())
-
-
-def _stable(value: Any, inside: tuple[int, ...]) -> str:
-    """`stable_repr` of a value inside of those of some ids, which are told as "...", as `repr` does."""
-    if id(value) in inside:
-        return "..."
-    inside = (*inside, id(value))
-    name, each = type(value).__qualname__, lambda values: [_stable(item, inside) for item in values]
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        numbers = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-        return f"{name}({value.dtype.str}, {value.shape}, {numbers})"
-    if isinstance(value, set | frozenset):
-        return f"{name}({', '.join(sorted(each(value)))})"
-    if type(value) is dict:
-        return "{" + ", ".join(": ".join(each(pair)) for pair in value.items()) + "}"
-    if type(value) is list:
-        return "[" + ", ".join(each(value)) + "]"
-    if type(value) is tuple:
-        return "(" + ", ".join(each(value)) + ("," if len(value) == 1 else "") + ")"
-    is_data = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    if is_data or type(value).__repr__ is object.__repr__ or isinstance(value, functools.partial):
-        held = {key: getattr(value, key) for key in _names_of(value)}
-        return f"{type(value).__module__}.{name}({_stable(held, inside)})"
-    return repr(value) if isinstance(value, str) else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-
-
-def _names_of(value: Any) -> list[str]:
-    """The names of what an object holds, sorted."""
-    slots = [vars(cls).get("__slots__", ()) for cls in type(value).__mro__]
-    named = [name for of in slots for name in ((of,) if isinstance(of, str) else of)]
-    if isinstance(value, functools.partial):
-        named += ["func", "args", "keywords"]
-    return sorted(
-        name for name in {*named, *getattr(value, "__dict__", ())} if hasattr(value, name) and name != "__weakref__"
-    )
+            over = terminated or truncated
+            sha.update(np.asarray(observation).tobytes())
+            sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
+    except EnvironmentFault:  # training will say so, if it comes so far
+        return False
+    return True
 
 
 def attribute(env: gymnasium.Env, name: str) -> Any:

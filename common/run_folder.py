@@ -109,12 +109,13 @@ class RunFolder:
             )
 
     def _check_links(self) -> None:
-        """Raises `UsageError` if the folder, or that of the run that it is a seed of, is a link: `begin` would delete there."""
-        for path in (self.path, self.path.parent) if self.kind == "run" else (self.path,):
+        """Raises `UsageError` if the folder, or one above it up to the environment's, is a link: `begin` would delete there."""
+        levels = 4 if self.kind == "run" else 2  # rl/<env>/<method>/<name>/<seed>, <env>/<name>
+        for path in [self.path, *self.path.parents][:levels]:
             if path.is_symlink():
                 raise UsageError(
                     f"--name: {path} is a link, and a run replaces nothing through one: remove the link, or choose another "
-                    "--name"
+                    "--name or --results_dir"
                 )
 
     def _check_places(self) -> None:

@@ -23,8 +23,9 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import attribute, fingerprint, stable_repr, time_limit
+from common.environments import arguments, attribute, does_the_same_again, fingerprint, time_limit
 from common.guarded_environment import GuardedEnvironment, working_folder
+from common.stable_repr import modules_of, stable_repr
 
 # Raised by hand when common/actions.py, embedding/random_play.py, embedding/play_drawing.py or envs/pixels.py change what is
 # stored for the same environment, steps and seed (tests/embedding/test_play_key.py holds the content to this number).
@@ -37,7 +38,7 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     does = _does(env)  # before its code is looked at: a step may import more of it
     key: dict[str, Any] = {
         "env": env.spec.id,
-        "kwargs": stable_repr(env.spec.kwargs),
+        "kwargs": stable_repr(arguments(env)),
         "limit": time_limit(env),
         "steps": steps,
         "seed": seed,
@@ -61,10 +62,10 @@ def _does(env: gymnasium.Env) -> str:
     """What the environment does, as a digest: it may depend on what is no code, such as a file of settings. One that does not
     do the same twice has none."""
     folder = working_folder()
-    once, twice = fingerprint(env), fingerprint(env)
+    found = fingerprint(env) if does_the_same_again(env) else ""
     if folder is not None and working_folder() != folder:  # what plays next says which of its methods moved away
         os.chdir(folder)
-    return once if once == twice else ""
+    return found
 
 
 def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:
@@ -95,7 +96,8 @@ def code_digest(env: gymnasium.Env) -> str:
         layer = layer.env
     found: dict[str, ast.Module] = {}
     makers = [env.spec.entry_point, *(wrapper.entry_point for wrapper in env.spec.additional_wrappers)]
-    for name in dict.fromkeys([*(cls.__module__ for cls in classes), *map(_module_of, makers)]):
+    modules = [*(cls.__module__ for cls in classes), *map(_module_of, makers), *sorted(modules_of(arguments(env)))]
+    for name in dict.fromkeys(modules):
         if name.partition(".")[0] not in {"gymnasium", *sys.stdlib_module_names}:  # their versions say enough
             _collect(name, found)
     sha = hashlib.sha256()
@@ -145,6 +147,9 @@ def _collect(module: str, found: dict[str, ast.Module]) -> None:
             except ImportError:  # beyond its package: a module that may lie in one or not tries this first
                 continue
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = getattr(node.func, "attr", getattr(node.func, "id", None))
+            names = [str(node.args[0].value)] if called in ("import_module", "__import__") else []
         else:
             continue
         for name in names:

@@ -7,6 +7,7 @@ Environments that declare `open_loop` (see envs/) are stepped by `mujoco.rollout
 import argparse
 import hashlib
 import json
+import math
 import sys
 import zipfile
 import zlib
@@ -179,6 +180,11 @@ def episode_seed(seed: int, episode: int) -> int:
 
 
 def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:
+    """`random_play` by `mujoco.rollout`, which steps many episodes with one model and without forces from outside.
+
+    The first step of every episode is taken by the environment too. Where it leads elsewhere, as after a reset that changes a
+    mass, every step is taken one by one.
+    """
     limit, action_dim = time_limit(env), actions.shape[1]
     assert limit is not None
     lengths = np.full(-(-len(actions) // limit), limit)
@@ -191,7 +197,7 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
     with Progress(len(actions), "random play", "step", shown=progress) as shown:
         while first < len(lengths):
             batch = lengths[first : first + chunk]
-            starts, initial = [], []
+            starts, initial, stepped = [], [], []
             controls = np.zeros((len(batch), limit, action_dim))
             for i, length in enumerate(batch):
                 env.reset(seed=episode_seed(seed, first + i))
@@ -199,7 +205,11 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
                 initial.append(physics_state(env))
                 begin = (first + i) * limit
                 controls[i, :length] = actions[begin : begin + length]
+                env.step(actions[begin])
+                stepped.append(read())
             after = roll_out(env, np.stack(initial), controls)
+            if not np.array_equal(after[:, 0], stepped):
+                return _play_stepwise(env, actions, seed, progress)
             for start, later, length in zip(starts, after, batch, strict=True):
                 states += [start[None], later[:length]]
             first += len(batch)
@@ -253,6 +263,7 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
     path = play_folder(results_dir, env.spec.id) / f"random_play-{digest}.npz"
     if path.is_file():
         try:
+            _check_sizes(path)
             with np.load(path, allow_pickle=False) as file:
                 if str(file["key"]) == key:
                     play = RandomPlay(file["states"], file["actions"], file["lengths"])
@@ -294,6 +305,18 @@ def check_finite(env: gymnasium.Env, states: np.ndarray) -> None:
             f"--env {env.spec.id}: state {row} of its random play is not finite in float32: rescale its observations, or "
             "use another environment"
         )
+
+
+def _check_sizes(path: Path) -> None:
+    """Raises `ValueError` if an array of an .npz file claims to be larger than it is: numpy would take that much memory."""
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            with archive.open(info) as file:
+                version = np.lib.format.read_magic(file)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(file)
+            if math.prod(shape) * dtype.itemsize > info.file_size:
+                raise ValueError(f"{info.filename} claims to be of shape {shape}")
 
 
 def _check_form(env: gymnasium.Env, play: RandomPlay, steps: int) -> None:

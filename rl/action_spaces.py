@@ -17,10 +17,12 @@ class RawActions:
 
     Args:
         low, high: (A,) float32, the environment's bounds.
-        bound: the policy's actions stay within +- this too; None: within `low` and `high` alone.
+        bound: the policy's and random actions stay within +- this too; None: within `low` and `high` alone.
         noise_unit: "raw": noises are in units of the action; "bounds": in shares of each dimension's range.
         own_ranges: whether the policy spans each dimension's own range; else, where bounds are symmetric about zero, its bound
             is the first entry of `high` in every dimension (10 on Thrower), as in the release.
+    Raises:
+        ValueError: no action of some dimension is within `bound`.
     """
 
     k = 1
@@ -45,8 +47,13 @@ class RawActions:
             self.center, self.scale = np.zeros(self.dim, np.float32), np.full(self.dim, self.high[0])
         else:
             self.center, self.scale = (self.high + self.low) / 2, (self.high - self.low) / 2
+        self.sampled_low, self.sampled_high = self.low, self.high
         if bound is not None:
-            self.scale = np.minimum(self.scale, np.float32(bound))
+            least, most = np.maximum(self.center - self.scale, -bound), np.minimum(self.center + self.scale, bound)
+            if not (least < most).all():
+                raise ValueError(f"no action between {self.low} and {self.high} is within +-{bound:g}")
+            self.center, self.scale = (most + least) / 2, (most - least) / 2
+            self.sampled_low, self.sampled_high = least, most
         self.policy_low = np.maximum(self.low, self.center - self.scale)
         self.policy_high = np.minimum(self.high, self.center + self.scale)
         unit: Unit = (self.policy_high - self.policy_low) / 2 if noise_unit == "bounds" else 1.0
@@ -54,7 +61,7 @@ class RawActions:
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:
         """A uniformly random action (A,) float32."""
-        return rng.uniform(self.low, self.high).astype(np.float32)
+        return rng.uniform(self.sampled_low, self.sampled_high).astype(np.float32)
 
     def decode(self, action: np.ndarray) -> np.ndarray:
         """The plan of an action (A,): itself, within the bounds; (1, A)."""
@@ -157,7 +164,10 @@ def from_content(content: Content) -> ActionSpace:
     if kind == "raw":
         bound = entries.positive(content, "bound", LARGEST_BOUND) if "bound" in content else None
         own_ranges = "own_ranges" in content and entries.choice(content, "own_ranges", True, False)
-        return RawActions(low, high, bound, own_ranges=own_ranges)
+        try:
+            return RawActions(low, high, bound, own_ranges=own_ranges)
+        except ValueError as error:
+            raise checkpoint.CheckpointError(str(error)) from error
     if kind != "dyne":
         k, share = entries.whole(content, "k", 1, longest_plan(len(low))), entries.positive(content, "share", 1)
         return ControlActions(kind, k, low, high, share)

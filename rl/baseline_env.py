@@ -6,7 +6,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from common.environments import attribute
+from common.environments import random_bits
 from common.errors import Diverged, UsageError
 from common.finite import is_finite
 from rl.protocols import Content
@@ -40,7 +40,7 @@ class Guarded(gymnasium.Wrapper):
         self._stream = None
         if seed is not None:
             self._seed = seed
-        elif (bits := _bits_of(self.env)) is not None:
+        elif (bits := random_bits(self.env)) is not None:
             self._stream = plain(bits.state)
         self.observation, _ = self.env.reset(seed=seed, options=options)
         self.total, self.taken = 0.0, []
@@ -79,7 +79,7 @@ class Guarded(gymnasium.Wrapper):
         """
         self.reset(seed=state["seed"])
         if state["stream"] is not None:
-            bits = _bits_of(self.env)
+            bits = random_bits(self.env)
             if bits is not None:
                 bits.state = state["stream"]
             self.reset()
@@ -98,12 +98,6 @@ class Guarded(gymnasium.Wrapper):
                 "over with --overwrite"
             )
         self.steps = state["steps"]
-
-
-def _bits_of(env: gymnasium.Env) -> np.random.BitGenerator | None:
-    """What an environment's own random stream is made of, if it has one such as gymnasium gives it."""
-    generator = attribute(env, "np_random")
-    return generator.bit_generator if isinstance(generator, np.random.Generator) else None
 
 
 def plain(state: Any) -> Any:

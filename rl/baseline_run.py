@@ -67,7 +67,8 @@ class Baseline:
     Attributes:
         args: the script's flags.
         method: what it is called in results.
-        env_name, fingerprint: the environment, as files call it, and what it does (`common.environments`).
+        env_name, fingerprint, repeats: the environment, as files call it, what it does, and whether it does that again
+            (`common.environments`).
         env, eval_env: the environments to train and to evaluate in, for one seed after the other.
         actions: what the policy acts in.
         device: torch device.
@@ -78,6 +79,7 @@ class Baseline:
     method: str
     env_name: str
     fingerprint: str
+    repeats: bool
     env: gymnasium.Env
     eval_env: gymnasium.Env
     actions: ActionSpace

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import fingerprint, make_env, name_of, require_time_limit, try_a_step
+from common.environments import does_the_same_again, fingerprint, make_env, name_of, require_time_limit, try_a_step
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import require_disk, require_memory
@@ -22,7 +22,7 @@ from rl.baseline_env import Guarded
 from rl.baseline_run import Baseline, Learner, SeedRun
 from rl.flags import seeds_of
 from rl.protocols import ActionSpace, Content
-from rl.run_store import RunStore, check_fingerprint
+from rl.run_store import RunStore, check_fingerprint, tell_of_resuming
 from rl.state_spaces import ObservedStates
 
 REPLAY_SIZE = 1_000_000
@@ -88,7 +88,7 @@ def train_all(
     store.check()
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
-    names = name_of(env, args.env_name), fingerprint(env)
+    names = name_of(env, args.env_name), fingerprint(env), does_the_same_again(env, by_its_stream=True)
     envs = make_env(args.env_name), make_env(args.env_name)
     baseline = Baseline(args, method, *names, *envs, actions, device, make)
     contents = _open(baseline, store)
@@ -152,6 +152,7 @@ def _open(baseline: Baseline, store: RunStore) -> dict[int, Content | None]:
             for n in (n for n in range(len(store.seeds)) if n not in given_up):
                 contents[n] = _newest(baseline, store, n) if args.resume else None
             if None in contents.values():
+                tell_of_resuming(args.env_name, baseline.repeats)
                 states = ObservedStates(cast(Box, baseline.env.observation_space).shape[0])
                 store.check_joined(states, baseline.actions, baseline.fingerprint)
         except UsageError:
@@ -177,7 +178,7 @@ def _newest(baseline: Baseline, store: RunStore, n: int) -> Content | None:
             f"--max_timesteps {args.max_timesteps}: the run that --resume continues has --max_timesteps {planned}, and the "
             f"numbers of {method} depend on it, for {OF_ONE_LENGTH[method]}: give that, or start over with --overwrite"
         )
-    check_fingerprint(content, args.env_name, baseline.fingerprint)
+    check_fingerprint(content, args.env_name, baseline.fingerprint, baseline.repeats)
     for _ in store[n].verify(content):
         pass  # the replay is read again when it is this seed's turn
     return content

@@ -154,14 +154,29 @@ class RunStore:
             store.close()
 
 
-def check_fingerprint(content: Content, env_name: str, fingerprint: str) -> None:
+NOT_REPEATING = (
+    "--env {}: the same reset and the same actions do not lead to the same again: it draws from other streams than its own "
+    "np_random, or keeps something from one episode to the next"
+)
+
+
+def tell_of_resuming(env_name: str, repeats: bool) -> None:
+    """Says that a run which begins cannot be resumed, if that is so; arguments as in `check_fingerprint`."""
+    if not repeats:
+        tell(f"{NOT_REPEATING.format(env_name)}: this run cannot be resumed, and numbers may depend on seeds beside it")
+
+
+def check_fingerprint(content: Content, env_name: str, fingerprint: str, repeats: bool) -> None:
     """Raises `UsageError` unless an environment does what it did when a run began.
 
     Args:
         content: of a checkpoint of the run.
         env_name: the flag's value.
         fingerprint: what the environment does (`common.environments.fingerprint`).
+        repeats: whether it does that again (`common.environments.does_the_same_again`).
     """
+    if not repeats:
+        raise UsageError(f"--resume: {NOT_REPEATING.format(env_name)}: start over with --overwrite")
     if content.get("fingerprint") not in (None, "", fingerprint):  # older checkpoints have none
         raise UsageError(
             f"--env {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "

@@ -14,7 +14,15 @@ from gymnasium.spaces import Box
 
 from common import entries
 from common.devices import choose_device
-from common.environments import fingerprint, make_env, name_of, require_time_limit, time_limit, try_a_step
+from common.environments import (
+    does_the_same_again,
+    fingerprint,
+    make_env,
+    name_of,
+    require_time_limit,
+    time_limit,
+    try_a_step,
+)
 from common.errors import UsageError
 from common.memory import keep_freed_memory
 from common.paths import policy_run
@@ -42,7 +50,7 @@ class Setup:
         args: the script's flags.
         method: its row of `rl.methods.METHODS`.
         env_id, env_name: the environment's id, and what files call it: that, or module:id.
-        fingerprint: what the environment does, `common.environments.fingerprint`.
+        fingerprint, repeats: what the environment does, and whether it does that again (`common.environments`).
         device: torch device of networks and replay.
         folder: the run's.
         seeds: the N seeds.
@@ -60,6 +68,7 @@ class Setup:
     env_id: str
     env_name: str
     fingerprint: str
+    repeats: bool
     device: torch.device
     folder: Path
     seeds: list[int]
@@ -149,6 +158,7 @@ def set_up(
         env_id=env.spec.id,
         env_name=name_of(env, args.env_name),
         fingerprint=fingerprint(env),
+        repeats=does_the_same_again(env),
         device=device,
         folder=folder,
         seeds=seeds,
@@ -184,7 +194,11 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
         return DynEActions(load_decoder(args, env), low, high)
     if method.acts_in == "raw":
         own_ranges = getattr(args, "action_range", "first") == "own"
-        raw = RawActions(low, high, getattr(args, "action_bound", None), getattr(args, "noise_unit", "raw"), own_ranges)
+        bound = getattr(args, "action_bound", None)
+        try:
+            raw = RawActions(low, high, bound, getattr(args, "noise_unit", "raw"), own_ranges)
+        except ValueError as error:
+            raise UsageError(f"--action_bound {bound:g}: {error}: give a wider one") from error
         if not own_ranges and (low == -high).all() and (high != high[0]).any():
             cure = "; --action_range own gives each its own" if "action_range" in args else ""
             tell(f"the policy's actions span +-{high[0]:g} in every dimension, as in the authors' release{cure}")

@@ -20,7 +20,7 @@ from rl.evaluation import evaluate, record_video
 from rl.methods import Method
 from rl.policies import Policies, Policy
 from rl.protocols import Content
-from rl.run_store import check_fingerprint
+from rl.run_store import check_fingerprint, tell_of_resuming
 from rl.setup import Setup, set_up
 
 
@@ -76,6 +76,7 @@ class Experiment:
             if self.args.resume:
                 contents = self.store.newest(going, self.setup.states, self.setup.actions)
             if contents is None:
+                tell_of_resuming(self.args.env_name, self.setup.repeats)
                 self.store.check_joined(self.setup.states, self.setup.actions, self.setup.fingerprint)
             for n, content in zip(going, contents or [], strict=False):
                 self._load(n, content)
@@ -94,7 +95,7 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        check_fingerprint(content, self.args.env_name, self.setup.fingerprint)
+        check_fingerprint(content, self.args.env_name, self.setup.fingerprint, self.setup.repeats)
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])

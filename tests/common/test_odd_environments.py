@@ -1,17 +1,22 @@
 """Environments that keep to gymnasium's API in unusual ways, and values whose own methods raise."""
 
+import collections
 import copy
 import dataclasses
 import functools
+import types
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import attribute, fingerprint, make_env, stable_repr
+from common.environments import attribute, does_the_same_again, fingerprint, make_env
 from common.errors import EnvironmentFault, UsageError
+from common.stable_repr import stable_repr
 
 pytestmark = pytest.mark.quick
 TYPES = ["uint16", "uint32", "uint64", "longdouble", ">f4", ">i2"]
@@ -96,7 +101,7 @@ def test_arguments_may_be_dicts_of_any_keys(made, argument):
 def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
     plain = {"a": [1, (2,), (3, 4.5), None], "b": "<x at 0x1f>", "c": {1: True}}
     assert stable_repr(plain) == repr(plain)
-    assert stable_repr(print) == repr(print) and stable_repr(lambda: 0).endswith("<lambda>>")
+    assert stable_repr(print) == repr(print)
     assert stable_repr({"b", "c", "a"}) == "set('a', 'b', 'c')"
 
 
@@ -109,6 +114,18 @@ class Gust:
     def __init__(self, force):
         self.force, self.itself = force, self
 
+    def blow(self):
+        return self.force
+
+
+class Pair(NamedTuple):
+    first: object
+    second: object
+
+
+def of_closure(number):
+    return lambda: number
+
 
 def test_arguments_are_told_in_full():
     """`repr` of an array leaves out the middle, of an object what it holds, of a set inside of an object its order."""
@@ -118,6 +135,15 @@ def test_arguments_are_told_in_full():
         (calm, windy),
         (Gust(0.0), Gust(0.5)),
         (functools.partial(max, 1), functools.partial(max, 2)),
+        (types.SimpleNamespace(a=calm), types.SimpleNamespace(a=windy)),
+        (collections.OrderedDict(a=calm), collections.OrderedDict(a=windy)),
+        (Pair(0, calm), Pair(0, windy)),
+        (torch.from_numpy(calm), torch.from_numpy(windy)),
+        (pd.DataFrame({"a": calm}), pd.DataFrame({"a": windy})),
+        (lambda: 0.0, lambda: 1.0),
+        (of_closure(0.0), of_closure(1.0)),
+        (Gust(0.0).blow, Gust(1.0).blow),
+        ({1: 0.5}, {"1": 0.5}),
     ):
         assert stable_repr([first]) == stable_repr([first]) != stable_repr([second])
     assert "frozenset('a', 'b')" in stable_repr(Names(frozenset("ab")))
@@ -128,6 +154,104 @@ def test_arguments_that_are_no_plain_values_are_part_of_what_an_environment_is(m
     other = Gust(0.9) if isinstance(argument, Gust) else argument + 0.9
     assert fingerprint(made(argument=argument)) == fingerprint(made(argument=copy.deepcopy(argument)))
     assert fingerprint(made(argument=argument)) != fingerprint(made(argument=other))
+
+
+def test_arguments_of_wrappers_are_part_of_what_an_environment_is():
+    prints = []
+    for factor in (1.0, 1.0, 0.5):
+        wrapper = gymnasium.envs.registration.WrapperSpec("Half", f"{__name__}:Half", {"factor": factor})
+        gymnasium.register("Wrapped-v0", Rewarded, max_episode_steps=200, additional_wrappers=(wrapper,))
+        prints.append(fingerprint(make_env("Wrapped-v0")))
+        del gymnasium.registry["Wrapped-v0"]
+    assert prints[0] == prints[1] != prints[2]
+
+
+class Rewarded(gymnasium.Env):
+    """Rewards of 0."""
+
+    observation_space, action_space = Box(-1, 1, (1,)), Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), self.reward(), False, False, {}
+
+    def reward(self):
+        return 0.0
+
+
+class Half(gymnasium.Wrapper):
+    def __init__(self, env, factor):
+        super().__init__(env)
+
+
+class OfNumpy(Rewarded):
+    """Seeds numpy's own stream, as everything in the process may."""
+
+    def reset(self, *, seed=None, options=None):
+        np.random.seed(seed)
+        return super().reset(seed=seed)
+
+    def reward(self):
+        return np.random.random()
+
+
+class Harder(Rewarded):
+    """Is harder in every episode."""
+
+    episodes = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.episodes += 1
+        return super().reset(seed=seed)
+
+    def reward(self):
+        return -self.episodes
+
+
+class OfItsOwn(Rewarded):
+    """Has a stream of its own, seeded when a reset has a seed."""
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        self.goal = self.rng.random()
+        return super().reset(seed=seed)
+
+    def reward(self):
+        return self.goal
+
+
+class OfGymnasium(OfItsOwn):
+    """Has gymnasium's."""
+
+    def reset(self, *, seed=None, options=None):
+        found = gymnasium.Env.reset(self, seed=seed) or (np.zeros(1, np.float32), {})
+        self.goal = self.np_random.random()
+        return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "seeded", "by_stream"),
+    [
+        (OfNumpy, False, False),
+        (Harder, False, False),
+        (OfItsOwn, True, False),
+        (OfGymnasium, True, True),
+        (Rewarded, True, True),
+    ],
+)
+def test_what_does_not_do_the_same_again_is_known(kind, seeded, by_stream):
+    gymnasium.register("Again-v0", kind, max_episode_steps=7)
+    try:
+        env = make_env("Again-v0")
+        streams = np.random.get_state()[1].copy(), torch.get_rng_state()
+        assert (does_the_same_again(env), does_the_same_again(env, by_its_stream=True)) == (seeded, by_stream)
+        assert np.array_equal(streams[0], np.random.get_state()[1]) and torch.equal(streams[1], torch.get_rng_state())
+    finally:
+        del gymnasium.registry["Again-v0"]
 
 
 def test_an_attribute_that_raises_is_none(made):

@@ -65,6 +65,9 @@ OTHER = {
     "a module that this imports": {"dynamics": DYNAMICS.replace("GAIN *", "GAIN +")},
     "a constant two imports away": {"constants": "GAIN = 0.25\n"},
 }
+BY_NAME = DYNAMICS.replace(
+    "from keyed.constants", "import importlib\n\nGAIN = importlib.import_module('keyed.constants').GAIN #"
+)
 
 
 @pytest.mark.parametrize("change", SAME)
@@ -75,6 +78,26 @@ def test_what_changes_no_data_changes_no_digest(digest, change):
 @pytest.mark.parametrize("change", OTHER)
 def test_code_that_may_change_data_changes_the_digest(digest, change):
     assert digest() != digest(**OTHER[change])
+
+
+def test_what_is_imported_by_its_name_as_text_counts(digest):
+    assert digest(dynamics=BY_NAME) == digest(dynamics=BY_NAME) != digest(dynamics=BY_NAME, constants="GAIN = 0.25\n")
+
+
+def test_the_module_of_an_object_among_the_arguments_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "gusts", raising=False)
+    digests = []
+    for force in (1, 1, 2):
+        sys.modules.pop("gusts", None)
+        importlib.invalidate_caches()
+        (tmp_path / "gusts.py").write_text(f"class Gust:\n    def __call__(self):\n        return {force}\n")
+        gust = importlib.import_module("gusts").Gust()
+        (tmp_path / "given.py").write_text(GIVEN)
+        gymnasium.register("Gusty-v0", "given:Given", max_episode_steps=5, kwargs={"function": gust, "names": ()})
+        digests.append(code_digest(make_env("Gusty-v0")))
+        del gymnasium.registry["Gusty-v0"]
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_the_base_classes_of_a_task_are_part_of_its_key(monkeypatch):

@@ -146,6 +146,25 @@ def test_what_changes_a_step_is_stepped_one_by_one(registered, maker):
     assert play.lengths[0] == 10 or np.abs(play.states).max() < np.abs(plain.states).max() / 2
 
 
+class Heavy(ReacherVertical):
+    """Its arm has another mass in every episode."""
+
+    def reset_model(self):
+        self.model.body_mass[:] = self.np_random.uniform(0.5, 2.0) * self.masses
+        return super().reset_model()
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.masses = self.model.body_mass.copy()
+
+
+def test_a_model_that_resets_change_is_stepped_one_by_one(registered):
+    env = registered(lambda **_: Heavy())
+    play, again = random_play(env, 250, seed=0), embedding.random_play._play_stepwise
+    assert is_open_loop(env)
+    assert np.array_equal(play.states, again(env, play.actions, 0, progress=False).states)
+
+
 def test_a_class_that_is_not_open_loop_as_it_says_is_refused(registered):
     with pytest.raises(UsageError, match="--env Odd-v0: it declares open_loop"):
         random_play(registered(lambda **_: Declared()), 250, seed=0)
@@ -305,6 +324,19 @@ CRAFTED = {
     "float64 actions": lambda play: {"actions": play.actions.astype(np.float64)},
     "states that are not finite": lambda play: {"states": np.full_like(play.states, np.nan)},
 }
+
+
+def test_a_cache_that_claims_to_be_huge_takes_no_memory(plays, tmp_path, capsys):
+    env = make_env("ReacherVertical-v2")
+    first = load_random_play(env, 120, 0, tmp_path)
+    (file,) = tmp_path.rglob("*.npz")
+    rows, columns = first.states.shape
+    claimed, huge = (f"'shape': ({many}, {columns}), }}".encode() for many in (rows, 9_999_999_999_999))
+    body, padded = file.read_bytes(), claimed + b" " * (len(huge) - len(claimed))
+    assert body.count(padded) == 1
+    file.write_bytes(body.replace(padded, huge))
+    assert same(first, load_random_play(env, 120, 0, tmp_path)) and len(plays) == 2
+    assert "is made anew" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", CRAFTED)

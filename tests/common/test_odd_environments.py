@@ -27,9 +27,9 @@ class Odd(gymnasium.Env):
 
     action_space = Box(-1, 1, (1,))
 
-    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, to_torch=lambda: None, **_):
+    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, to_torch=lambda: None, space=None, **_):
         to_torch()
-        self.observation_space = Box(0, 100, (size,), np.dtype(declared or dtype))
+        self.observation_space = space or Box(0, 100, (size,), np.dtype(declared or dtype))
         self.dtype, self.reward, self.size = dtype, reward, size
 
     def reset(self, *, seed=None, options=None):
@@ -275,3 +275,22 @@ def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
 def test_gradients_that_an_environment_switches_off_are_on_again(made):
     made(to_torch=lambda: torch.set_grad_enabled(False))
     assert torch.is_grad_enabled()
+
+
+def test_what_an_episode_sets_for_torch_is_undone(made):
+    env = made()
+    own = env.unwrapped
+    reset, step = own.reset, own.step
+    own.reset = lambda **options: [torch.set_grad_enabled(False), reset(**options)][1]
+    env.reset(seed=0)
+    assert torch.is_grad_enabled()
+    own.step = lambda action: [torch.set_default_dtype(torch.float64), step(action)][1]
+    with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default type at torch.float64"):
+        env.step(np.zeros(1, np.float32))
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_observations_of_more_numbers_than_there_is_room_for_are_refused(made):
+    space = gymnasium.spaces.Dict({"number": gymnasium.spaces.Discrete(10**18)})
+    with pytest.raises(UsageError, match="have no flat form"):
+        made(space=space)

@@ -55,6 +55,17 @@ def test_raw_actions_within_a_bound_of_ones_own():
     assert RawActions(LOW, HIGH).content().keys() == {"kind", "low", "high"}  # as before there was a bound
 
 
+def test_a_bound_of_ones_own_holds_where_bounds_are_not_about_zero():
+    """For the policy, and for random actions at the start."""
+    space = RawActions(np.float32([2, -1, -20]), np.float32([10, 3, 20]), bound=2.5, own_ranges=True)
+    assert (space.policy_low.tolist(), space.policy_high.tolist()) == ([2, -1, -2.5], [2.5, 2.5, 2.5])
+    drawn = np.stack([space.sample(np.random.default_rng(seed)) for seed in range(200)])
+    assert (space.policy_low <= drawn).all() and (drawn <= space.policy_high).all() and drawn[:, 2].max() > 2
+    assert from_content(space.content()).policy_high.tolist() == [2.5, 2.5, 2.5]
+    with pytest.raises(ValueError, match=r"no action between .* is within \+-2"):
+        RawActions(np.float32([2]), np.float32([10]), bound=2.0)
+
+
 def test_noise_in_shares_of_the_bounds_is_that_share_of_each():
     space = RawActions(np.float32([-10, -1]), np.float32([10, 1]), noise_unit="bounds")
     assert np.array_equal(space.noise_unit, [10, 1]) and np.array_equal(space.clip_unit, [10, 1])

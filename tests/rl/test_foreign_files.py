@@ -64,19 +64,20 @@ def test_what_a_run_wrote_goes(call, tmp_path):
 
 
 @pytest.mark.parametrize("way", ["--resume", "--overwrite"])
-@pytest.mark.parametrize("link", ["seed_0", "."], ids=["seed", "run"])
+@pytest.mark.parametrize("link", ["seed_0", ".", "..", "../.."], ids=["seed", "run", "method", "environment"])
 def test_nothing_is_replaced_through_a_link(call, tmp_path, way, link):
-    """Of a seed's folder, or of the run's."""
-    run, other = (tmp_path / "rl" / "ReacherVertical-v2" / "random" / name for name in ("default", "other"))
-    assert call(TD3, results_dir=tmp_path, name="other", **SHORT[TD3]).code == 0
+    """Of a seed's folder, of the run's, or of one above it."""
+    run, other = (tmp_path / of / "rl" / "ReacherVertical-v2" / "random" / "default" for of in ("ours", "theirs"))
+    assert call(TD3, results_dir=tmp_path / "theirs", **SHORT[TD3]).code == 0
     if way == "--resume":
         for path in other.rglob("checkpoint*"):
             path.unlink()
-    (run / link).parent.mkdir(exist_ok=True)
-    (run / link).symlink_to(other / link, target_is_directory=True)
+    link, target = (Path(os.path.normpath(folder / link)) for folder in (run, other))
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target, target_is_directory=True)
     before = listing(tmp_path)
-    ran = call(TD3, way, results_dir=tmp_path, **SHORT[TD3])
-    assert ran.code == 2 and f"--name: {run / link} is a link" in ran.err and ran.err.count("\n") == 1, ran
+    ran = call(TD3, way, results_dir=tmp_path / "ours", **SHORT[TD3])
+    assert ran.code == 2 and f"--name: {link} is a link" in ran.err and ran.err.count("\n") == 1, ran
     assert listing(tmp_path) == before
 
 

@@ -207,14 +207,14 @@ def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: i
 
     Args:
         curves: a frame of `CURVES`, of one environment.
-        steps: counts of environment steps, the columns; None: the ends of bins nearest to the quarters of the last step.
+        steps: counts of environment steps, the columns; None: ends of bins that part all steps evenly, or nearly so.
         bin_width: in steps; None: `bin_width_of` the last step.
     Returns:
         A frame of str, a row a series with its number of seeds; `-` where a series has no evaluation.
     """
     rows: dict[str, list[str]] = {}
     width = bin_width or bin_width_of(curves.steps.max())
-    steps = steps or _quarters(curves, width)
+    steps = steps or _parts(curves, width)
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
         windows = [one[(step - width < one.steps) & (one.steps <= step)] for step in steps]
@@ -228,8 +228,8 @@ def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: i
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
-def _quarters(curves: pd.DataFrame, width: int) -> list[int]:
-    """The ends of bins nearest to the quarters of the last step, from the first one on.
+def _parts(curves: pd.DataFrame, width: int) -> list[int]:
+    """The ends of bins that part all steps into quarters, fifths or thirds, else those nearest to the quarters.
 
     Where there are some at which every series has evaluations, or has ended or not begun, they are of these.
     """
@@ -239,6 +239,10 @@ def _quarters(curves: pd.DataFrame, width: int) -> list[int]:
     every = np.unique(edges)
     whole = [end for end in every if all(end in ends or not ends[0] < end < ends[-1] for ends in of_series)]
     ends = np.array(whole or every)
+    for parts in (4, 5, 3):
+        steps = np.linspace(ends[0], ends[-1], parts + 1)
+        if np.isin(steps, ends).all():
+            return [int(step) for step in steps]
     return sorted({int(ends[np.abs(ends - ends[-1] * quarter / 4).argmin()]) for quarter in range(5)})
 
 

@@ -380,7 +380,11 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
     ("10", "random DynE actions explore further", figure10),
     (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, and TD3", controls),
-    ("appendix", "returns are relatively insensitive to the weights λ and γ", sensitivity),
+    (
+        "appendix",
+        "returns are relatively insensitive to the weights λ (of the decoder's norm) and γ (of the KL divergence)",
+        sensitivity,
+    ),
     (
         f"{NOT_IN_THE_PAPER}, k",
         "how many actions a plan? The paper takes 4, and 8 on Thrower; here on ReacherVertical",

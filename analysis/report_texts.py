@@ -112,7 +112,8 @@ def like_untrained(data: Data) -> str:
     return paragraphs(
         f"Some ends are above the evaluation of a policy that was not trained with a probability of less than {LEARNED}:",
         f"on {listed(told)}. (Untrained are all evaluations at step 0 of the methods from states.) A comparison with such an",
-        "end may compare policies that have learned nothing, and the scale can give them a high number.",
+        "end may compare policies that have learned nothing, and the scale can give them a high number: 0 is the lower end of the",
+        "range of the authors' plot, 1 its upper end.",
     )
 
 

@@ -45,7 +45,7 @@ KINDS_OF_TD3 = (
 
 QUESTIONS = {
     "source": Question(
-        "decoder of",
+        "source of the decoder",
         {"ReacherVertical": "ReacherVertical itself", "ReacherTurn": "ReacherTurn", "none": "none: TD3"},
         {"ReacherVertical": "DynE-TD3", "none": "TD3"},
     ),

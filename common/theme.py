@@ -21,6 +21,7 @@ def theme() -> alt.theme.ThemeConfig:
             "background": "white",
             "axis": {
                 "labelFontSize": 12,
+                "labelFlush": False,
                 "titleFontSize": 13,
                 "titleFontWeight": "normal",
                 "gridColor": "#ececec",

@@ -95,7 +95,7 @@ def train_all(
     if all(content and content["steps"] >= args.max_timesteps for content in contents.values()):
         print(f"{folder} is finished: it has {args.max_timesteps} steps already, nothing is left to do")
     else:
-        print(f"{env.spec.id}: {method}, {args.num_seeds} seeds, on {device}, into {folder}")
+        print(f"{env.spec.id}: {method}, {args.num_seeds} seed{'s' * (args.num_seeds > 1)}, on {device}, into {folder}")
     faults = dict(store.failures())
     try:
         with Interruption("the steps under way") as interruption:

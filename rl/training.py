@@ -128,7 +128,9 @@ class Experiment:
             self._tell_next()
             return
         method = setup.method.name
-        print(f"{setup.env_id}: {method}, {args.num_seeds} seeds, on {setup.device}, into {setup.folder}")
+        print(
+            f"{setup.env_id}: {method}, {args.num_seeds} seed{'s' * (args.num_seeds > 1)}, on {setup.device}, into {setup.folder}"
+        )
         try:
             interruption = self._train(resumed)
         except EnvironmentFault as error:

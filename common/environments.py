@@ -57,7 +57,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
     except NOT_ITS_FAULT:
         raise
     except ImportError as error:
-        raise UsageError(f"{flag} {env_id}: {error}: install it, or check the part before the colon") from error
+        way = f"install it, or put it into the folder {folder}, or check the part before the colon"
+        raise UsageError(f"{flag} {env_id}: {str(error).partition('. ')[0].rstrip('.')}: {way}") from error
     except RuntimeError as error:
         if "MUJOCO_GL" not in str(error):
             raise fault(name, "", error) from error

@@ -27,7 +27,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.checkpoint import CheckpointError
-from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
@@ -54,9 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     out = check_table(args.out) if args.out else None
     if args.video:
-        video = Path(args.video)
-        if video.suffix not in SUFFIXES or not video.absolute().parent.is_dir():
-            raise UsageError(f"--video {args.video}: name an .mp4 or a .gif file in a folder that exists")
+        check_out(args.video, *SUFFIXES, flag="--video")
     runs = [load_run(folder) for folder in args.runs]
     env_id = args.env_name or known_id(runs[0][0].env_name, args.runs[0], "add --env {}")
     envs = [play_env(folder, policies, env_id, args.env_name) for folder, policies in zip(args.runs, runs, strict=True)]

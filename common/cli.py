@@ -210,7 +210,9 @@ def check_out(out: str | Path, *suffixes: str, flag: str = "--out") -> Path:
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
-    parser.add_argument("--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to")
+    parser.add_argument(
+        "--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to"
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     existing.add_argument("--resume", action="store_true", help="continue the run of this name, if there is one")

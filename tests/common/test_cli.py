@@ -55,10 +55,12 @@ def test_evaluation_in_an_environment_of_other_sizes(refuse, a_run):
 
 
 @training
-def test_no_folder_of_results(call, main):
+def test_no_folder_of_results(call, main, tmp_path, monkeypatch):
     """An empty path would be the working folder."""
+    monkeypatch.chdir(tmp_path)
     ran = call(main, results_dir="", **SHORT[main])
     assert ran.code == 2 and "--results_dir: '' is no folder: name one" in ran.err and ran.err.count("\n") == 1, ran
+    assert not listing(tmp_path)
 
 
 @every

@@ -16,14 +16,14 @@ if __name__ == "__main__":  # says in one line what is not installed
 
 import pandas as pd
 
-from analysis.curves import seed_files
+from analysis.curves import names_of, read_csv, seed_files
 from analysis.figures import COLUMNS
 from analysis.publish import load_flags
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
-from common.files import open_to_read
 from common.paths import RESULTS
 from common.provenance import check_table, notes, typed_command, write_table
+from rl.results import TRAIN_COLUMNS
 
 SPAN = 2_000  # steps
 KEPT = {
@@ -36,15 +36,11 @@ KEPT = {
 
 def spans(folder: str, until: int | None) -> pd.DataFrame:
     """The rows of one run, as text of the module tells; raises `UsageError` if it has no values."""
-    env, method, _ = Path(folder).absolute().parts[-3:]
+    files = seed_files(folder)
+    env, method, _ = names_of(folder)
     found = []
-    for seed, curve in seed_files(folder).items():
-        path = curve.with_name("train.csv")
-        try:
-            with open_to_read(path) as file:
-                train = pd.read_csv(file)[["steps", *KEPT]].dropna()
-        except (OSError, ValueError, KeyError) as error:
-            raise UsageError(f"{path}: it is no table of training with values ({error})") from error
+    for seed, curve in files.items():
+        train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *KEPT]].dropna()
         train = train[train.steps <= until] if until else train
         by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
         table = by_span.agg(**{name: (column, how) for column, (name, how) in KEPT.items()}).reset_index()

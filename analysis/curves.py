@@ -6,6 +6,7 @@ environment steps (where an encoder of images was pretrained, its random play in
 episodes.
 """
 
+import contextlib
 import csv
 import os
 from collections.abc import Sequence
@@ -18,16 +19,19 @@ from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
 from common.errors import UsageError
-from common.files import LARGEST_TABLE, read_whole
+from common.files import LARGEST_TABLE, read_entries, read_whole
 from common.paths import RESULTS
 from rl.methods import METHODS, PRETRAINING
-from rl.results import EVAL_COLUMNS
+from rl.results import DIAGNOSTICS, EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
 PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
 ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
 FEW = 5  # seeds; fewer have no interval, which would be too narrow: what they return is told itself
-NUMBERS = {"seed": "int64", "steps": "int64", "episodes": "int64", "mean_return": "float64"}
+NUMBERS = {
+    **dict.fromkeys(["seed", "steps", "episodes", "episode_length"], "int64"),
+    **dict.fromkeys(["mean_return", "episode_return", *DIAGNOSTICS], "float64"),
+}
 
 
 # ---- reading ----
@@ -76,7 +80,7 @@ def load_runs(results: str | Path) -> pd.DataFrame:
     """
     levels = ("rl/*/*/*/", "*/*/*/", "*/*/", "*/", "")
     files = (sorted(Path(results).glob(f"{level}seed_*/eval.csv")) for level in levels)
-    folders = sorted({file.parent.parent for file in next(filter(None, files), [])})
+    folders = sorted({file.parent.parent.resolve() for file in next(filter(None, files), [])})
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:
         raise UsageError(
@@ -96,11 +100,35 @@ def load_run(run: str | Path) -> pd.DataFrame:
     """The curves of one run, results/rl/<env>/<method>/<name>; no rows if it has not evaluated yet.
 
     Steps are the policy's own.
+
+    Raises:
+        UsageError: there is no run, or a seed's table is none of a seed, or its folder that of another one.
     """
-    env, method, name = Path(run).absolute().parts[-3:]
-    files = seed_files(run).items()
-    seeds = [read_csv(file, EVAL_COLUMNS, growing=True).assign(seed=seed) for seed, file in files]
+    seeds = [_load_seed(seed, file) for seed, file in seed_files(run).items()]
+    env, method, name = names_of(run)
     return pd.concat(seeds, ignore_index=True).assign(env=env, method=method, name=name)[CURVES]
+
+
+def _load_seed(seed: int, file: Path) -> pd.DataFrame:
+    """The evaluations of one seed from its eval.csv, with a column `seed`; errors as in `load_run`."""
+    with contextlib.suppress(OSError, ValueError):  # what cannot be read cannot contradict
+        noted = read_entries(file.with_name("opt.json")).get("seed", seed)
+        if noted != seed:
+            raise UsageError(
+                f"{file.parent}: its opt.json is of seed {noted}: remove the copy, or put back the run's own"
+            )
+    table = read_csv(file, EVAL_COLUMNS, growing=True)
+    if (again := table.steps.diff() <= 0).any():
+        raise UsageError(
+            f"{file}: step {table.steps[again.argmax()]} does not come after the one before it: put back the run's own table"
+        )
+    return table.assign(seed=seed)
+
+
+def names_of(run: str | Path) -> tuple[str, str, str]:
+    """The environment, the method and the name that the folder of a run has, wherever links to it lie."""
+    env, method, name = ("", "", *Path(run).resolve().parts)[-3:]
+    return env, method, name
 
 
 def seed_files(run: str | Path) -> dict[int, Path]:
@@ -116,7 +144,7 @@ def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.
     """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
 
     Raises:
-        UsageError: no such file, other columns, or an entry that is empty or not a finite number.
+        UsageError: no such file, other columns, an entry that is empty or no number, or a mean return that is not finite.
     """
     try:
         text = read_whole(path, LARGEST_TABLE).decode()
@@ -128,7 +156,7 @@ def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.
             if len(row) != len(columns) or "" in row:
                 raise ValueError(f"line {line} is {','.join(row)}")
         table = pd.DataFrame(rows, columns=columns).astype({c: NUMBERS.get(c, "str") for c in columns})
-        if not np.isfinite(table.mean_return).all():
+        if "mean_return" in columns and not np.isfinite(table.mean_return).all():
             raise ValueError(f"line {np.isfinite(table.mean_return).argmin() + 2} has no finite return")
     except (OSError, ValueError, OverflowError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error

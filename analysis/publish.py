@@ -6,12 +6,15 @@ Seeds that were trained in several runs are named together: analysis/publish.py 
 ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
 publish where and when the run was made, or name its commit with --commit. A run that still goes on is published up to a
 step with --until: what it has is what a run of so many steps would have.
+
+What the checkpoints beside the tables know is compared: environment, method, flags, the tables themselves, encoders and
+decoders. A command is rebuilt only of flags that make just these evaluations.
 """
 
 import argparse
 import importlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
 from types import ModuleType
@@ -20,23 +23,30 @@ from typing import Any
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
+import numpy as np
 import pandas as pd
 
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
-from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
-from common import checkpoint
+from analysis.curves import ABLATION, PUBLISHED, load_run, names_of, seed_files
+from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
-from common.cli import Parser, folder_name, positive_int, run, seed_list
+from common.cli import LARGEST_WHOLE, Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import read_entries
+from common.paths import folder_of
 from common.provenance import PACKAGES, check_table, notes, write_table
+from common.run_folder import first_difference
 from embedding.decoder import ActionDecoder
 from embedding.trained import decoder_path, image_encoder_path, load_image_encoder
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
 from rl.policies import newest_checkpoint
+from rl.protocols import Content
+from rl.results import SeedResults
+
+COUNTS = ("max_timesteps", "eval_freq", "eval_episodes")  # flags that every run has
 
 
 def main() -> None:
@@ -65,21 +75,28 @@ def main() -> None:
             raise UsageError(f"--seeds {min(missing)}: the runs have no such seed: publish seeds that were trained")
         curves = curves[curves.seed.isin(args.seeds)]
         files = {(folder, seed): file for (folder, seed), file in files.items() if seed in args.seeds}
-    flags = {key: load_flags(file) for key, file in files.items()}
+    flags, contents = {}, {}
+    for (folder, seed), file in files.items():
+        flags[folder, seed], content = load_seed(file)
+        if content is not None:
+            contents[folder, seed] = content
+            check_seed(folder, file.parent, content)
+    check_kinds(curves)
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
         if (method := curves.method.iloc[0]) in OF_ONE_LENGTH or method not in METHODS:
             raise UsageError(
                 f"--until {args.until}: the numbers of {method} depend on --max_timesteps, which is {planned}: leave it out"
             )
-        curves = curves[curves.steps <= args.until]
-        for of_seed in flags.values():
+        for (_, seed), of_seed in flags.items():
             of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])
-    check(curves, flags)
+            curves = curves[(curves.seed != seed) | (curves.steps < last_evaluation(of_seed) + stride(of_seed))]
+    check_finished(curves, flags)
     method, of_seeds = curves.method.iloc[0], list(flags.values())
     if not args.command:
-        for (folder, seed), file in files.items():
-            check_trained(method, flags[folder, seed], file.parent)
+        check_evaluations(curves, flags)
+        for key, content in contents.items():
+            check_trained(method, flags[key], content, files[key].parent)
     commands = args.command or rebuild_commands(method, of_seeds)
     text = describe(curves, of_seeds, args.variant, commands, args.commit)
     table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
@@ -88,38 +105,99 @@ def main() -> None:
 
 
 def load_flags(file: Path) -> dict[str, Any]:
-    """The flags of the seed whose eval.csv this is; raises `UsageError` if its opt.json does not tell them."""
+    """The flags of the seed whose eval.csv this is; `results_dir` is the folder of results that it lies in by now.
+
+    Raises:
+        UsageError: its opt.json does not tell them.
+    """
     path = file.with_name("opt.json")
     try:
         flags = read_entries(path)
         flags.pop("resolved", None)  # what they had come to
-        missing = {"env_name", "seed", "max_timesteps", "eval_freq", "eval_episodes"} - set(flags)
-        if missing:
+        if missing := {"env_name", "seed", *COUNTS} - set(flags):
             raise ValueError(f"it has no {min(missing)}")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        for name in {*COUNTS, "update_every"} & set(flags):
+            entries.whole(flags, name, 1, LARGEST_WHOLE)
+    except (OSError, ValueError, TypeError, AttributeError, CheckpointError) as error:
         raise UsageError(f"{path}: it does not tell the flags of a run: {error}") from error
-    return flags
+    *results, rl, _, _, _, _ = ("", "", "", "", *file.parent.resolve().parts)
+    return flags | ({"results_dir": str(Path(*results))} if rl == "rl" else {})
 
 
-def check(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
-    """Raises `UsageError` unless all are finished runs of one method on one environment, and of different seeds.
+def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
+    """The flags of the seed whose eval.csv this is, and the content of its newest checkpoint, None if there is none any more.
 
-    Args:
-        curves: a frame of analysis.curves.CURVES.
-        flags: {(folder of the run, seed): flags}.
+    Raises:
+        UsageError: its opt.json does not tell the flags, its checkpoint cannot be read, or they contradict each other.
     """
+    flags, newest = load_flags(file), newest_checkpoint(file.parent)
+    if newest is None:
+        return flags, None
+    try:
+        content = checkpoint.load(newest, "run")
+        with entries.of(newest):
+            saved = entries.table(content, "flags")
+            entries.environment(content)
+            if entries.entry(content, "method") in OF_ONE_LENGTH:
+                flags["max_timesteps"] = entries.whole(saved, "max_timesteps", 1, LARGEST_WHOLE)
+    except CheckpointError as error:
+        raise UsageError(f"{file.parent}: {error}: put back a whole checkpoint, or take it away") from error
+    if differing := first_difference(saved, flags):
+        raise UsageError(
+            f"{file.parent}: its opt.json has {differing[0]}, its checkpoint {differing[1]}: put back the run's own"
+        )
+    return flags, content
+
+
+def check_kinds(curves: pd.DataFrame) -> None:
+    """Raises `UsageError` unless curves, a frame of analysis.curves.CURVES, are of one method on one environment, and of different seeds."""
     kinds = curves[["env", "method"]].drop_duplicates()
     if len(kinds) > 1:
         raise UsageError(f"runs: they are {' and '.join(kinds.method + ' on ' + kinds.env)}: publish them one by one")
     twice = curves[curves.duplicated(["seed", "steps"])]
     if len(twice):
         raise UsageError(f"runs: seed {twice.seed.iloc[0]} is in two of them: publish runs of different seeds")
+
+
+def check_seed(run: str, seed_folder: Path, content: Content) -> None:
+    """Raises `UsageError` if a seed's eval.csv, or what its run is called, is not what the content of its checkpoint tells."""
+    env, method, _ = names_of(run)
+    if (own := (folder_of(content["env_id"]), content["method"])) != (env, method):
+        raise UsageError(
+            f"{seed_folder}: its checkpoint is of {own[1]} on {own[0]}, its folder of {method} on {env}: put it where it belongs"
+        )
+    try:
+        SeedResults(seed_folder).eval.verify(content["results"]["eval"])
+    except (UsageError, *entries.UNFIT) as error:
+        raise UsageError(f"{seed_folder}: eval.csv was changed since its checkpoint: put back what it was") from error
+
+
+def check_finished(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+    """Raises `UsageError` unless all seeds have their last evaluation.
+
+    Args:
+        curves: a frame of analysis.curves.CURVES.
+        flags: {(folder of the run, seed): flags}.
+    """
     reached = curves.groupby("seed").steps.max()
     for (folder, seed), of_seed in flags.items():
         if reached.get(seed, -1) < last_evaluation(of_seed):
             raise UsageError(
                 f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it, or publish "
                 "fewer with --until"
+            )
+
+
+def check_evaluations(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+    """Raises `UsageError` unless all seeds, which are finished, were evaluated where their flags say; arguments as above."""
+    for (folder, seed), of_seed in flags.items():
+        steps, freq, most = curves[curves.seed == seed].steps.to_numpy(), of_seed["eval_freq"], stride(of_seed)
+        due = np.append(0, (steps[:-1] // freq + 1) * freq)  # at the earliest
+        as_told = (due <= steps) & (steps < np.minimum(due, last_evaluation(of_seed)) + most)
+        if not as_told.all():
+            raise UsageError(
+                f"{folder}: the evaluations of seed {seed} up to step {steps[as_told.argmin()]} are not those of a run with "
+                f"--max_timesteps {of_seed['max_timesteps']} --eval_freq {freq}: give the commands that made it with --command"
             )
 
 
@@ -130,26 +208,31 @@ def last_evaluation(flags: dict[str, Any]) -> int:
     return -(-(end // freq * freq) // block) * block
 
 
-def check_trained(method: str, flags: dict[str, Any], seed_folder: Path) -> None:
+def stride(flags: dict[str, Any]) -> int:
+    """How many steps at most are taken until it is looked whether an evaluation is due: a block, of baselines one.
+
+    Of those in plans it is a plan, which an episode's end cuts short: so long that the next one is not due.
+    """
+    return flags.get("update_every") or (flags["eval_freq"] if flags.get("decoder") else 1)
+
+
+def check_trained(method: str, flags: dict[str, Any], content: Content, seed_folder: Path) -> None:
     """Raises `UsageError` if a seed, by its checkpoint, used another encoder or decoder than its flags name by now."""
+    way_out = "put that back, or give the commands that made the run with --command"
     try:
-        networks = list(used_networks(method, flags, seed_folder))
-    except (UsageError, CheckpointError, KeyError, TypeError):
-        return  # they are gone, or the checkpoint is
+        networks = list(used_networks(method, flags, content))
+    except (UsageError, CheckpointError, *entries.UNFIT) as error:
+        raise UsageError(f"{seed_folder}: what it was trained with is not there ({error}): {way_out}") from error
     for what, path, used, found in networks:
         if digest(used) != digest(found):
-            raise UsageError(
-                f"{seed_folder}: it was trained with another {what} than {path} holds by now: put that back, or give the "
-                "commands that made the run with --command"
-            )
+            raise UsageError(f"{seed_folder}: it was trained with another {what} than {path} holds by now: {way_out}")
 
 
-def used_networks(method: str, flags: dict[str, Any], seed_folder: Path) -> Iterator[tuple[str, Path, Any, Any]]:
+def used_networks(method: str, flags: dict[str, Any], content: Content) -> Iterator[tuple[str, Path, Any, Any]]:
     """What a seed was trained with: (decoder or encoder, its file, its content in the seed's checkpoint, that of the file)."""
-    newest = newest_checkpoint(seed_folder)
-    if method not in METHODS or newest is None:
+    if method not in METHODS:
         return
-    content, named = checkpoint.read(newest, "run")["content"], flags["env_name"]
+    named = flags["env_name"]
     if path := decoder_of(method, flags):
         yield "decoder", path, content["actions"]["decoder"], ActionDecoder.load(path).content()
     if path := encoder_of(method, flags):
@@ -196,7 +279,12 @@ def rebuild_commands(method: str, of_seeds: Sequence[dict[str, Any]]) -> list[st
     trainings: list[str] = []
     groups: dict[str, list[dict[str, Any]]] = {}
     for flags in of_seeds:
-        trainings += training_commands(method, flags)
+        try:
+            trainings += training_commands(method, flags)
+        except KeyError as error:
+            raise UsageError(
+                f"--command: no run of {method} has flags without {error}: give the command that made it"
+            ) from error
         groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
     commands = list(dict.fromkeys(trainings))
     for group in groups.values():
@@ -265,13 +353,20 @@ def describe(
     lines = {
         "curve": f"{curves.method.iloc[0]} on {curves.env.iloc[0]}" + (f", variant {variant}" if variant else ""),
         "seeds": f"{len(seeds)}: {' '.join(map(str, seeds))}",
-        "steps": f"{max(flags['max_timesteps'] for flags in of_seeds)} a seed",
-        "evaluations": f"{len(curves) // len(seeds)} a seed, of {of_seeds[0]['eval_episodes']} episodes",
+        "steps": f"{span(flags['max_timesteps'] for flags in of_seeds)} a seed",
+        "evaluations": f"{span(curves.groupby('seed').size())} a seed, of "
+        f"{span(flags['eval_episodes'] for flags in of_seeds)} episodes",
         "command": "\n".join(commands),
     }
     by_sb3 = method is not None and method.script == "main_baselines.py"
     packages = (*PACKAGES, "stable-baselines3") if by_sb3 else PACKAGES
     return notes(lines, commit, of_seeds[0].get("device", "auto"), packages)
+
+
+def span(values: Iterable[int]) -> str:
+    """The least and the largest of some numbers, or what all of them are."""
+    low, *_, high = [*sorted(values)] * 2
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import load_flags, rebuild_commands
+from analysis.publish import load_seed, rebuild_commands
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import write_atomically
 from common.provenance import notes, writing
+from rl.baselines import OF_ONE_LENGTH
 from rl.policies import load_policy, newest_checkpoint
 
 KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
@@ -45,9 +46,15 @@ def main() -> None:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     try:
         load_policy(folder)  # whole, and of this version
-        content = checkpoint.load(path, "run")
-        flags = load_flags(folder / "eval.csv")
-        commands = rebuild_commands(content["method"], [flags | {"max_timesteps": content["steps"]}])
+        flags, content = load_seed(folder / "eval.csv")
+        assert content is not None
+        method, steps, planned = content["method"], content["steps"], flags["max_timesteps"]
+        if method in OF_ONE_LENGTH and steps != planned:
+            raise UsageError(
+                f"{folder}: it has {steps} steps of {planned}, and no command makes this policy, for the numbers of {method} "
+                "depend on --max_timesteps: finish it with --resume"
+            )
+        commands = rebuild_commands(method, [flags | {"max_timesteps": steps}])
     except (checkpoint.CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder}: it holds no policy, or its opt.json no flags: {error}") from error
     lines = {

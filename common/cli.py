@@ -169,6 +169,13 @@ def folder_name(text: str) -> str:
     return text
 
 
+def folder_path(text: str) -> str:
+    """The path of a folder; an empty one, as a variable that is not set gives it, would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no folder: name one, or leave the flag out")
+    return text
+
+
 def seed_list(text: str) -> tuple[int, ...]:
     """The seeds of "0-3" or "0,2,5-7", in order."""
     if not re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*", text):
@@ -190,20 +197,22 @@ def add_env_flag(
     parser.add_argument("--env", "--env_name", dest="env_name", metavar="ID", default=default, help=told)
 
 
-def check_out(out: str | Path, *suffixes: str) -> Path:
-    """Raises `UsageError` unless `--out` is a file of one of these suffixes in a folder that exists; returns its path."""
+def check_out(out: str | Path, *suffixes: str, flag: str = "--out") -> Path:
+    """Raises `UsageError` unless `flag` is a file of one of these suffixes in a folder that exists; returns its path."""
     out = Path(out)
-    if out.suffix not in suffixes:
-        raise UsageError(f"--out {out}: name a {' or '.join(suffixes)} file")
+    if out.suffix not in suffixes or out.is_dir():
+        raise UsageError(f"{flag} {out}: name a {' or '.join(suffixes)} file")
     if not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: there is no folder {out.absolute().parent}: make it first")
+        raise UsageError(f"{flag} {out}: there is no folder {out.absolute().parent}: make it first")
     return out
 
 
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every training script has."""
     parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
-    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
+    parser.add_argument(
+        "--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to"
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace an existing run of the same name")
     existing.add_argument("--resume", action="store_true", help="continue the run of this name, if there is one")

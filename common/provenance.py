@@ -16,7 +16,7 @@ import torch
 
 from common.cli import check_out
 from common.errors import UsageError
-from common.files import write_atomically
+from common.files import LARGEST_NOTES, read_whole, write_atomically
 from common.machine import BLAS_KERNELS, processor
 from common.paths import REPOSITORY
 
@@ -73,7 +73,7 @@ def check_table(out: str | Path, overwrite: bool = False) -> Path:
 def _is_notes(path: Path) -> bool:
     """Whether a file is a text that `notes` made."""
     try:
-        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        lines = read_whole(path, LARGEST_NOTES).decode(errors="replace").splitlines()
     except OSError:
         return False
     return all(any(line.startswith(f"{name}:") for line in lines) for name in ("commit", "machine", "versions"))

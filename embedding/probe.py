@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, folder_path, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
@@ -188,7 +188,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the embeddings")
-    parser.add_argument("--results_dir", default=str(RESULTS), help="folder of results")
+    parser.add_argument("--results_dir", type=folder_path, default=str(RESULTS), help="folder of results")
     args = parser.parse_args()
     torch.set_num_threads(1)
     env = make_env(args.env_name)

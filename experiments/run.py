@@ -24,7 +24,7 @@ from typing import Any
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from common.cli import Parser, fraction, positive_int, run
+from common.cli import Parser, folder_path, fraction, positive_int, run
 from common.errors import NOT_WRITTEN_CODE, UsageError
 from common.machine import usable_cores
 from common.paths import REPOSITORY, RESULTS
@@ -48,7 +48,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cores", type=positive_int, default=usable_cores(), help="tasks at once on this machine")
     parser.add_argument("--gpus", type=fraction, default=0.0, help="share of a GPU that a task takes; 0: none")
     parser.add_argument("--address", default=None, help="a Ray cluster that exists; none: this machine")
-    parser.add_argument("--results_dir", default=str(RESULTS), help="folder that results are written to")
+    parser.add_argument(
+        "--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to"
+    )
     return parser.parse_args(argv)
 
 

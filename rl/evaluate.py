@@ -26,12 +26,14 @@ import pandas as pd
 import torch
 from gymnasium.spaces import Box
 
+from common import checkpoint
 from common.checkpoint import CheckpointError
-from common.cli import Parser, add_env_flag, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
 from common.provenance import check_table, notes, typed_command, write_table
+from common.run_folder import RunFolder
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play
 from rl.film import SUFFIXES, Shown, film
@@ -54,9 +56,7 @@ def main() -> None:
     torch.set_num_threads(1)
     out = check_table(args.out) if args.out else None
     if args.video:
-        video = Path(args.video)
-        if video.suffix not in SUFFIXES or not video.absolute().parent.is_dir():
-            raise UsageError(f"--video {args.video}: name an .mp4 or a .gif file in a folder that exists")
+        check_out(args.video, *SUFFIXES, flag="--video")
     runs = [load_run(folder) for folder in args.runs]
     env_id = args.env_name or known_id(runs[0][0].env_name, args.runs[0], "add --env {}")
     envs = [play_env(folder, policies, env_id, args.env_name) for folder, policies in zip(args.runs, runs, strict=True)]
@@ -119,10 +119,11 @@ def load_run(folder: str) -> list[Policy]:
     for seed, policy in zip(folders, policies, strict=True):
         if re.fullmatch(r"seed_\d+", seed.name) and seed.name != f"seed_{policy.seed}":
             raise UsageError(f"{seed}: its checkpoint is of seed {policy.seed}: put back the run's own")
-    if len(methods := {policy.method for policy in policies}) > 1:
-        raise UsageError(
-            f"{folder}: its seeds are of {' and '.join(sorted(methods))}: put back the run's own checkpoints"
-        )
+    for kinds in ({policy.method for policy in policies}, {policy.env_id for policy in policies}):
+        if len(kinds) > 1:
+            raise UsageError(
+                f"{folder}: its seeds are of {' and '.join(sorted(kinds))}: put back the run's own checkpoints"
+            )
     return policies
 
 
@@ -143,13 +144,26 @@ def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str |
 
 
 def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
-    """Says which seeds of a run are left out, and of which an older checkpoint is played; `folders` are those played."""
+    """Says which seeds of a run are left out, were given up or have fewer steps, and of which an older checkpoint is played.
+
+    Args:
+        run: the run's folder.
+        folders: those of the seeds that are played.
+    """
+    steps = {}
     for folder in folders:
         newest = newest_checkpoint(folder)
-        if newest is not None and newest.name != "checkpoint.pt":
+        assert newest is not None
+        if newest.name != "checkpoint.pt":
             print(f"{folder}: its checkpoint.pt is missing: the one before it, {newest.name}, is played")
+        if reason := RunFolder(folder, "run").failure:
+            print(f"{folder}: it was given up ({reason}): its last good checkpoint is played")
+        steps[folder.name] = f"{checkpoint.load(newest, 'run').get('steps')!s:.16}"
     for folder in sorted(set(run.glob("seed_*")) - set(folders)) if run not in folders else ():
         print(f"{folder}: it holds no checkpoint: this seed is left out")
+    if len({*steps.values()}) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in steps.items())
+        print(f"{run}: its seeds have different numbers of steps: {told}")
 
 
 def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actions: ActionSpace) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from common import checkpoint, entries
+from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.files import open_for_lock, read_entries
 from common.folders import make_folder, remove_empty
 from common.run_folder import first_difference
+from rl.policies import newest_checkpoint
 
 STARTING = ".starting"
 
@@ -69,13 +72,18 @@ def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> No
         ours: the folders of the seeds that are to begin, or to go on.
         flags: theirs, of any one of them.
     """
-    for path in sorted(set(run.glob("seed_*/opt.json")) - {folder / "opt.json" for folder in ours}):
-        try:
-            theirs = read_entries(path)
-        except (OSError, ValueError):
-            continue  # it cannot contradict
-        if differing := first_difference(theirs | {"seed": flags["seed"]}, flags):
+    for folder in sorted(set(run.glob("seed_*")) - set(ours)):
+        if differing := first_difference(flags_of(folder) | {"seed": flags["seed"]}, flags):
             raise UsageError(
-                f"{differing[0]}: {path.parent.name} of the run {run} has {differing[1]}: give that, or choose another "
-                "--name"
+                f"{differing[0]}: {folder.name} of the run {run} has {differing[1]}: give that, or choose another --name"
             )
+
+
+def flags_of(folder: Path) -> dict[str, Any]:
+    """The flags in the newest checkpoint of a seed's folder; where there is none, in its opt.json; {}: they cannot be read."""
+    if newest := newest_checkpoint(folder):
+        with contextlib.suppress(CheckpointError):
+            return entries.table(checkpoint.load(newest, "run"), "flags")
+    with contextlib.suppress(OSError, ValueError):
+        return read_entries(folder / "opt.json")
+    return {}

@@ -10,7 +10,6 @@ from common.checkpoint import CheckpointError, digest
 from common.environments import PROBED_STEPS
 from common.errors import UsageError
 from common.progress import tell
-from common.run_folder import first_difference
 from rl.policies import newest_checkpoint
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.run_start import check_siblings, one_at_a_time
@@ -76,8 +75,8 @@ class RunStore:
         self._check_siblings()
 
     def check_joined(self, states: StateSpace, actions: ActionSpace, fingerprint: str) -> None:
-        """Raises `UsageError` if other seeds of the run, by their checkpoints, have other flags or spaces; tells it if they were
-        trained on another environment, as a processor that rounds otherwise makes it.
+        """Raises `UsageError` if other seeds of the run, by their checkpoints, have other spaces; tells it if they were trained on
+        another environment, as a processor that rounds otherwise makes it.
 
         Args:
             states, actions: the spaces of the seeds that begin.
@@ -89,13 +88,10 @@ class RunStore:
             if newest is None:
                 continue
             try:
-                content = checkpoint.read(newest, "run")["content"]
-                flags = entries.table(content, "flags")
+                content = checkpoint.load(newest, "run")
             except CheckpointError:
                 continue  # it cannot contradict
             told = f"--name {self.args.name}: {path.name} of the run {self.folder}"
-            if differing := first_difference(flags | {"seed": self.stores[0].seed}, self.stores[0].flags):
-                raise UsageError(f"{told} has {differing[1]}, not {differing[0]}: give that, or choose another --name")
             if space := _other_space(content, states, actions):
                 raise UsageError(
                     f"{told} began with another space than {space.description} is now: it was trained anew, or the "

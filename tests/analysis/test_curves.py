@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import subprocess
 import sys
 
@@ -147,6 +148,31 @@ def test_runs_are_read_from_any_folder_on_the_way(tmp_path):
     assert found == {"results": 4, "rl": 4, "environment": 3, "method": 2, "run": 2}
     with pytest.raises(UsageError, match="name a folder of results, or that of an environment, a method or a run"):
         curves.load_runs(run / "seed_0")
+
+
+def test_a_run_is_called_what_its_folder_is_called(tmp_path, monkeypatch):
+    """By whatever way it is named: a link to it, another folder on the way; and a link beside it is no second run."""
+    run = write_run(tmp_path, [0, 1])
+    (run.parent / "latest").symlink_to(run)
+    (run / "folder").mkdir()
+    monkeypatch.chdir(run / "folder")
+    for way in (run, run.parent / "latest", "..", run / "folder" / ".."):
+        read = curves.load_run(way)
+        assert set(zip(read.env, read.method, read.name, strict=True)) == {(ENV, "TD3", "default")}
+    pd.testing.assert_frame_equal(curves.load_runs(tmp_path), read)
+
+
+def test_tables_and_folders_that_are_not_of_one_seed_are_refused(tmp_path, monkeypatch, capsys):
+    run = write_run(tmp_path, [0, 1])
+    shutil.copytree(run / "seed_1", run / "seed_5")
+    line = refused(plot_runs, monkeypatch, capsys, tmp_path)
+    assert f"{run / 'seed_5'}: its opt.json is of seed 1: " in line
+    shutil.rmtree(run / "seed_5")
+    table = run / "seed_1" / "eval.csv"
+    table.write_text(table.read_text() + table.read_text().partition("\n")[2])
+    line = refused(plot_runs, monkeypatch, capsys, tmp_path)
+    assert f"{table}: step 0 does not come after the one before it" in line
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_ablations_are_grouped_by_the_names_of_their_files(tmp_path):

@@ -96,7 +96,17 @@ def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
     assert len(figures.values(tmp_path).hconcat) == 2
 
 
+def test_a_line_that_is_still_being_written_is_left_out(run, tmp_path, monkeypatch):
+    out, tables = tmp_path / "values.csv", []
+    for torn in ("", "61,6100,-61.0,100,1.0,41.0,0.0,-6100,31"):  # 3100.0
+        with open(run / "seed_1" / "train.csv", "a") as file:
+            file.write(torn)
+        call(analysis.critic_values, monkeypatch, run, "--out", out)
+        tables.append(out.read_text())
+    assert tables[0] == tables[1]
+
+
 def test_a_run_without_values_is_refused(run, tmp_path, monkeypatch, capsys):
     (run / "seed_1" / "train.csv").write_text("episodes,steps\n1,100\n")
     line = refused(analysis.critic_values, monkeypatch, capsys, run, "--out", tmp_path / "v.csv")
-    assert "train.csv: it is no table of training with values" in line and not (tmp_path / "v.csv").exists()
+    assert "train.csv: not a table of episodes,steps,episode_return," in line and not (tmp_path / "v.csv").exists()

@@ -18,6 +18,7 @@ import rl.main_td3
 import rl.main_vae_td3
 from analysis import curves, publish
 from common import provenance
+from common.errors import UsageError
 
 
 def test_publishing_keeps_every_number(tmp_path, monkeypatch):
@@ -45,6 +46,13 @@ def test_foreign_texts_are_not_replaced(tmp_path, monkeypatch, capsys):
     out.with_suffix(".txt").unlink()
     call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
     call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
+
+
+def test_of_a_text_only_so_much_is_read_as_one_may_have(tmp_path):
+    with open(tmp_path / "huge.txt", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UsageError, match="huge.txt would be replaced"):
+        provenance.check_table(tmp_path / "huge.csv")
 
 
 def test_a_run_that_goes_on_is_published_up_to_a_step(tmp_path, monkeypatch, capsys):

@@ -54,6 +54,15 @@ def test_evaluation_in_an_environment_of_other_sizes(refuse, a_run):
 # ---- flags ----
 
 
+@training
+def test_no_folder_of_results(call, main, tmp_path, monkeypatch):
+    """An empty path would be the working folder."""
+    monkeypatch.chdir(tmp_path)
+    ran = call(main, results_dir="", **SHORT[main])
+    assert ran.code == 2 and "--results_dir: '' is no folder: name one" in ran.err and ran.err.count("\n") == 1, ran
+    assert not listing(tmp_path)
+
+
 @every
 def test_unknown_flags_and_abbreviations(refuse, a_run, main):
     refuse(main, ["unrecognized arguments: --gama 3"], "--gama", "3")
@@ -207,9 +216,12 @@ def test_runs_that_are_not_there(call, a_run, tmp_path):
         assert str(folder) in ran.err and "give the folder of a run" in ran.err
 
 
-@pytest.mark.parametrize("video", ["x.avi", "nowhere/x.mp4", "x"])
+@pytest.mark.parametrize("video", ["x.avi", "nowhere/x.mp4", "x", "folder.gif"])
 def test_videos_that_cannot_be_written(refuse, a_run, tmp_path, video):
-    refuse(EVALUATE, ["--video", video, ".mp4 or a .gif file in a folder that exists"], video=tmp_path / video)
+    """Before anything is played."""
+    (tmp_path / "folder.gif").mkdir()
+    reason = f"there is no folder {tmp_path / 'nowhere'}" if "nowhere" in video else "name a .mp4 or .gif file"
+    refuse(EVALUATE, [f"--video {tmp_path / video}: {reason}"], video=tmp_path / video)
 
 
 # ---- from the shell ----

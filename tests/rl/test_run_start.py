@@ -129,7 +129,17 @@ def test_flags_are_those_of_the_checkpoint_where_opt_json_is_lost(call, tmp_path
     assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
     next(tmp_path.rglob("opt.json")).unlink()
     ran = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, seed=1, lr=0.3)
-    assert ran.code == 2 and "seed_0 of the run" in ran.err and "--lr 0.001, not --lr 0.3" in ran.err, ran
+    assert ran.code == 2 and "--lr 0.3: seed_0 of the run" in ran.err and "has --lr 0.001: give that" in ran.err, ran
+
+
+def test_a_checkpoint_knows_flags_better_than_opt_json(call, tmp_path):
+    """Which is for people, and may have been written to."""
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
+    (path,) = tmp_path.rglob("opt.json")
+    path.write_text(path.read_text().replace('"lr": 0.001', '"lr": 0.3'))
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, seed=1).code == 0
+    ran = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, seed=2, lr=0.3)
+    assert ran.code == 2 and "--lr 0.3: seed_0 of the run" in ran.err and "has --lr 0.001: give that" in ran.err, ran
 
 
 def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):

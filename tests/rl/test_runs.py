@@ -20,6 +20,7 @@ import rl.main_dyne
 import rl.main_td3
 from common import checkpoint
 from common.paths import REPOSITORY
+from common.run_folder import RunFolder
 from common.streams import reset_seed
 from embedding.decoder import ActionDecoder
 from rl.evaluation import play
@@ -294,6 +295,30 @@ def test_evaluate_refuses_checkpoints_of_other_seeds_and_methods(run_of, call, t
     assert ran.code == 2 and "its seeds are of DynE-TD3 and TD3" in ran.err, ran
 
 
+def test_evaluate_refuses_a_seed_of_another_environment(run_of, call, tmp_path):
+    """Of as many numbers, so that its policy could act."""
+    shutil.copytree(run_of("TD3"), tmp_path / "run")
+    (path, *_) = sorted((tmp_path / "run").glob("seed_*/checkpoint.pt"))
+    content = checkpoint.load(path, "run")
+    checkpoint.save(path, "run", content | {"env_id": "ReacherTurn-v2"})
+    for flags in ({}, {"env": "ReacherVertical-v2"}):
+        ran = call(rl.evaluate.main, tmp_path / "run", threads=None, episodes=1, **flags)
+        assert ran.code == 2 and "its seeds are of ReacherTurn-v2 and ReacherVertical-v2: put" in ran.err, ran
+
+
+def test_evaluate_tells_which_seeds_did_not_go_as_far(call, tmp_path):
+    flags = {"eval_freq": 100, "eval_episodes": 1, "policy_name": "random", "results_dir": tmp_path}
+    for seed, steps in ((0, 200), (1, 100)):
+        assert call(rl.main_td3.main, **flags, seed=seed, max_timesteps=steps).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    RunFolder(run / "seed_1", "run").fail("step 200: actor")
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1)
+    given_up, shorter = ran.out.splitlines()[:2]
+    assert given_up == f"{run / 'seed_1'}: it was given up (step 200: actor): its last good checkpoint is played"
+    assert shorter == f"{run}: its seeds have different numbers of steps: seed_0 200, seed_1 100"
+    assert "given up" not in call(rl.evaluate.main, run / "seed_0", threads=None, episodes=1).out
+
+
 def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     folder, env = run_of("DynE-TD3"), gymnasium.make("ReacherVertical-v2")
     printed = shell("rl/evaluate.py", folder, episodes=3, seed=5)
@@ -347,9 +372,9 @@ def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_pat
         path.unlink()
     ran = call(rl.evaluate.main, run, threads=None, episodes=1)
     assert ran.code == 0 and [f"seed {n}: mean" in ran.out for n in range(3)] == [True, True, False]
-    older, left_out = ran.out.splitlines()[:2]
+    older, left_out, shorter = ran.out.splitlines()[:3]
     assert "seed_1" in older and "checkpoint.previous.pt" in older
-    assert "seed_2" in left_out and "left out" in left_out
+    assert "seed_2" in left_out and "left out" in left_out and "seed_0 200, seed_1 100" in shorter
     alone = call(rl.evaluate.main, run / "seed_1", threads=None, episodes=1)
     assert alone.code == 0 and "checkpoint.previous.pt" in alone.out
     assert call(rl.evaluate.main, run / "seed_2", threads=None).code == 2

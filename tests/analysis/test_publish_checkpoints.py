@@ -1,0 +1,182 @@
+"""Publishing runs that have checkpoints: what these know is not contradicted by what is published."""
+
+import json
+import shutil
+
+import pytest
+
+import analysis.publish
+import analysis.publish_policy
+import rl.main_dyne
+import rl.main_sac_lsp
+import rl.main_td3
+from common import checkpoint
+
+ENV = "ReacherVertical-v2"
+FLAGS = {"env": ENV, "max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "policy_name": "random"}
+
+
+@pytest.fixture
+def train(call, tmp_path):
+    """Trains in `tmp_path` for a moment; returns the run's folder."""
+
+    def trained(*arguments, main=rl.main_td3.main, **flags):
+        ran = call(main, *arguments, **{"results_dir": tmp_path / "results", **FLAGS, **flags})
+        assert ran.code == 0, ran.err
+        (folder,) = (tmp_path / "results" / "rl").glob("*/*/default")
+        return folder
+
+    return trained
+
+
+@pytest.fixture
+def publish(call, tmp_path):
+    """Publishes a run; returns the text beside the curve, or the one line that it is refused with."""
+
+    def published(run, *arguments, **flags):
+        out = tmp_path / "curve.csv"
+        ran = call(analysis.publish.main, run, *arguments, out=out, threads=None, **flags)
+        if ran.code == 0:
+            return out.with_suffix(".txt").read_text()
+        assert ran.code == 2 and ran.err.count("\n") == 1 and not list(tmp_path.glob("curve.*")), ran
+        return ran.err
+
+    return published
+
+
+def edit(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def command_of(text):
+    """The last command of a text."""
+    return [line for line in text.splitlines() if "python rl/" in line][-1].partition("python ")[2]
+
+
+def test_evaluations_that_no_command_makes_are_refused_without_one(train, publish):
+    train(max_timesteps=200)
+    run = train("--resume", max_timesteps=600, eval_freq=200)
+    line = publish(run)
+    assert "seed 0 up to step 100 are not those of a run with --max_timesteps 600 --eval_freq 200: give" in line
+    assert "two commands" in publish(run, command="two commands")
+
+
+def test_evaluations_that_became_more_frequent_are_refused_too(train, publish):
+    train(max_timesteps=400, eval_freq=200)
+    run = train("--resume", max_timesteps=600, eval_freq=100)
+    assert "seed 0 up to step 200 are not those of a run with --max_timesteps 600 --eval_freq 100" in publish(run)
+
+
+def test_seeds_of_different_lengths_are_told(train, publish):
+    train(max_timesteps=200)
+    text = publish(train(max_timesteps=400, seed=1))
+    assert "steps:       200 to 400 a seed" in text
+    assert "evaluations: 3 to 5 a seed, of 1 episodes" in text
+    assert text.count("python rl/main_td3.py") == 2
+
+
+def test_a_run_is_published_up_to_a_step_within_a_block(train, publish, tmp_path):
+    """A run of so many steps would go on to the end of the block."""
+    run = train(max_timesteps=400)
+    text = publish(run, until=150)
+    assert "steps:       150 a seed" in text and "evaluations: 3 a seed" in text
+    short = rl.main_td3.parse(command_of(text).split()[1:])
+    assert short.max_timesteps == 150
+    again = train(max_timesteps=150, seed=1) / "seed_1" / "eval.csv"
+    assert len(again.read_text().splitlines()) == 4
+
+
+def test_the_folder_of_results_is_the_one_that_the_run_lies_in(train, publish, tiny, tmp_path, monkeypatch):
+    """Whatever it was called when the run was made, and wherever it is published from."""
+    shutil.copytree(tiny / ENV, tmp_path / "results" / ENV)
+    monkeypatch.chdir(tmp_path)
+    run = train(main=rl.main_dyne.main, policy_name="random-DynE", results_dir="results")
+    first = publish(run)
+    assert "python embedding/main.py" in first and "not there" not in first
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for table in tmp_path.glob("curve.*"):
+        table.unlink()
+    assert publish(run) == first
+    for table in tmp_path.glob("curve.*"):
+        table.unlink()
+    (tmp_path / "results").rename(tmp_path / "moved")
+    moved = tmp_path / "moved" / run.relative_to(tmp_path / "results")
+    decoder = tmp_path / "moved" / ENV / "default" / "decoder.pt"
+    content = checkpoint.load(decoder, "decoder")
+    checkpoint.save(decoder, "decoder", content | {"max_embedding": 1.01 * content["max_embedding"]})
+    assert f"trained with another decoder than {decoder} holds by now" in publish(moved)
+    decoder.unlink()
+    line = publish(moved)
+    assert "what it was trained with is not there (--decoder default: there is no" in line and "with --command" in line
+    for path in (moved / "seed_0").glob("checkpoint*"):
+        path.unlink()
+    assert "(the decoder default is not there any more)" in publish(moved)
+
+
+@pytest.mark.parametrize("place", ["ReacherTurn-v2/random", f"{ENV}/TD3", f"{ENV}/DynE-TD3"])
+def test_a_run_in_the_place_of_another_is_refused(train, publish, place):
+    run = train()
+    other = run.parents[2] / place / "default"
+    other.parent.mkdir(parents=True)
+    run.rename(other)
+    env, method = place.split("/")
+    line = publish(other)
+    assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in line
+    for path in (other / "seed_0").glob("checkpoint*"):
+        path.unlink()
+    if method == "DynE-TD3":
+        assert "no run of DynE-TD3 has flags without 'source_env'" in publish(other)
+
+
+def test_a_seed_in_the_place_of_another_is_refused(train, publish, call, tmp_path):
+    run = train()
+    shutil.copytree(run / "seed_0", run / "seed_5")
+    assert f"{run / 'seed_5'}: its opt.json is of seed 0" in publish(run)
+    edit(run / "seed_5" / "opt.json", seed=5)
+    assert f"{run / 'seed_5'}: its opt.json has --seed 5, its checkpoint --seed 0" in publish(run)
+    shutil.rmtree(run / "seed_5")
+    ran = call(rl.main_td3.main, results_dir=tmp_path / "other", **FLAGS | {"env": "ReacherTurn-v2"}, seed=5)
+    assert ran.code == 0
+    shutil.copytree(next((tmp_path / "other").rglob("seed_5")), run / "seed_5")
+    assert f"seed_5: its checkpoint is of random on ReacherTurn-v2, its folder of random on {ENV}" in publish(run)
+
+
+def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):
+    run = train()
+    opt, table = run / "seed_0" / "opt.json", run / "seed_0" / "eval.csv"
+    before = opt.read_text(), table.read_text()
+    edit(opt, lr=0.5)
+    assert "its opt.json has --lr 0.5, its checkpoint --lr 0.001: put back" in publish(run)
+    edit(opt, lr=0.001, max_timesteps=100)
+    assert "are not those of a run with --max_timesteps 100" in publish(run)
+    edit(opt, max_timesteps="200")
+    assert "max_timesteps is 200, not a whole number" in publish(run)
+    opt.write_text(before[0])
+    table.write_text(before[1].replace(",100,-", ",100,-1"))
+    assert table.read_text() != before[1]
+    assert "seed_0: eval.csv was changed since its checkpoint: put back what it was" in publish(run)
+    table.write_text(before[1])
+    damaged = run / "seed_0" / "checkpoint.pt"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert "put back a whole checkpoint, or take it away" in publish(run)
+    for path in (run / "seed_0").glob("checkpoint*"):
+        path.unlink()
+    assert "3 a seed" in publish(run)
+
+
+def test_no_policy_is_published_of_a_run_that_no_command_repeats(train, call, tmp_path):
+    """The numbers of SAC-LSP depend on how long the run is to be: here 400 steps, of which it has 200."""
+    seed = train(main=rl.main_sac_lsp.main, policy_name=None) / "seed_0"
+    out = tmp_path / "policy"
+    path = seed / "checkpoint.pt"
+    content = checkpoint.load(path, "run")
+    checkpoint.save(path, "run", content | {"flags": content["flags"] | {"max_timesteps": 400}})
+    ran = call(analysis.publish_policy.main, seed, out=out, threads=None)
+    assert ran.code == 2 and "it has 200 steps of 400" in ran.err and ran.err.count("\n") == 1 and not out.exists()
+    checkpoint.save(path, "run", content)
+    ran = call(analysis.publish_policy.main, seed, out=out, threads=None)
+    assert ran.code == 0 and "--max_timesteps 200" in (out / "policy.txt").read_text(), ran.err
+    edit(seed / "opt.json", levels=3)
+    ran = call(analysis.publish_policy.main, "--overwrite", seed, out=out, threads=None)
+    assert ran.code == 2 and "its opt.json has --levels 3, its checkpoint --levels 2" in ran.err

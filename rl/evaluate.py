@@ -40,6 +40,8 @@ from rl.film import SUFFIXES, Shown, film
 from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
+FEW = 5  # fewer seeds have no error: it would be too small, as in `analysis.curves`
+MANY = 100  # episodes whose mean is worth quoting
 RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
 
@@ -80,9 +82,14 @@ def main() -> None:
             rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
             means.append(float(np.mean(returns)))
         if len(policies) > 1:
-            print(f"{policies[0].method}, mean of {len(policies)} seeds: {with_error(means)}")
-    starts = "one start" if args.episodes == 1 else f"{args.episodes} starts"
-    print(f"± is a standard error, over the same {starts} for each seed, or over seeds. Curves are of other starts.")
+            told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"
+            print(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
+    if args.episodes > 1:
+        more = "" if args.episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
+        print(
+            f"± is a standard error, over the same {args.episodes} starts for each seed, or over {FEW} seeds or more{more}."
+        )
+    print("Curves are of other starts.")
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
         methods = " and ".join(dict.fromkeys(table.method))
@@ -96,7 +103,7 @@ def main() -> None:
             print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")
     folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
     has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
-    if not filmed and "rgb_array" in envs[0].metadata.get("render_modes", ()):
+    if not filmed and "rgb_array" in (envs[0].metadata.get("render_modes") or ()):
         env_flag = ("--env", args.env_name) if args.env_name else ()
         tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
     elif has_curves:

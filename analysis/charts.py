@@ -60,16 +60,18 @@ def figure(
         lines = max(len(title.subtitle) for title in titles[row : row + columns])
         for title in titles[row : row + columns]:  # all begin on one height
             title.subtitle += ["\N{NO-BREAK SPACE}"] * (lines - len(title.subtitle))
-    panels, unseen, cut = [], [], False
+    panels, unseen, cut, aside = [], [], False, False
     for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True)):
         env = str(one.env.iloc[0])
         last = (until.get(env) if isinstance(until, Mapping) else until) or int(one.steps.max())
         seen = one[one.steps <= last]
         shown = list(AUTHORS_RANGE[env]) if env in framed else _returns_shown(seen, [*_read_off(one, last).values()])
-        panel = _panel(number, one, painted, last, shown, width, shared)
+        diamonds = _diamonds(one, last, shown, width)
+        aside = aside or any(row["place"] != row["steps"] for row in diamonds)
+        panel = _panel(number, one, painted, last, shown, width, shared, diamonds)
         panels.append(panel.properties(width=width, height=HEIGHT if columns > 1 else 300, title=title))
-        highest = seen.groupby("series", sort=False)["mean"].max()
-        unseen += [f"{series} on {env}" for series in highest.index[highest < shown[0]]]
+        above = (seen["mean"] > shown[0]).groupby(seen.series, sort=False).mean()
+        unseen += [f"{series} on {env}" for series in above.index[above < 0.25]]
         cut = cut or shown[0] > seen["mean"].min()
     scales: Any = "shared" if shared else "independent"
     chart = alt.concat(*panels, columns=columns).resolve_scale(color=scales, stroke=scales)
@@ -79,15 +81,16 @@ def figure(
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
     whole = pd.concat([one for _, one in summaries])
-    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen))
+    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen, aside))
 
 
-def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]) -> alt.TitleParams:
+def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str], aside: bool) -> alt.TitleParams:
     """What lines and areas are, below a chart.
 
     Args:
         cut: whether there are returns below an axis.
-        unseen: what is below its axis all the way.
+        unseen: what is below its axis nearly all the way.
+        aside: whether diamonds had to be moved.
     """
     many = summary.groupby(["env", "series"]).seeds.max()
     told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
@@ -98,7 +101,9 @@ def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]
     if cut:
         told.append("Axes leave out low returns, mostly of the first steps: lines come in from below.")
     if unseen:
-        told.append(f"All below its axis: {', '.join(unseen)}.")
+        told.append(f"Below its axis, but for some points: {', '.join(unseen)}.")
+    if aside:
+        told.append("Authors' diamonds of one step stand side by side.")
     lines = textwrap.wrap(" ".join(told), int(width / LETTER))
     return alt.TitleParams(lines, orient="bottom", anchor="start", offset=12, fontSize=12, color="#555555")
 
@@ -150,6 +155,19 @@ def _read_off(summary: pd.DataFrame, last: int) -> dict[tuple[str, int], float]:
     }
 
 
+def _diamonds(summary: pd.DataFrame, last: int, shown: list[float], width: int) -> list[dict[str, Any]]:
+    """The authors' returns of one environment as rows; `place` is where on the axis a diamond stands. Arguments as in `_panel`."""
+    read_off: list[dict[str, Any]] = [
+        {"series": series, "steps": step, "mean": value, "source": "authors' plot"}
+        for (series, step), value in _read_off(summary, last).items()
+    ]
+    touching = DIAMOND * (shown[1] - shown[0]) / HEIGHT
+    for place, row in enumerate(read_off):  # those that would lie upon each other stand side by side
+        close = [o for o in read_off[:place] if o["steps"] == row["steps"] and abs(o["mean"] - row["mean"]) < touching]
+        row["place"] = min((o["place"] - DIAMOND * last / width for o in close), default=row["steps"])
+    return read_off
+
+
 def _panel(
     number: int,
     summary: pd.DataFrame,
@@ -158,24 +176,16 @@ def _panel(
     shown: list[float],
     width: int,
     shared: bool,
+    read_off: Sequence[Mapping[str, Any]],
 ) -> ChartType:
     """One environment's layers: areas, lines, points that tell their numbers, and the authors' diamonds.
 
     Args:
         last: the step that the axis ends at.
         shown: the range of the returns' axis.
+        read_off: the authors' returns, of `_diamonds`.
     """
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
-    read_off: list[dict[str, Any]] = [
-        {"series": series, "steps": step, "mean": value, "source": "authors' plot"}
-        for (series, step), value in _read_off(summary, last).items()
-    ]
-    touching = DIAMOND * (shown[1] - shown[0]) / HEIGHT
-    for place, row in enumerate(read_off):  # those that would lie upon each other stand side by side
-        hidden = [
-            other["steps"] == row["steps"] and abs(other["mean"] - row["mean"]) < touching for other in read_off[:place]
-        ]
-        row["place"] = row["steps"] - sum(hidden) * DIAMOND * last / width
     returns = alt.Scale(domain=shown, nice=False)
     ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=max(4, width // 60))
     painted = alt.Scale(domain=[*colors], range=[*colors.values()])

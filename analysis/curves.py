@@ -126,8 +126,10 @@ def _load_seed(seed: int, file: Path) -> pd.DataFrame:
 
 
 def names_of(run: str | Path) -> tuple[str, str, str]:
-    """The environment, the method and the name that the folder of a run has, wherever links to it lie."""
-    env, method, name = ("", "", *Path(run).resolve().parts)[-3:]
+    """The environment, the method and the name that the folder of a run has, rl/<env>/<method>/<name>: as it lies, or where that is
+    no such folder, as it is found through links."""
+    ways = [("", "", "", *path.parts)[-4:] for path in (Path(run).resolve(), Path(os.path.abspath(run)))]
+    _, env, method, name = next((way for way in ways if way[0] == "rl"), ways[0])
     return env, method, name
 
 

@@ -193,8 +193,8 @@ def with_interval(found: tuple[float, float, float]) -> str:
     """A probability, and its interval if it has one: where all pairs of runs are alike a bootstrap has none."""
     if np.isnan(found[1]):
         return f"{found[0]:.2f}"
-    if found[1] == found[2]:
-        return f"{found[0]:.2f} ({'every' if found[0] else 'no'} pair of runs)"
+    if found[0] in (0, 1):
+        return f"{found[0]:.2f} (in all pairs of runs)"
     return "{:.2f} [{:.2f}, {:.2f}]".format(*found).replace("-", MINUS)
 
 

@@ -36,7 +36,7 @@ from common.errors import UsageError
 HEADER = ["figure", "what the paper shows", "here", "data"]
 NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"
 FAILED = "**does not reproduce** in the steps run"
-LIKELY, OPEN, PARTLY = "points the same way, not settled", "not settled", "reproduces in part"
+LIKELY, OPEN, PARTLY = "points the same way, not settled", "not settled", "differs from method to method"
 Said = tuple[str, str]  # what there is here, and of how many seeds and steps
 
 
@@ -69,7 +69,8 @@ def table(data: Data) -> str:
         f"A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not "
         f"reproduce* if it lies below. Fewer than {FEW} seeds have no interval: then the data *point the same way* if the "
         f"probability is at least {AHEAD}, and the claim *does not reproduce* so far if it is at most {1 - AHEAD}. What is "
-        "left is *not settled*."
+        f"left is *not settled*, and so is what neither method does clearly better than policies that were not trained (below "
+        f"{LEARNED}, see figure 4)."
     )
     return f"{markdown(HEADER, at_a_glance(data.results).to_numpy().tolist())}\n\n{told}"
 
@@ -78,17 +79,21 @@ def summary(data: Data) -> str:
     """What the paper shows, in groups by what there is of it here: a short table."""
     groups = {
         "reproduces": ("reproduces:",),
-        "in part, or not settled": (PARTLY, LIKELY, OPEN),
+        "points the same way": (LIKELY,),
+        "differs from method to method": (PARTLY,),
+        "not settled": (OPEN,),
         "does not reproduce so far": ("**does not reproduce**",),
         NOT_RUN: (NOT_RUN,),
     }
-    lines = []
+    lines, grouped = [], 0
     shown = at_a_glance(data.results).iloc[:, :3]
     shown = shown[~shown.figure.str.startswith(NOT_IN_THE_PAPER)]
     for group, begins in groups.items():
         ours = shown[shown.here.str.startswith(begins)]
         claims = [f"{claim} ({figures(one.figure)})" for claim, one in ours.groupby(HEADER[1], sort=False)]
+        grouped += len(ours)
         lines.append([group, "; ".join(claims) or "nothing"])
+    assert grouped == len(shown), "a verdict of no group"
     return markdown(["here", "what the paper shows"], lines)
 
 
@@ -98,6 +103,10 @@ def figures(names: Iterable[str]) -> str:
     for name in names:
         figure, _, rest = name.partition(", ")
         of_figure.setdefault(f"figure {figure}" if figure.isdigit() else figure, []).append(rest)
+    for figure, rests in of_figure.items():
+        same = "baselines on "
+        if all(rest.startswith(same) for rest in rests):
+            of_figure[figure] = [same + listed([rest.removeprefix(same) for rest in rests])]
     return "; ".join(", ".join(filter(None, (figure, listed(rests)))) for figure, rests in of_figure.items())
 
 
@@ -214,25 +223,21 @@ def baselines(task: str) -> Callable[[Data], Said]:
             raise UsageError(f"there are no baselines on {task}")
         unlearned: list[str] = []
         told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+        claims = []
         for method, other in series.items():
             ours, theirs, _ = finals(dyne, other)
-            ends = f"{method} ({number(ours.mean())} against {number(theirs.mean())})"
+            found = better(ours, theirs)
+            told[standing(found[0])].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
             if max(above_untrained(data, task, one) for one in (ours, theirs)) >= LEARNED:
-                told[standing(better(ours, theirs)[0])].append(ends)
+                claims.append(verdict(found, _few(dyne, other)))
             else:
-                unlearned.append(ends)
+                unlearned.append(method)
+                claims.append(OPEN)
         parts = [f"{_bold(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
-        told_all = [f"DynE-TD3 is {', '.join(parts)}"] if parts else []
+        said = f"{claims[0] if len({*claims}) == 1 else PARTLY}: DynE-TD3 is {', '.join(parts)}"
         if unlearned:
-            both = "at the steps that both have"
-            told_all.append(f"neither DynE-TD3 nor {listed(unlearned)} is clearly above untrained policies {both}")
-        few = _few(dyne, *series.values())
-        if unlearned or told["level with"] or told["behind"]:
-            claim = PARTLY if told["ahead of"] else FAILED if told["behind"] else OPEN
-        else:
-            claim = LIKELY if few else "reproduces"
-        said = f"{claim}: {'; '.join(told_all)}{' (few seeds)' * few}{FILMED.get(task, '')}"
-        return said, amount({"DynE-TD3": dyne, **series})
+            said += f"; neither it nor {listed(unlearned)} is clearly above untrained policies at these steps"
+        return said + FILMED.get(task, ""), amount({"DynE-TD3": dyne, **series})
 
     return said
 
@@ -329,7 +334,7 @@ def sensitivity(data: Data) -> Said:
             if standing(better(one["return"], td3)[0]) != "ahead of":
                 behind.append(f"{name} = {setting} ({series})")
     claim = "reproduces" if ours.seed.nunique() >= FEW else LIKELY
-    claim = f"does not hold for {listed(behind)}" if behind else f"{claim}: ahead of TD3 at all settings"
+    claim = f"{FAILED}: not ahead of TD3 for {listed(behind)}" if behind else f"{claim}: ahead of TD3 at all settings"
     ends = f"DynE-TD3 {listed(told)}, TD3 {number(td3.mean())}"
     return f"{claim}; {ends}", f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
 

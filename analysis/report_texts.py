@@ -101,7 +101,7 @@ def like_untrained(data: Data) -> str:
         low, high = AUTHORS_RANGE[environment(task)]
         ends = dict(zip(found, finals(*found.values())[:2], strict=True))
         unlearned = [
-            f"{method} {number(of_seeds.mean())}, P {odds:.2f}, {(of_seeds.mean() - low) / (high - low):.2f} on the scale below"
+            f"{method} {number(of_seeds.mean())}, P₀ {odds:.2f}, {(of_seeds.mean() - low) / (high - low):.2f} on the scale below"
             for method, of_seeds in ends.items()
             if (odds := above_untrained(data, task, of_seeds)) < LEARNED
         ]
@@ -110,10 +110,9 @@ def like_untrained(data: Data) -> str:
     if not told:
         return ""
     return paragraphs(
-        f"Some ends are above the evaluation of a policy that was not trained with a probability of less than {LEARNED}:",
-        f"on {listed(told)}. (Untrained are all evaluations at step 0 of the methods from states.) A comparison with such an",
-        "end may compare policies that have learned nothing, and the scale can give them a high number: 0 is the lower end of the",
-        "range of the authors' plot, 1 its upper end.",
+        "Some ends are not clearly better than no training. P₀, the probability of being above an evaluation at step 0, is below",
+        f"{LEARNED} on {listed(told)}. A comparison with such an end may compare policies that have learned nothing, and the scale",
+        "can give them a high number: 0 is the lower end of the range of the authors' plot, 1 its upper end.",
     )
 
 

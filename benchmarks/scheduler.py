@@ -69,9 +69,10 @@ def main():
         return
     with temporary_folder(args.results_dir) as temporary:
         folder = Path(temporary)
+        folders = [folder / f"task_{n}" for n in range(args.tasks)]
         tasks = [
-            Task(f"dummy {n}", (DUMMY,), (), folder / f"task_{n}", folder / f"task_{n}" / ".done")
-            for n in range(args.tasks)
+            Task(f"dummy {n}", (DUMMY,), (), of_task, of_task / ".done", needs_folder=True, product=of_task)
+            for n, of_task in enumerate(folders)
         ]
         plain = seconds_started_plainly(args.tasks, args.cores)
         whole = seconds_through_the_scheduler(tasks, args.cores, folder)

@@ -144,12 +144,17 @@ def time_limit(env: gymnasium.Env) -> int | None:
     return env.spec.max_episode_steps
 
 
-def fingerprint(env: gymnasium.Env) -> str:
-    """What an environment of `make_env` is and does, as a digest: two that differ in it are not the same.
+def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, bool]:
+    """What an environment of `make_env` is and does, as a digest, and whether it does that again.
 
-    It is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations, rewards and
-    ends of `PROBED_STEPS` drawn actions. Of an environment that breaks on the way there is none: "". The environment must be
-    one that is not in use.
+    The digest is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations,
+    rewards and ends of `PROBED_STEPS` drawn actions. Of an environment that breaks on the way it is "", and it counts as one that
+    does the same again. Others do so if they do after a reset with the same seed, whatever else draws from the random streams of
+    numpy, torch and Python meanwhile.
+
+    Args:
+        env: one that is not in use.
+        by_its_stream: whether it must also do the same after a reset without a seed, its own `np_random` being put back.
     """
     assert env.spec is not None  # `make_env` made it
     observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
@@ -157,9 +162,31 @@ def fingerprint(env: gymnasium.Env) -> str:
     sha = hashlib.sha256(f"{env.spec.max_episode_steps} {told} {observed.dtype}".encode())
     for bound in (observed.low, observed.high, acted.low, acted.high):
         sha.update(np.ascontiguousarray(bound).tobytes())
+    again = sha.copy()
+
+    def seeded(episode: int) -> np.ndarray:
+        return env.reset(seed=reset_seed(0, "probe: resets", episode))[0]
+
     with _streams_kept():
-        whole = _probe(env, lambda episode: env.reset(seed=reset_seed(0, "probe: resets", episode))[0], sha)
-    return sha.hexdigest() if whole else ""
+        if not _probe(env, seeded, sha):
+            return "", True
+        repeats = _probe(env, seeded, again, disturb=True) and sha.digest() == again.digest()
+        if repeats and by_its_stream:
+            repeats = _repeats_by_its_stream(env)
+    return sha.hexdigest(), repeats
+
+
+def _repeats_by_its_stream(env: gymnasium.Env) -> bool:
+    """Whether it does the same after a reset without a seed, its own `np_random` being put back."""
+    bits, found = random_bits(env), []
+    before: Any = copy.deepcopy(bits.state) if bits is not None else None
+    for disturb in (False, True):
+        if bits is not None:
+            bits.state = before
+        sha = hashlib.sha256()
+        _probe(env, lambda _: env.reset()[0], sha, disturb)
+        found.append(sha.digest())
+    return found[0] == found[1]
 
 
 def arguments(env: gymnasium.Env) -> Any:
@@ -177,34 +204,6 @@ def _as_text(value: Any) -> str:
         return told if json.loads(told) == value else stable_repr(value)
     except (TypeError, ValueError):
         return stable_repr(value)
-
-
-def does_the_same_again(env: gymnasium.Env, by_its_stream: bool = False) -> bool:
-    """Whether an environment of `make_env` does the same again after a reset with the same seed, whatever else draws from the
-    random streams of numpy, torch and Python meanwhile. One that breaks on the way is not judged: True.
-
-    Args:
-        env: one that is not in use.
-        by_its_stream: whether it must also do the same after a reset without a seed, its own `np_random` being put back.
-    """
-    starts = [lambda episode: env.reset(seed=reset_seed(0, "probe: resets", episode))[0]]
-    if by_its_stream:
-        starts.append(lambda episode: env.reset()[0])
-    with _streams_kept():
-        for start in starts:
-            try:
-                start(0)
-            except EnvironmentFault:
-                return True
-            bits = random_bits(env)
-            before: Any = copy.deepcopy(bits.state) if bits is not None else None
-            once, twice = hashlib.sha256(), hashlib.sha256()
-            whole = _probe(env, start, once)
-            if bits is not None:
-                bits.state = before
-            if whole and _probe(env, start, twice, disturb=True) and once.digest() != twice.digest():
-                return False
-    return True
 
 
 @contextlib.contextmanager

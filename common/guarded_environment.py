@@ -61,13 +61,15 @@ class GuardedEnvironment(gymnasium.Wrapper):
             raise
         except BaseException as error:
             raise fault(self._name, "reset", error) from error
+        finally:
+            left = self._undo_torch(gradients)
+        self._refuse_type("reset", left)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             self._refuse("reset", f"returned {_told(result)} instead of (observation, info)")
         observation = self._observation("reset", result[0])
         if not isinstance(result[1], dict):
             self._refuse("reset", f"returned the info {_told(result[1])}: it must be a dict")
         self.check_folder("reset")
-        self._check_torch("reset", gradients)
         return observation, result[1]
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict]:
@@ -79,10 +81,12 @@ class GuardedEnvironment(gymnasium.Wrapper):
             raise
         except BaseException as error:
             raise fault(self._name, "step", error) from error
+        finally:
+            left = self._undo_torch(gradients)
+        self._refuse_type("step", left)
         if not isinstance(result, (tuple, list)) or len(result) != 5:  # a union would take 0.1 us
             told = f"returned {_told(result)} instead of (observation, reward, terminated, truncated, info)"
             self._refuse("step", told)
-        self._check_torch("step", gradients)
         observation, reward, terminated, truncated, info = result
         if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype in KEPT:
             observation = observation.copy()
@@ -103,21 +107,27 @@ class GuardedEnvironment(gymnasium.Wrapper):
 
     def render(self) -> Any:
         """The environment's own image."""
+        gradients = torch.is_grad_enabled()
         try:
             return self._call(self.env.render)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:
             raise fault(self._name, "render", error) from error
+        finally:
+            self._undo_torch(gradients)
 
     def close(self) -> None:
         """Closes the environment; what that raises is told on stderr and stops nothing, for all is done by then."""
+        gradients = torch.is_grad_enabled()
         try:
             self._call(self.env.close)
         except NOT_ITS_FAULT:
             raise
         except BaseException as error:  # noqa: BLE001 (all was done)
             print(f"{self._name}: its close() raised {_raised(error)}: nothing is lost", file=sys.stderr)
+        finally:
+            self._undo_torch(gradients)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """What a method of the environment returns, called with numpy as its module has set it."""
@@ -133,14 +143,20 @@ class GuardedEnvironment(gymnasium.Wrapper):
             GuardedEnvironment._errors = found
             np.seterr(**_OWN_ERRORS)
 
-    def _check_torch(self, call: str, gradients: bool) -> None:
-        """Undoes what an environment has set for torch in this whole process, which did record `gradients` or did not."""
+    @staticmethod
+    def _undo_torch(gradients: bool) -> torch.dtype | None:
+        """Undoes what an environment has set for torch, which did record `gradients` or did not; the default type that it left."""
         if torch.is_grad_enabled() != gradients:
             torch.set_grad_enabled(gradients)
-        if torch.get_default_dtype() is not torch.float32:
-            found = torch.get_default_dtype()
-            torch.set_default_dtype(torch.float32)
-            self._refuse(call, f"left torch's default type at {found}")
+        left = torch.get_default_dtype()
+        if left is torch.float32:
+            return None
+        torch.set_default_dtype(torch.float32)
+        return left
+
+    def _refuse_type(self, call: str, left: torch.dtype | None) -> None:
+        if left is not None:
+            self._refuse(call, f"left torch's default type at {left}")
 
     def _refuse(self, call: str, problem: str) -> NoReturn:
         raise EnvironmentFault(f"{self._name}: its {call}() {problem}: mend it", call)

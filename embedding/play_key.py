@@ -23,7 +23,7 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import arguments, attribute, does_the_same_again, fingerprint, time_limit
+from common.environments import arguments, attribute, time_limit, what_it_does
 from common.guarded_environment import GuardedEnvironment, working_folder
 from common.stable_repr import modules_of, stable_repr
 
@@ -62,10 +62,10 @@ def _does(env: gymnasium.Env) -> str:
     """What the environment does, as a digest: it may depend on what is no code, such as a file of settings. One that does not
     do the same twice has none."""
     folder = working_folder()
-    found = fingerprint(env) if does_the_same_again(env) else ""
+    found, repeats = what_it_does(env)
     if folder is not None and working_folder() != folder:  # what plays next says which of its methods moved away
         os.chdir(folder)
-    return found
+    return found if repeats else ""
 
 
 def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:

@@ -29,13 +29,14 @@ from common.files import write_atomically
 from common.finite import LARGEST
 from common.guarded_environment import GuardedEnvironment
 from common.paths import play_folder
-from common.progress import Progress
+from common.progress import Progress, tell
 from common.streams import reset_seed, stream
 from embedding.play_key import play_key
 
 # Wrappers that hand on actions, states and ends as they are.
 STEPS_AS_IT_IS = (GuardedEnvironment, OwnActions, TimeLimit, OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics)
-STEPPING = ("step", "reset", "do_simulation", "_step_mujoco_simulation")  # what a class derived may change of a step
+STEPPING = {"step", "reset", "do_simulation", "_step_mujoco_simulation"}  # what a class derived may change of a step
+RESETTING = {"reset_model"}  # where one may change the model, as the tasks of envs/ do not
 
 
 @dataclass
@@ -133,7 +134,10 @@ def is_open_loop(env: gymnasium.Env) -> bool:
         layer = layer.env
     classes = type(layer).__mro__
     declares = next((place for place, cls in enumerate(classes) if "open_loop" in vars(cls)), 0)
-    return not any(name in vars(cls) for cls in classes[:declares] for name in STEPPING)
+    derived = [vars(cls).keys() for cls in classes[:declares]]
+    ours = [cls.__module__.startswith("envs.") for cls in classes[:declares]]
+    resets = any(RESETTING & names for names, known in zip(derived, ours, strict=True) if not known)
+    return not resets and not any(STEPPING & names for names in derived)
 
 
 def physics_state(env: gymnasium.Env) -> np.ndarray:
@@ -182,8 +186,8 @@ def episode_seed(seed: int, episode: int) -> int:
 def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:
     """`random_play` by `mujoco.rollout`, which steps many episodes with one model and without forces from outside.
 
-    The first step of every episode is taken by the environment too. Where it leads elsewhere, as after a reset that changes a
-    mass, every step is taken one by one.
+    The first step of every episode is taken by the environment too. Where it leads elsewhere, as where a reset changes a mass,
+    a line says so and every step is taken one by one.
     """
     limit, action_dim = time_limit(env), actions.shape[1]
     assert limit is not None
@@ -209,6 +213,8 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
                 stepped.append(read())
             after = roll_out(env, np.stack(initial), controls)
             if not np.array_equal(after[:, 0], stepped):
+                assert env.spec is not None
+                tell(f"{env.spec.id}: its episodes differ from mujoco.rollout's: its steps are taken one by one")
                 return _play_stepwise(env, actions, seed, progress)
             for start, later, length in zip(starts, after, batch, strict=True):
                 states += [start[None], later[:length]]

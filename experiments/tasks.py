@@ -99,7 +99,8 @@ class Task:
 
     @property
     def _mark(self) -> str:
-        return shlex.join(self.command) + "\n"
+        """The command, files told by their names alone: other machines may have the folder of results elsewhere."""
+        return shlex.join([word.rpartition("/")[2] or word for word in self.command]) + "\n"
 
     def state(self, done: Collection[str]) -> str:
         """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""

@@ -53,7 +53,7 @@ class RawActions:
             if not (least < most).all():
                 raise ValueError(f"no action between {self.low} and {self.high} is within +-{bound:g}")
             self.center, self.scale = (most + least) / 2, (most - least) / 2
-            self.sampled_low, self.sampled_high = least, most
+            self.sampled_low, self.sampled_high = np.maximum(self.low, -bound), np.minimum(self.high, bound)
         self.policy_low = np.maximum(self.low, self.center - self.scale)
         self.policy_high = np.minimum(self.high, self.center + self.scale)
         unit: Unit = (self.policy_high - self.policy_low) / 2 if noise_unit == "bounds" else 1.0

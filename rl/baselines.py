@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import does_the_same_again, fingerprint, make_env, name_of, require_time_limit, try_a_step
+from common.environments import make_env, name_of, require_time_limit, try_a_step, what_it_does
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import require_disk, require_memory
@@ -88,7 +88,7 @@ def train_all(
     store.check()
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
-    names = name_of(env, args.env_name), fingerprint(env), does_the_same_again(env, by_its_stream=True)
+    names = name_of(env, args.env_name), *what_it_does(env, by_its_stream=True)
     envs = make_env(args.env_name), make_env(args.env_name)
     baseline = Baseline(args, method, *names, *envs, actions, device, make)
     contents = _open(baseline, store)
@@ -178,7 +178,8 @@ def _newest(baseline: Baseline, store: RunStore, n: int) -> Content | None:
             f"--max_timesteps {args.max_timesteps}: the run that --resume continues has --max_timesteps {planned}, and the "
             f"numbers of {method} depend on it, for {OF_ONE_LENGTH[method]}: give that, or start over with --overwrite"
         )
-    check_fingerprint(content, args.env_name, baseline.fingerprint, baseline.repeats)
+    finished = content["steps"] >= args.max_timesteps
+    check_fingerprint(content, args.env_name, baseline.fingerprint, baseline.repeats or finished)
     for _ in store[n].verify(content):
         pass  # the replay is read again when it is this seed's turn
     return content

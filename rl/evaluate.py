@@ -84,7 +84,7 @@ def main() -> None:
         if len(policies) > 1:
             told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"
             print(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
-    if args.episodes > 1:
+    if args.episodes > 1 or max(map(len, runs)) >= FEW:
         more = "" if args.episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
         print(
             f"± is a standard error, over the same {args.episodes} starts for each seed, or over {FEW} seeds or more{more}."

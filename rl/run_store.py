@@ -80,7 +80,7 @@ class RunStore:
 
         Args:
             states, actions: the spaces of the seeds that begin.
-            fingerprint: what their environment does (`common.environments.fingerprint`).
+            fingerprint: what their environment does (`common.environments.what_it_does`).
         """
         ours = {store.folder.path for store in self.stores}
         for path in sorted(self.folder.glob("seed_*")):
@@ -168,8 +168,8 @@ def check_fingerprint(content: Content, env_name: str, fingerprint: str, repeats
     Args:
         content: of a checkpoint of the run.
         env_name: the flag's value.
-        fingerprint: what the environment does (`common.environments.fingerprint`).
-        repeats: whether it does that again (`common.environments.does_the_same_again`).
+        fingerprint: what the environment does (`common.environments.what_it_does`).
+        repeats: whether it does that again, or need not.
     """
     if not repeats:
         raise UsageError(f"--resume: {NOT_REPEATING.format(env_name)}: start over with --overwrite")

@@ -15,13 +15,12 @@ from gymnasium.spaces import Box
 from common import entries
 from common.devices import choose_device
 from common.environments import (
-    does_the_same_again,
-    fingerprint,
     make_env,
     name_of,
     require_time_limit,
     time_limit,
     try_a_step,
+    what_it_does,
 )
 from common.errors import UsageError
 from common.memory import keep_freed_memory
@@ -152,13 +151,14 @@ def set_up(
     )
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": seeds, "networks": agent.networks()}
+    fingerprint, repeats = what_it_does(env)
     return Setup(
         args=args,
         method=method,
         env_id=env.spec.id,
         env_name=name_of(env, args.env_name),
-        fingerprint=fingerprint(env),
-        repeats=does_the_same_again(env),
+        fingerprint=fingerprint,
+        repeats=repeats,
         device=device,
         folder=folder,
         seeds=seeds,

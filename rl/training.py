@@ -95,7 +95,8 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        check_fingerprint(content, self.args.env_name, self.setup.fingerprint, self.setup.repeats)
+        finished = content["steps"] >= self.args.max_timesteps
+        check_fingerprint(content, self.args.env_name, self.setup.fingerprint, self.setup.repeats or finished)
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])

@@ -160,6 +160,9 @@ def test_a_run_is_called_what_its_folder_is_called(tmp_path, monkeypatch):
         read = curves.load_run(way)
         assert set(zip(read.env, read.method, read.name, strict=True)) == {(ENV, "TD3", "default")}
     pd.testing.assert_frame_equal(curves.load_runs(tmp_path), read)
+    elsewhere = run.parent / "elsewhere"
+    elsewhere.symlink_to(shutil.copytree(run, tmp_path / "scratch" / "u" / "run17"))
+    assert set(curves.load_run(elsewhere).method) == {"TD3"} and set(curves.load_run(elsewhere).name) == {"elsewhere"}
 
 
 def test_tables_and_folders_that_are_not_of_one_seed_are_refused(tmp_path, monkeypatch, capsys):
@@ -307,7 +310,7 @@ def test_a_framed_axis_is_the_authors_and_what_is_below_it_is_told():
     chart = charts.figure(curves, framed=[ENV]).to_dict()
     assert chart["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [-20, -5]
     told = " ".join(chart["title"]["text"])
-    assert f"All below its axis: PPO on {ENV}." in told and "come in from below" in told
+    assert f"Below its axis, but for some points: PPO on {ENV}." in told and "come in from below" in told
 
 
 def test_results_are_the_repositorys_wherever_one_stands(tmp_path, monkeypatch):

@@ -96,7 +96,7 @@ def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(resu
     panels = {panel["title"]["text"]: panel for panel in figures.ablations(results).to_dict()["concat"]}
     assert {f"{ENV}: objective of the decoder", "Pusher-v2: range of decoded actions"} <= set(panels)
     assert not any("weight" in title for title in panels)  # they have a figure of their own
-    of_source = panels[f"{ENV}: decoder of"]["layer"][0]["encoding"]["color"]["scale"]
+    of_source = panels[f"{ENV}: source of the decoder"]["layer"][0]["encoding"]["color"]["scale"]
     drawn = dict(zip(of_source["domain"], of_source["range"], strict=True))
     assert drawn["ReacherVertical itself"] == METHODS["DynE-TD3"].color and drawn["none: TD3"] == METHODS["TD3"].color
     short = {name for asked in QUESTIONS.values() for name in asked.words if name not in asked.words.values()}

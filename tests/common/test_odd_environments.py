@@ -4,6 +4,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import random
 import types
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import attribute, does_the_same_again, fingerprint, make_env
+from common.environments import attribute, make_env, what_it_does
 from common.errors import EnvironmentFault, UsageError
 from common.stable_repr import stable_repr
 
@@ -94,14 +95,14 @@ def test_empty_observations_are_refused(made):
 
 @pytest.mark.parametrize("argument", [{1: 2, "a": 3}, {(0, 1): 2}], ids=["mixed keys", "tuples as keys"])
 def test_arguments_may_be_dicts_of_any_keys(made, argument):
-    assert fingerprint(made(argument=argument)) == fingerprint(made(argument=argument))
-    assert fingerprint(made(argument=argument)) != fingerprint(made(argument={**argument, "b": 4}))
+    assert what_it_does(made(argument=argument)) == what_it_does(made(argument=argument))
+    assert what_it_does(made(argument=argument)) != what_it_does(made(argument={**argument, "b": 4}))
 
 
 def test_arguments_are_told_as_repr_does_but_alike_in_every_process():
     plain = {"a": [1, (2,), (3, 4.5), None], "b": "<x at 0x1f>", "c": {1: True}}
     assert stable_repr(plain) == repr(plain)
-    assert stable_repr(print) == repr(print)
+    assert stable_repr({"b": 1, "a": 2}) == stable_repr({"a": 2, "b": 1})
     assert stable_repr({"b", "c", "a"}) == "set('a', 'b', 'c')"
 
 
@@ -144,16 +145,34 @@ def test_arguments_are_told_in_full():
         (of_closure(0.0), of_closure(1.0)),
         (Gust(0.0).blow, Gust(1.0).blow),
         ({1: 0.5}, {"1": 0.5}),
+        (torch.zeros(2, dtype=torch.bfloat16), torch.ones(2, dtype=torch.bfloat16)),
+        (np.ma.array([1, 2], mask=[0, 1]), np.ma.array([1, 2], mask=[1, 0])),
+        (np.zeros(2, [("a", "f4")]), np.zeros(2, [("b", "f4")])),
+        (random.Random(1).random, random.Random(2).random),
+        (slice(np.float64(0), None), slice(np.float64(1), None)),
     ):
         assert stable_repr([first]) == stable_repr([first]) != stable_repr([second])
     assert "frozenset('a', 'b')" in stable_repr(Names(frozenset("ab")))
 
 
+def test_arguments_that_refer_to_each_other_are_told_in_time():
+    grid = {(i, j): Gust(0.0) for i in range(20) for j in range(20)}
+    for (i, j), gust in grid.items():
+        gust.near = [grid[at] for at in ((i + 1, j), (i, j + 1), (i - 1, j), (i, j - 1)) if at in grid]
+    told = stable_repr(grid[0, 0])
+    grid[19, 19].force = 0.5
+    assert stable_repr(grid[0, 0]) != told
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    assert stable_repr(deep) == stable_repr(copy.copy(deep)) and stable_repr(10**5000) == "<builtins.int>"
+
+
 @pytest.mark.parametrize("argument", [np.array([1.0, 0.0]), np.float32(0), Gust(0.0)])
 def test_arguments_that_are_no_plain_values_are_part_of_what_an_environment_is(made, argument):
     other = Gust(0.9) if isinstance(argument, Gust) else argument + 0.9
-    assert fingerprint(made(argument=argument)) == fingerprint(made(argument=copy.deepcopy(argument)))
-    assert fingerprint(made(argument=argument)) != fingerprint(made(argument=other))
+    assert what_it_does(made(argument=argument)) == what_it_does(made(argument=copy.deepcopy(argument)))
+    assert what_it_does(made(argument=argument)) != what_it_does(made(argument=other))
 
 
 def test_arguments_of_wrappers_are_part_of_what_an_environment_is():
@@ -161,7 +180,7 @@ def test_arguments_of_wrappers_are_part_of_what_an_environment_is():
     for factor in (1.0, 1.0, 0.5):
         wrapper = gymnasium.envs.registration.WrapperSpec("Half", f"{__name__}:Half", {"factor": factor})
         gymnasium.register("Wrapped-v0", Rewarded, max_episode_steps=200, additional_wrappers=(wrapper,))
-        prints.append(fingerprint(make_env("Wrapped-v0")))
+        prints.append(what_it_does(make_env("Wrapped-v0"))[0])
         del gymnasium.registry["Wrapped-v0"]
     assert prints[0] == prints[1] != prints[2]
 
@@ -248,7 +267,7 @@ def test_what_does_not_do_the_same_again_is_known(kind, seeded, by_stream):
     try:
         env = make_env("Again-v0")
         streams = np.random.get_state()[1].copy(), torch.get_rng_state()
-        assert (does_the_same_again(env), does_the_same_again(env, by_its_stream=True)) == (seeded, by_stream)
+        assert (what_it_does(env)[1], what_it_does(env, by_its_stream=True)[1]) == (seeded, by_stream)
         assert np.array_equal(streams[0], np.random.get_state()[1]) and torch.equal(streams[1], torch.get_rng_state())
     finally:
         del gymnasium.registry["Again-v0"]

@@ -60,7 +60,7 @@ def late(main, patch):
 def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
     flags = {**FLAGS[main], "results_dir": tmp_path}
     if change is late:
-        monkeypatch.setattr(play_key, "fingerprint", lambda _: "")
+        monkeypatch.setattr(play_key, "what_it_does", lambda _: ("", True))
     ran = call(main, **flags)
     assert ran.code == 0, ran.err
     (data,) = tmp_path.rglob("data")

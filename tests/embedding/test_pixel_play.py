@@ -320,7 +320,7 @@ def test_a_process_that_dies_is_said(tmp_path):
 
 
 def test_an_environment_that_is_not_deterministic(tmp_path, monkeypatch):
-    monkeypatch.setattr(toy_pixel_envs.Dot, "begun", -100)
+    monkeypatch.setattr(toy_pixel_envs.Dot, "begun", -10_000)
     with pytest.raises(UsageError, match="--env DotMoody-v0: .* ended its random episode 0 after 1 steps"):
         moody = "toy_pixel_envs:DotMoody-v0"
         original = embedding.pixel_play.load_random_play

@@ -146,23 +146,37 @@ def test_what_changes_a_step_is_stepped_one_by_one(registered, maker):
     assert play.lengths[0] == 10 or np.abs(play.states).max() < np.abs(plain.states).max() / 2
 
 
+class Rough(ReacherVertical):
+    """Its geometries have another friction in every episode."""
+
+    def reset_model(self):
+        self.model.geom_friction[:] = self.np_random.uniform(0.5, 2.0)
+        return super().reset_model()
+
+
 class Heavy(ReacherVertical):
     """Its arm has another mass in every episode."""
 
-    def reset_model(self):
+    def set_state(self, *state):
         self.model.body_mass[:] = self.np_random.uniform(0.5, 2.0) * self.masses
-        return super().reset_model()
+        return super().set_state(*state)
 
     def __init__(self, **options):
         super().__init__(**options)
         self.masses = self.model.body_mass.copy()
 
 
-def test_a_model_that_resets_change_is_stepped_one_by_one(registered):
+def test_a_model_that_resets_change_is_stepped_one_by_one(registered, capsys):
     env = registered(lambda **_: Heavy())
     play, again = random_play(env, 250, seed=0), embedding.random_play._play_stepwise
     assert is_open_loop(env)
     assert np.array_equal(play.states, again(env, play.actions, 0, progress=False).states)
+    assert "its steps are taken one by one" in capsys.readouterr().out
+
+
+def test_a_class_with_resets_of_its_own_is_stepped(registered):
+    env = registered(lambda **_: Rough())
+    assert not is_open_loop(env)
 
 
 def test_a_class_that_is_not_open_loop_as_it_says_is_refused(registered):

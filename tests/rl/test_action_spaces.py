@@ -61,6 +61,11 @@ def test_a_bound_of_ones_own_holds_where_bounds_are_not_about_zero():
     assert (space.policy_low.tolist(), space.policy_high.tolist()) == ([2, -1, -2.5], [2.5, 2.5, 2.5])
     drawn = np.stack([space.sample(np.random.default_rng(seed)) for seed in range(200)])
     assert (space.policy_low <= drawn).all() and (drawn <= space.policy_high).all() and drawn[:, 2].max() > 2
+    first = RawActions(
+        np.float32([-15, -10]), np.float32([15, 10]), bound=12.0
+    )  # the policy spans the first one's range
+    drawn = np.stack([first.sample(np.random.default_rng(seed)) for seed in range(200)])
+    assert (np.abs(drawn) <= [12, 10]).all() and (np.abs(drawn).max(0) > [11, 9]).all()
     assert from_content(space.content()).policy_high.tolist() == [2.5, 2.5, 2.5]
     with pytest.raises(ValueError, match=r"no action between .* is within \+-2"):
         RawActions(np.float32([2]), np.float32([10]), bound=2.0)

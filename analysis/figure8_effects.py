@@ -29,7 +29,7 @@ from common.streams import reset_seed, stream
 from embedding.decoder import embed_all
 from embedding.diagnostics import uniform_plans
 from embedding.random_play import check_finite
-from embedding.regression import r_squared, ridge
+from embedding.regression import r_squared, ridges
 from embedding.trained import environment_of, load_embedding
 
 PLANE = 2  # dimensions that a plot has
@@ -46,7 +46,7 @@ def effects(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
 
 def affine_r_squared(inputs: np.ndarray, outputs: np.ndarray) -> float:
     """R^2 of the best affine map from inputs (n, I) to outputs (n, O), over all O together."""
-    found = r_squared(inputs, outputs, ridge(inputs, outputs, 0.0))
+    found = r_squared(inputs, outputs, ridges(inputs, outputs, [0.0])[0])
     return float(1 - ((1 - found) * outputs.var(0)).sum() / outputs.var(0).sum())
 
 

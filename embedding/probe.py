@@ -36,7 +36,7 @@ from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
 from embedding.random_play import RandomPlay, episode_seed, random_play
-from embedding.regression import explained, network, r_squared, ridge
+from embedding.regression import explained, network, r_squared, ridges
 from embedding.trained import image_encoder_path, load_image_encoder
 from envs.pixels import FRAMES, SIZE, stack_rows
 
@@ -140,9 +140,9 @@ def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: in
     scale = inputs[fit].std(0)
     inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
     inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
-    found = [r_squared(inputs[choose], outputs[choose], ridge(inputs[fit], outputs[fit], p)) for p in PENALTIES]
+    found = [r_squared(inputs[choose], outputs[choose], one) for one in ridges(inputs[fit], outputs[fit], PENALTIES)]
     best = np.argmax(found, axis=0)
-    weights = np.stack([ridge(inputs[fit | choose], outputs[fit | choose], p) for p in PENALTIES])
+    weights = ridges(inputs[fit | choose], outputs[fit | choose], PENALTIES)
     linear = r_squared(inputs[test], outputs[test], weights[best, :, np.arange(outputs.shape[1])].T)
     center, spread = outputs[fit].mean(0), outputs[fit].std(0)
     units = (outputs - center) / np.where(spread < STILL, 1, spread)

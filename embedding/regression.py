@@ -1,7 +1,7 @@
 """Ridge regression, regression by a small network, and what they explain."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,16 +10,19 @@ from torch import nn
 HIDDEN, EPOCHS, BATCH, LR, DECAY = 256, 30, 256, 1e-3, 1e-4  # of the network
 
 
-def ridge(inputs: np.ndarray, outputs: np.ndarray, penalty: float) -> np.ndarray:
-    """The weights (I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I); the last row is not penalised."""
+def ridges(inputs: np.ndarray, outputs: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+    """The weights (P, I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I) for each penalty; the last row of each is
+    not penalised."""
     mean, center = inputs.mean(0), outputs.mean(0)
     x = inputs - mean
-    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (outputs - center))
-    return np.concatenate([weights, (center - mean @ weights)[None]])
+    squares, vectors = np.linalg.eigh(x.T @ x)
+    turned = vectors.T @ (x.T @ (outputs - center))
+    found = [vectors @ (turned / (squares.clip(0) + penalty)[:, None]) for penalty in penalties]
+    return np.stack([np.concatenate([weights, (center - mean @ weights)[None]]) for weights in found])
 
 
 def r_squared(inputs: np.ndarray, outputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """R^2 (Q,) of the outputs (M, Q) that weights (I + 1, Q) of `ridge` predict from inputs (M, I)."""
+    """R^2 (Q,) of the outputs (M, Q) that weights (I + 1, Q) of `ridges` predict from inputs (M, I)."""
     return explained(outputs, inputs @ weights[:-1] + weights[-1])
 
 

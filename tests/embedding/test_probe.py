@@ -16,7 +16,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from embedding.probe import chart, play_again, probe, shrink, true_state
 from embedding.random_play import random_play, simulator_state
-from embedding.regression import network, r_squared, ridge
+from embedding.regression import network, r_squared, ridges
 
 RNG = np.random.default_rng(0)
 ENV = "ReacherVertical-v2"
@@ -24,10 +24,10 @@ ENV = "ReacherVertical-v2"
 
 def test_ridge_is_least_squares_with_a_penalty_as_further_rows():
     inputs, outputs = RNG.standard_normal((50, 6)) + 3, RNG.standard_normal((50, 2))
-    for penalty in (0.1, 7.0):
+    penalties = (0.1, 7.0)
+    for penalty, weights in zip(penalties, ridges(inputs, outputs, penalties), strict=True):
         centered = np.concatenate([inputs - inputs.mean(0), np.sqrt(penalty) * np.eye(6)])
         literal = np.linalg.lstsq(centered, np.concatenate([outputs - outputs.mean(0), np.zeros((6, 2))]))[0]
-        weights = ridge(inputs, outputs, penalty)
         np.testing.assert_allclose(weights[:-1], literal)
         np.testing.assert_allclose((inputs @ weights[:-1] + weights[-1]).mean(0), outputs.mean(0))
 

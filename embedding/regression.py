@@ -1,7 +1,7 @@
 """Ridge regression, regression by a small network, and what they explain."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 HIDDEN, EPOCHS, BATCH, LR, DECAY = 256, 30, 256, 1e-3, 1e-4  # of the network
 
 
-def ridges(inputs: np.ndarray, outputs: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
+def ridges(inputs: np.ndarray, outputs: np.ndarray, penalties: Iterable[float]) -> np.ndarray:
     """The weights (P, I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I) for each penalty; the last row of each is
     not penalised."""
     mean, center = inputs.mean(0), outputs.mean(0)

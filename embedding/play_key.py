@@ -50,7 +50,10 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
     }
     mujoco = sys.modules.get("mujoco")
     if mujoco is not None and isinstance(attribute(env, "model"), mujoco.MjModel):
-        env.reset(seed=0)  # a start may be written into the model: always the same one here
+        for _ in range(
+            2
+        ):  # a start may be written into the model, what follows from it at the next one: always the same here
+            env.reset(seed=0)
         model = attribute(env, "model")
         saved = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
         mujoco.mj_saveModel(model, None, saved)

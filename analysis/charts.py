@@ -119,7 +119,7 @@ def _colors(labels: Mapping[tuple[str, str], str], chosen: Mapping[str, str]) ->
 
 
 HEIGHT = 200  # of a panel, pixels
-DIAMOND = 14  # width of an authors' diamond, pixels
+DIAMOND = 13  # width of an authors' diamond, pixels
 SINGLE = 620  # width of a panel that is alone, pixels
 
 

@@ -41,6 +41,7 @@ from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
 FEW = 5  # fewer seeds have no error: it would be too small, as in `analysis.curves`
+MOST_EPISODES = 1_000_000
 MANY = 100  # episodes whose mean is worth quoting
 RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
@@ -56,6 +57,9 @@ def main() -> None:
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    for flag in ("episodes", "video_episodes"):
+        if (asked := getattr(args, flag)) > MOST_EPISODES:
+            raise UsageError(f"--{flag} {asked}: that would take for ever: use at most {MOST_EPISODES:,}")
     out = check_table(args.out) if args.out else None
     if args.video:
         check_out(args.video, *SUFFIXES, flag="--video")

@@ -319,6 +319,12 @@ def test_evaluate_tells_which_seeds_did_not_go_as_far(call, tmp_path):
     assert "given up" not in call(rl.evaluate.main, run / "seed_0", threads=None, episodes=1).out
 
 
+@pytest.mark.parametrize("flag", ["episodes", "video_episodes"])
+def test_evaluate_plays_no_more_episodes_than_could_end(call, tmp_path, flag):
+    ran = call(rl.evaluate.main, tmp_path, threads=None, **{flag: 2**53 - 1})
+    assert ran.code == 2 and f"--{flag} 9007199254740991: " in ran.err and ran.err.count("\n") == 1
+
+
 def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     folder, env = run_of("DynE-TD3"), gymnasium.make("ReacherVertical-v2")
     printed = shell("rl/evaluate.py", folder, episodes=3, seed=5)

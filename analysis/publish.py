@@ -216,9 +216,13 @@ def stride(flags: dict[str, Any]) -> int:
     return flags.get("update_every") or (flags["eval_freq"] if flags.get("decoder") else 1)
 
 
-def check_trained(method: str, flags: dict[str, Any], content: Content, seed_folder: Path) -> None:
+COMMANDS_GIVEN = "put that back, or give the commands that made the run with --command"
+
+
+def check_trained(
+    method: str, flags: dict[str, Any], content: Content, seed_folder: Path, way_out: str = COMMANDS_GIVEN
+) -> None:
     """Raises `UsageError` if a seed, by its checkpoint, used another encoder or decoder than its flags name by now."""
-    way_out = "put that back, or give the commands that made the run with --command"
     try:
         networks = list(used_networks(method, flags, content))
     except (UsageError, CheckpointError, *entries.UNFIT) as error:

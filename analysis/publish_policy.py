@@ -13,7 +13,7 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import load_seed, rebuild_commands
+from analysis.publish import check_trained, load_seed, rebuild_commands
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError
@@ -54,6 +54,7 @@ def main() -> None:
                 f"{folder}: it has {steps} steps of {planned}, and no command makes this policy, for the numbers of {method} "
                 "depend on --max_timesteps: finish it with --resume"
             )
+        check_trained(method, flags, content, folder, "put that back")
         commands = rebuild_commands(method, [flags | {"max_timesteps": steps}])
     except (checkpoint.CheckpointError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{folder}: it holds no policy, or its opt.json no flags: {error}") from error

@@ -8,6 +8,7 @@ import rl.evaluate
 import rl.main_dyne
 from common import checkpoint
 from common.paths import PUBLISHED_POLICIES
+from embedding.main import main as embedding_main
 from rl.policies import load_policy
 
 pytestmark = pytest.mark.quick
@@ -69,3 +70,18 @@ def test_a_folder_that_is_not_there_is_told_whole(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(checkpoint.CheckpointError, match=f"there is no folder {tmp_path}/results/rl/no_run"):
         load_policy("results/rl/no_run")
+
+
+def test_a_policy_whose_decoder_was_trained_anew_is_refused(call, tmp_path):
+    """The command in the text would make another one."""
+    embedding = {"env": "Pendulum-v1", "steps": 600, "epochs": 1, "epoch_size": 64, "decoder_epochs": 1}
+    embedding |= {"decoder_batches": 2, "results_dir": tmp_path}
+    assert call(embedding_main, **embedding).code == 0
+    flags = FLAGS | {"env": "Pendulum-v1", "results_dir": tmp_path}
+    assert call(rl.main_dyne.main, **flags).code == 0
+    seed = tmp_path / "rl" / "Pendulum-v1" / "DynE-TD3" / "default" / "seed_0"
+    assert call(analysis.publish_policy.main, seed, out=tmp_path / "first", threads=None).code == 0
+    assert call(embedding_main, "--overwrite", **embedding, seed=1).code == 0
+    ran = call(analysis.publish_policy.main, seed, out=tmp_path / "second", threads=None)
+    assert ran.code == 2 and "another decoder" in ran.err and ran.err.strip().endswith("by now: put that back"), ran
+    assert not (tmp_path / "second").exists()

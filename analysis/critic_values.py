@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.curves import names_of, read_csv, seed_files
 from analysis.figures import COLUMNS
-from analysis.publish import load_flags
+from analysis.finished_seeds import load_flags
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.paths import RESULTS

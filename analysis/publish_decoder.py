@@ -12,7 +12,7 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import training_command
+from analysis.commands import training_command
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically

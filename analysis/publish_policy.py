@@ -13,7 +13,8 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from analysis.publish import check_trained, load_seed, rebuild_commands
+from analysis.commands import rebuild_commands
+from analysis.finished_seeds import check_trained, load_seed
 from common import checkpoint
 from common.cli import Parser, run
 from common.errors import UsageError

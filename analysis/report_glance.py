@@ -1,43 +1,23 @@
 """The table that opens the results page: what the paper shows, what reproduces here, on which data."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.curves import FEW
-from analysis.estimates import interval, mean_probability
-from analysis.figures import reached
-from analysis.report_controls import NAMED, action_spaces
+from analysis.report_claims import ROWS, said_of
 from analysis.report_data import (
     AHEAD,
     Data,
-    at,
-    authors_returns,
-    better,
-    count,
-    finals,
     listed,
     markdown,
-    mostly,
-    number,
-    seeds_of,
-    standing,
-    steps_of,
-    with_interval,
 )
-from analysis.report_embeddings import farthest, figure8_r_squared, peak_of_plans
-from analysis.report_sensitivity import panels
-from analysis.report_tables import BASELINES, ENCODED, FINE, NAMES
-from analysis.report_texts import LEARNED, above_untrained, at_the_end, last_tenths
-from analysis.sensitivity import LENGTH
+from analysis.report_texts import LEARNED
+from analysis.verdicts import LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]
-NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"
-FAILED = "**does not reproduce** in the steps run"
-LIKELY, OPEN, PARTLY = "points the same way, not settled", "not settled", "differs from method to method"
-Said = tuple[str, str]  # what there is here, and of how many seeds and steps
 
 
 def at_a_glance(results: str | Path) -> pd.DataFrame:
@@ -51,7 +31,7 @@ def at_a_glance(results: str | Path) -> pd.DataFrame:
         raise UsageError(f"{results}: there are no curves")
     rows: list[list[str]] = []
     for figure, paper, here in ROWS:
-        told = [paper, *_said(here, data)]
+        told = [paper, *said_of(here, data)]
         if rows and told == rows[-1][1:] and told[1] == NOT_RUN:
             rows[-1][0] += f" and {figure.split(', ')[1]}"
         else:
@@ -108,292 +88,3 @@ def figures(names: Iterable[str]) -> str:
         if all(rest.startswith(same) for rest in rests):
             of_figure[figure] = [same + listed([rest.removeprefix(same) for rest in rests])]
     return "; ".join(", ".join(filter(None, (figure, listed(rests)))) for figure, rests in of_figure.items())
-
-
-def _said(here: Callable[[Data], Said], data: Data) -> Said:
-    try:
-        return here(data)
-    except UsageError:
-        return NOT_RUN, ""
-
-
-def verdict(found: tuple[float, float, float], few: bool) -> str:
-    """What a probability of a better run and its interval say of a claim that runs are better.
-
-    Args:
-        few: whether there are too few seeds for an interval.
-    """
-    value, low, high = found
-    if few:
-        return LIKELY if value >= AHEAD else OPEN if value > 1 - AHEAD else FAILED
-    return "reproduces" if low > 0.5 else FAILED if high < 0.5 else OPEN
-
-
-def amount(series: dict[str, pd.DataFrame]) -> str:
-    """The seeds and steps of series: those that most have, and in brackets the others'; one by one if all differ."""
-    many = mostly({name: f"{seeds_of(one)}" for name, one in series.items()}, "seeds")
-    return f"{many}, {mostly({name: count(steps_of(one)) for name, one in series.items()}, 'steps')}"
-
-
-def _few(*series: pd.DataFrame) -> bool:
-    return min(map(seeds_of, series)) < FEW
-
-
-# ---- the rows ----
-
-
-def controls(data: Data) -> Said:
-    """Whether the gain is the embedding's: the same agent in spaces that nothing was learned for."""
-    (_, dyne), *others = action_spaces(data).items()
-    told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-    for words, one in others:
-        ours, theirs, _ = finals(dyne, one)
-        told[standing(better(ours, theirs)[0])].append(f"{NAMED[words]} ({number(theirs.mean())})")
-    parts = [f"{_bold(stands)} {listed(words)}" for stands, words in told.items() if words]
-    ends = number(finals(dyne, others[0][1])[0].mean())
-    return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
-
-
-EPISODES = "1000 episodes each"  # of figure 3
-EVEN = 2.0  # the highest density of distances, in means, of places that are spread evenly over a disc
-
-
-def figure3_plan(data: Data) -> Said:
-    """Distances after one random plan: the paper's left panel."""
-    place, times = peak_of_plans(data, "DynE")
-    claim = "reproduces" if times < EVEN else "**does not reproduce**"
-    said = (
-        f"{claim}: the density of distances is highest at {place:.2f}, {times:.1f} times the mean (even over a disc: 2)"
-    )
-    return said, EPISODES
-
-
-def figure3_episode(data: Data) -> Said:
-    """Distances over whole random episodes: the right panel."""
-    told = reached(data.results)
-    far = {actions: float(told["95 % below"][f"episode, {actions} actions"]) for actions in ("DynE", "raw", "held")}
-    claim = "reproduces" if far["DynE"] > far["raw"] else FAILED
-    said = (
-        f"{claim}: the farthest 5 % of states are more than {far['DynE']:.0f} away, with raw actions {far['raw']:.0f}; "
-        f"but so they are with raw actions held for as long, {far['held']:.0f}"
-    )
-    return said, EPISODES
-
-
-def figure4_vertical(data: Data) -> Said:
-    """DynE-TD3 and TD3 on ReacherVertical."""
-    series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3")}
-    dyne, td3, upto = finals(*series.values())
-    found = better(dyne, td3)
-    ends = [number(at(one, upto, FINE).mean()) for one in series.values()]
-    claim = verdict(found, _few(*series.values()))
-    last = max(authors_returns("ReacherVertical", "DynE-TD3"))
-    all_shown = " (all that the paper shows)" if upto >= last else f" of the paper's {count(last)}"
-    said = f"{claim}: {ends[0]} against {ends[1]} at {count(upto)} steps; P(better) over the last tenth {with_interval(found)}"
-    return said, amount(series) + all_shown
-
-
-def figure4_tasks(data: Data) -> Said:
-    """DynE-TD3 and TD3 on the other tasks, of TD3 the kind that ends higher."""
-    data = data.with_best_td3()
-    found = last_tenths(data, "TD3", NAMES[1:])
-    if not found:
-        raise UsageError("there are no curves of the other tasks")
-    ahead = [task for task, (probability, _, _) in found.items() if standing(probability) == "ahead of"]
-    every = [one for task in found for one in data.methods(task, ["TD3", "DynE-TD3"]).values()]
-    pairs = [finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[:2] for task in found]
-    ours, theirs = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
-    claim = verdict(interval(mean_probability, ours, theirs), _few(*every))
-    kinds = [f"{kind.with_it} on {listed(tasks)}" for kind, tasks in data.other_td3.items()]
-    on = f" ({listed(ahead)})" if ahead else ""
-    said = f"{claim}: DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks{on} over the last tenth"
-    said += f"; TD3 {listed(kinds)}" if kinds else ""
-    counts = sorted({seeds_of(one) for one in every})
-    many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    steps = mostly({task: count(steps_of(data.series(task, "DynE-TD3"))) for task in found}, "steps")
-    return said, f"{many} seeds a method and task, {steps}, of the paper's 1 to 5 million"
-
-
-def baselines(task: str) -> Callable[[Data], Said]:
-    """The row of the baselines of one task."""
-
-    def said(data: Data) -> Said:
-        dyne, series = data.series(task, "DynE-TD3"), data.methods(task, BASELINES)
-        if not series:
-            raise UsageError(f"there are no baselines on {task}")
-        unlearned: list[str] = []
-        told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-        claims = []
-        for method, other in series.items():
-            ours, theirs, _ = finals(dyne, other)
-            found = better(ours, theirs)
-            told[standing(found[0])].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
-            if max(above_untrained(data, task, one) for one in (ours, theirs)) >= LEARNED:
-                claims.append(verdict(found, _few(dyne, other)))
-            else:
-                unlearned.append(method)
-                claims.append(OPEN)
-        parts = [f"{_bold(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
-        said = f"{claims[0] if len({*claims}) == 1 else PARTLY}: DynE-TD3 is {', '.join(parts)}"
-        if unlearned:
-            said += f"; neither it nor {listed(unlearned)} is clearly above untrained policies at these steps"
-        return said + FILMED.get(task, ""), amount({"DynE-TD3": dyne, **series})
-
-    return said
-
-
-# What the published film of DynE-TD3 shows, where it is not what returns suggest.
-FILMED = {"ReacherPush": "; in the published film DynE-TD3 hardly touches the box"}
-
-
-def _bold(stands: str) -> str:
-    """What the paper does not show stands out."""
-    return stands if stands == "ahead of" else f"**{stands}**"
-
-
-def figure5(task: str) -> Callable[[Data], Said]:
-    """The row of the methods from pixels on one task."""
-
-    def said(data: Data) -> Said:
-        series = data.methods(task, [*ENCODED, "Pixel-TD3"])
-        encoded = [name for name in ENCODED if name in series]
-        found, upto = at_the_end(data, task, encoded)
-        told = listed([f"{name} {number(found[name].mean())}" for name in encoded]) + f" at {count(upto)} steps"
-        dyne = [better(found[name], found["VAE-TD3"]) for name in encoded[:-1] if "VAE-TD3" in encoded]
-        if dyne:
-            least = min(dyne, key=lambda one: one[0])
-            told = f"{verdict(least, _few(*(series[name] for name in encoded)))}: {told}"
-        if {"VAE-TD3", "Pixel-TD3"} <= series.keys():
-            told += f"; VAE-TD3 against Pixel-TD3 {_above(series['VAE-TD3'], series['Pixel-TD3'])}"
-        return told, f"{amount(series)}, with pretraining's"
-
-    return said
-
-
-def _above(vae: pd.DataFrame, pixel: pd.DataFrame) -> str:
-    try:
-        ends, others, _ = finals(vae, pixel)
-    except UsageError:
-        return "not settled"
-    return verdict(better(ends, others), _few(vae, pixel))
-
-
-def figure8(data: Data) -> Said:
-    """An affine map."""
-    found, sequences = figure8_r_squared(data)
-    return f"{'reproduces' if found > 0.99 else FAILED}: R² {found:.4f}", f"{sequences} sequences"
-
-
-def figure9(task: str) -> Callable[[Data], Said]:
-    """The row of the DynE methods from pixels and PPO from states on one task."""
-
-    def said(data: Data) -> Said:
-        names = [*ENCODED[:2], "PPO"]
-        found, upto = at_the_end(data, task, names)
-        series = {name: data.series(task, name) for name in names}
-        least = min((better(found[name], found["PPO"]) for name in names[:2]), key=lambda one: one[0])
-        told = listed([f"{name} {number(found[name].mean())}" for name in names])
-        return f"{verdict(least, _few(*series.values()))}: {told} at {count(upto)} steps", amount(series)
-
-    return said
-
-
-def figure10(data: Data) -> Said:
-    """Random episodes on PointMass."""
-    far, episodes = farthest(data)
-    claim = "reproduces" if far["DynE"] > far["raw"] else FAILED
-    said = f"{claim}: the farthest of an episode is {far['DynE']:.1f} on average, with raw actions {far['raw']:.1f}"
-    return f"{said}; with raw actions held for 4 steps {far['held']:.1f}", f"{episodes} episodes each"
-
-
-def plans(data: Data) -> Said:
-    """Whole plans as single steps."""
-    series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3-plans", "SAC-plans")}
-    upto = min(map(steps_of, series.values()))
-    ends = {method: at(one, upto, FINE) for method, one in series.items()}
-    least = min((better(ends["DynE-TD3"], ends[method]) for method in list(ends)[1:]), key=lambda found: found[0])
-    claim = verdict(least, _few(*series.values()))
-    told = [number(values.mean()) for values in ends.values()]
-    said = f"{claim}: DynE-TD3 {told[0]}, whole plans {told[1]} (TD3) and {told[2]} (SAC) at {count(upto)} steps"
-    return said, mostly({method: f"{seeds_of(one)}" for method, one in series.items()}, "seeds")
-
-
-def sensitivity(data: Data) -> Said:
-    """λ and γ over decades."""
-    told, behind = [], []
-    for panel, found in panels(data).items():
-        if panel == LENGTH:
-            continue
-        ours, td3 = found[found.series != "TD3"], found[found.series == "TD3"]["return"]
-        name = panel.partition(",")[0]
-        means = ours.groupby(["series", "setting"])["return"].mean()
-        told.append(
-            f"with {name} from {' to '.join(_ends(ours.setting))} {number(means.min())} to {number(means.max())}"
-        )
-        for (series, setting), one in ours.groupby(["series", "setting"], sort=False):
-            if standing(better(one["return"], td3)[0]) != "ahead of":
-                behind.append(f"{name} = {setting} ({series})")
-    claim = "reproduces" if ours.seed.nunique() >= FEW else LIKELY
-    claim = f"{FAILED}: not ahead of TD3 for {listed(behind)}" if behind else f"{claim}: ahead of TD3 at all settings"
-    ends = f"DynE-TD3 {listed(told)}, TD3 {number(td3.mean())}"
-    return f"{claim}; {ends}", f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
-
-
-def lengths(data: Data) -> Said:
-    """k, the number of actions a plan: its settings in the order of their returns."""
-    if LENGTH not in (every := panels(data)):
-        raise UsageError("k was not varied")
-    varied = every[LENGTH]
-    ours, td3 = varied[varied.series.str.startswith("DynE-TD3")], varied[varied.series == "TD3"]["return"]
-    means = ours.groupby("setting")["return"].mean().sort_values(ascending=False)
-    told = listed([f"k = {setting} {number(mean)}" for setting, mean in means.items()])
-    against = {setting: standing(better(ours[ours.setting == setting]["return"], td3)[0]) for setting in means.index}
-    level = [f"k = {setting}" for setting, stands in against.items() if stands != "ahead of"]
-    claim = f"ahead of TD3 but for {listed(level)}" if level else "ahead of TD3 at all k"
-    many = f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
-    return f"{claim}: {told}; TD3 {number(td3.mean())}", many
-
-
-def _ends(settings: pd.Series) -> list[str]:
-    """The least and the largest of some settings."""
-    return [min(settings, key=float), max(settings, key=float)]
-
-
-SEVEN_DOF = NAMES[3:]
-
-
-def seven_dof(data: Data) -> Said:
-    """The baselines on the 7DoF family, task by task."""
-    found = [(task, _said(baselines(task), data)) for task in SEVEN_DOF]
-    told = [(task, said) for task, said in found if said[0] != NOT_RUN]
-    if not told:
-        raise UsageError("there are no baselines on the 7DoF family")
-    return "; ".join(f"{task}: {said}" for task, (said, _) in told), "; ".join(f"{task}: {n}" for task, (_, n) in told)
-
-
-SLOWER = "SAC, PPO and SAC-LSP learn more slowly than DynE-TD3"
-PIXELS = "DynE from pixels is far above VAE-TD3, and VAE-TD3 above Pixel-TD3"
-ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
-    ("3, one plan", "one random DynE action reaches a nearly uniform distribution of outcomes", figure3_plan),
-    ("3, episodes", "random DynE actions reach faraway states much more often", figure3_episode),
-    ("4, ReacherVertical", "DynE-TD3 learns faster than TD3", figure4_vertical),
-    ("4, the other tasks", "DynE-TD3 learns faster than TD3, with transferred decoders", figure4_tasks),
-    *((f"4, baselines on {task}", SLOWER, baselines(task)) for task in NAMES[:3]),
-    ("4, baselines on the 7DoF family", SLOWER, seven_dof),
-    *((f"5, {task}", PIXELS, figure5(task)) for task in NAMES[:3]),
-    ("8", "the DynE space is an affine map of effects", figure8),
-    *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
-    ("10", "random DynE actions explore further", figure10),
-    (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, and TD3", controls),
-    (
-        "appendix",
-        "returns are relatively insensitive to the weights λ (of the decoder's norm) and γ (of the KL divergence)",
-        sensitivity,
-    ),
-    (
-        f"{NOT_IN_THE_PAPER}, k",
-        "how many actions a plan? The paper takes 4, and 8 on Thrower; here on ReacherVertical",
-        lengths,
-    ),
-    ("section 3.2", "whole plans as actions waste data (argued, without an experiment)", plans),
-]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.curves import read_csv
-from analysis.publish import last_evaluation
+from analysis.finished_seeds import last_evaluation
 from common.errors import UsageError
 from common.files import read_entries
 from common.paths import embedding_run, policy_run, seed_folder

@@ -38,9 +38,9 @@ def test_imports_go_down(module):
 
 
 def test_scripts_are_not_libraries():
-    """Only analysis/publish.py imports them: it asks their parsers for defaults."""
+    """Only analysis/commands.py imports them: it asks their parsers for defaults."""
     users = {module for module in MODULES for name in imports(module) if name in SCRIPTS}
-    assert users <= {"analysis.publish"} and len(SCRIPTS) >= 9
+    assert users <= {"analysis.commands"} and len(SCRIPTS) >= 9
 
 
 def test_reading_curves_needs_no_torch():

@@ -16,7 +16,7 @@ import rl.main_dyne
 import rl.main_pixel_td3
 import rl.main_td3
 import rl.main_vae_td3
-from analysis import curves, publish
+from analysis import commands, curves, finished_seeds, publish
 from common import provenance
 from common.errors import UsageError
 
@@ -100,23 +100,23 @@ def test_a_rebuilt_command_sets_the_flags_it_was_rebuilt_from():
     given = ["--tensorboard", "--tau", "0.01", "--num_seeds", "3", "--start_timesteps", "5"]
     for script in (rl.main_td3, rl.main_dyne, rl.main_vae_td3, rl.main_pixel_td3):
         flags = vars(script.parse(given))
-        words = shlex.split(publish.command("rl/x.py", flags, vars(script.parse([]))))
+        words = shlex.split(commands.command("rl/x.py", flags, vars(script.parse([]))))
         assert words[:2] == ["python", "rl/x.py"] and vars(script.parse(words[2:])) == flags
 
 
 @pytest.mark.parametrize("method", ["S-DynE-TD3", "SA-DynE-TD3", "VAE-TD3", "Pixel-TD3"])
 def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, method):
-    script = publish.script_of(method)
+    script = commands.script_of(method)
     given = ["--pixels", "--policy_name", method.removeprefix("SA-").removeprefix("S-")] * ("DynE" in method)
     encoder = ["--encoder", "mine"] * (method != "Pixel-TD3")
     flags = vars(script.parse([*given, *encoder, "--env", ENV, "--results_dir", str(tmp_path), "--num_seeds", "2"]))
-    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
-    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    rebuilt = commands.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    again = vars(script.parse(shlex.split(rebuilt[-1])[2:]))
     assert again == {**flags, "seed": 3, "results_dir": again["results_dir"]}
-    assert len(commands) == {"S-DynE-TD3": 2, "SA-DynE-TD3": 2, "VAE-TD3": 2, "Pixel-TD3": 1}[method]
+    assert len(rebuilt) == {"S-DynE-TD3": 2, "SA-DynE-TD3": 2, "VAE-TD3": 2, "Pixel-TD3": 1}[method]
     if method == "Pixel-TD3":
         return
-    assert commands[0] == "(the encoder mine is not there any more)"
+    assert rebuilt[0] == "(the encoder mine is not there any more)"
     kind, trainer = ("vae", embedding.main_vae) if method == "VAE-TD3" else ("pixels", embedding.main_pixels)
     folder = tmp_path / f"{ENV}-{kind}" / "mine"
     folder.mkdir(parents=True)
@@ -124,9 +124,9 @@ def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, meth
         (folder / name).touch()
     trained = vars(trainer.parse(["--name", "mine", "--epochs", "7"]))
     (folder / "opt.json").write_text(json.dumps(trained))
-    commands = publish.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
+    rebuilt = commands.rebuild_commands(method, [{**flags, "seed": 3}, {**flags, "seed": 4}])
     name = Path(trainer.__file__).name
-    assert commands[:-1] == [f"python embedding/{name} --env {ENV} --epochs 7 --name mine"]
+    assert rebuilt[:-1] == [f"python embedding/{name} --env {ENV} --epochs 7 --name mine"]
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_commands_of_methods_from_pixels_are_rebuilt(tmp_path, monkeypatch, meth
     ],
 )
 def test_commands_of_baselines_are_rebuilt(tmp_path, method, given):
-    script = publish.script_of(method)
+    script = commands.script_of(method)
     flags = vars(script.parse([*given, "--max_timesteps", "2000", "--results_dir", str(tmp_path)]))
-    commands = publish.rebuild_commands(method, [{**flags, "seed": seed} for seed in (5, 6)])
-    again = vars(script.parse(shlex.split(commands[-1])[2:]))
+    rebuilt = commands.rebuild_commands(method, [{**flags, "seed": seed} for seed in (5, 6)])
+    again = vars(script.parse(shlex.split(rebuilt[-1])[2:]))
     assert again == {**flags, "seed": 5, "num_seeds": 2, "results_dir": again["results_dir"]}
-    assert len(commands) == (2 if method == "TD3-plans" else 1)
+    assert len(rebuilt) == (2 if method == "TD3-plans" else 1)
 
 
 def test_a_last_evaluation_is_where_the_loop_makes_it():
@@ -152,7 +152,7 @@ def test_a_last_evaluation_is_where_the_loop_makes_it():
         ends = range(0, steps + block, block)
         evaluated = [end for end in ends if end // freq > (end - block) // freq]
         flags = {"max_timesteps": steps, "update_every": block, "eval_freq": freq}
-        assert publish.last_evaluation(flags) == evaluated[-1]
+        assert finished_seeds.last_evaluation(flags) == evaluated[-1]
 
 
 def test_publishing_refuses_what_it_cannot_vouch_for(tmp_path, monkeypatch, capsys):

@@ -5,7 +5,16 @@ import pandas as pd
 import pytest
 from curve_runs import call
 
-from analysis import report, report_controls, report_data, report_embeddings, report_glance, report_tables, report_texts
+from analysis import (
+    report,
+    report_claims,
+    report_controls,
+    report_data,
+    report_embeddings,
+    report_glance,
+    report_tables,
+    report_texts,
+)
 from analysis.report_data import Data, columns, entry, finals, markdown, number, read_off, window
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -266,7 +275,7 @@ def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
     _, _, *lines = report_glance.summary(Data(tmp_path)).splitlines()
     found = dict(line.strip("| ").split(" | ") for line in lines)
     assert found["reproduces"] == "DynE-TD3 learns faster than TD3 (figure 4, ReacherVertical)"
-    assert found["differs from method to method"] == f"{report_glance.SLOWER} (figure 4, baselines on ReacherVertical)"
+    assert found["differs from method to method"] == f"{report_claims.SLOWER} (figure 4, baselines on ReacherVertical)"
     assert found["does not reproduce so far"] == "nothing"
     assert "(figure 5, ReacherVertical and ReacherTurn and ReacherPush)" in found["not run yet"]
     assert "not in the paper" not in "".join(lines)

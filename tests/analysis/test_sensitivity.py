@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import report_glance, report_sensitivity, sensitivity
+from analysis import report_claims, report_sensitivity, sensitivity
 from analysis.report_data import Data
 from analysis.report_sensitivity import Spread
 from common.errors import UsageError
@@ -80,11 +80,11 @@ def test_a_control_without_an_embedding_stands_beside_its_setting(results):
     assert "For k the means of the 3 settings" in text
     assert "identity-TD3 does what k = 1 does, without an embedding, and returns −36.5" in text
     assert "a run with k = 1 returns more than one of it with probability 1.00" in text
-    told, many = report_glance.lengths(Data(results))
+    told, many = report_claims.lengths(Data(results))
     assert told == "ahead of TD3 at all k: k = 8 −16.5, k = 4 −21.5 and k = 1 −31.5; TD3 −41.5"
     assert many == "2 seeds a setting, 5 000 steps"
     write(results, "ablations", "k_8", "DynE-TD3", "8", [8, 9], -60)
-    assert report_glance.lengths(Data(results))[0].startswith("ahead of TD3 but for k = 8: k = 4")
+    assert report_claims.lengths(Data(results))[0].startswith("ahead of TD3 but for k = 8: k = 4")
 
 
 def test_nothing_varied_is_told(results):

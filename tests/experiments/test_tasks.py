@@ -10,7 +10,7 @@ from manifests import TINY, reader
 
 import analysis.list_runs
 import experiments.run
-from analysis.publish import script_of
+from analysis.commands import script_of
 from common.errors import UsageError
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder

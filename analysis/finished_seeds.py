@@ -1,0 +1,158 @@
+"""What a finished seed notes of itself, held against the checkpoint beside it before anything is told of it."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.commands import decoder_of, encoder_of
+from analysis.curves import names_of
+from common import checkpoint, entries
+from common.checkpoint import CheckpointError, digest
+from common.cli import LARGEST_WHOLE
+from common.errors import UsageError
+from common.files import read_entries
+from common.paths import folder_of
+from common.run_folder import first_difference
+from embedding.decoder import ActionDecoder
+from embedding.trained import load_image_encoder
+from rl.baselines import OF_ONE_LENGTH
+from rl.methods import METHODS
+from rl.policies import newest_checkpoint
+from rl.protocols import Content
+from rl.results import SeedResults
+
+COUNTS = ("max_timesteps", "eval_freq", "eval_episodes")  # flags that every run has
+
+
+def load_flags(file: Path) -> dict[str, Any]:
+    """The flags of the seed whose eval.csv this is; `results_dir` is the folder of results that it lies in by now.
+
+    Raises:
+        UsageError: its opt.json does not tell them.
+    """
+    path = file.with_name("opt.json")
+    try:
+        flags = read_entries(path)
+        flags.pop("resolved", None)  # what they had come to
+        if missing := {"env_name", "seed", *COUNTS} - set(flags):
+            raise ValueError(f"it has no {min(missing)}")
+        for name in {*COUNTS, "update_every"} & set(flags):
+            entries.whole(flags, name, 1, LARGEST_WHOLE)
+    except (OSError, ValueError, TypeError, AttributeError, CheckpointError) as error:
+        raise UsageError(f"{path}: it does not tell the flags of a run: {error}") from error
+    *results, rl, _, _, _, _ = ("", "", "", "", *file.parent.resolve().parts)
+    return flags | ({"results_dir": str(Path(*results))} if rl == "rl" else {})
+
+
+def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
+    """The flags of the seed whose eval.csv this is, and the content of its newest checkpoint, None if there is none any more.
+
+    Raises:
+        UsageError: its opt.json does not tell the flags, its checkpoint cannot be read, or they contradict each other.
+    """
+    flags, newest = load_flags(file), newest_checkpoint(file.parent)
+    if newest is None:
+        return flags, None
+    try:
+        content = checkpoint.load(newest, "run")
+        with entries.of(newest):
+            saved = entries.table(content, "flags")
+            entries.environment(content)
+            if entries.entry(content, "method") in OF_ONE_LENGTH:
+                flags["max_timesteps"] = entries.whole(saved, "max_timesteps", 1, LARGEST_WHOLE)
+    except CheckpointError as error:
+        raise UsageError(f"{file.parent}: {error}: put back a whole checkpoint, or take it away") from error
+    if differing := first_difference(saved, flags):
+        raise UsageError(
+            f"{file.parent}: its opt.json has {differing[0]}, its checkpoint {differing[1]}: put back the run's own"
+        )
+    return flags, content
+
+
+def check_seed(run: str, seed_folder: Path, content: Content) -> None:
+    """Raises `UsageError` if a seed's eval.csv, or what its run is called, is not what the content of its checkpoint tells."""
+    env, method, _ = names_of(run)
+    if (own := (folder_of(content["env_id"]), content["method"])) != (env, method):
+        raise UsageError(
+            f"{seed_folder}: its checkpoint is of {own[1]} on {own[0]}, its folder of {method} on {env}: put it where it belongs"
+        )
+    try:
+        SeedResults(seed_folder).eval.verify(content["results"]["eval"])
+    except (UsageError, *entries.UNFIT) as error:
+        raise UsageError(f"{seed_folder}: eval.csv was changed since its checkpoint: put back what it was") from error
+
+
+def check_finished(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+    """Raises `UsageError` unless all seeds have their last evaluation.
+
+    Args:
+        curves: a frame of analysis.curves.CURVES.
+        flags: {(folder of the run, seed): flags}.
+    """
+    reached = curves.groupby("seed").steps.max()
+    for (folder, seed), of_seed in flags.items():
+        if reached.get(seed, -1) < last_evaluation(of_seed):
+            raise UsageError(
+                f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it, or publish "
+                "fewer with --until"
+            )
+
+
+def check_evaluations(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+    """Raises `UsageError` unless all seeds, which are finished, were evaluated where their flags say; arguments as above."""
+    for (folder, seed), of_seed in flags.items():
+        steps, freq, most = curves[curves.seed == seed].steps.to_numpy(), of_seed["eval_freq"], stride(of_seed)
+        due = np.append(0, (steps[:-1] // freq + 1) * freq)  # at the earliest
+        as_told = (due <= steps) & (steps < np.minimum(due, last_evaluation(of_seed)) + most)
+        if not as_told.all():
+            raise UsageError(
+                f"{folder}: the evaluations of seed {seed} up to step {steps[as_told.argmin()]} are not those of a run with "
+                f"--max_timesteps {of_seed['max_timesteps']} --eval_freq {freq}: give the commands that made it with --command"
+            )
+
+
+def last_evaluation(flags: dict[str, Any]) -> int:
+    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in."""
+    block, freq = flags.get("update_every", 1), flags["eval_freq"]
+    end = -(-flags["max_timesteps"] // block) * block
+    return -(-(end // freq * freq) // block) * block
+
+
+def stride(flags: dict[str, Any]) -> int:
+    """How many steps at most are taken until it is looked whether an evaluation is due: a block, of baselines one.
+
+    Of those in plans it is a plan, which an episode's end cuts short: so long that the next one is not due.
+    """
+    return flags.get("update_every") or (flags["eval_freq"] if flags.get("decoder") else 1)
+
+
+COMMANDS_GIVEN = "put that back, or give the commands that made the run with --command"
+
+
+def check_trained(
+    method: str, flags: dict[str, Any], content: Content, seed_folder: Path, way_out: str = COMMANDS_GIVEN
+) -> None:
+    """Raises `UsageError` if a seed, by its checkpoint, used another encoder or decoder than its flags name by now."""
+    try:
+        networks = list(used_networks(method, flags, content))
+    except (UsageError, CheckpointError, *entries.UNFIT) as error:
+        raise UsageError(f"{seed_folder}: what it was trained with is not there ({error}): {way_out}") from error
+    for what, path, used, found in networks:
+        if digest(used) != digest(found):
+            raise UsageError(f"{seed_folder}: it was trained with another {what} than {path} holds by now: {way_out}")
+
+
+def used_networks(method: str, flags: dict[str, Any], content: Content) -> Iterator[tuple[str, Path, Any, Any]]:
+    """What a seed was trained with: (decoder or encoder, its file, its content in the seed's checkpoint, that of the file)."""
+    if method not in METHODS:
+        return
+    named = flags["env_name"]
+    if path := decoder_of(method, flags):
+        yield "decoder", path, content["actions"]["decoder"], ActionDecoder.load(path).content()
+    if path := encoder_of(method, flags):
+        of = METHODS[method].sees, str(path), named, named.rpartition(":")[2], flags["results_dir"]
+        encoder, _ = load_image_encoder(*of)
+        yield "encoder", path, content["states"]["encoder"], {**encoder.state_dict()}

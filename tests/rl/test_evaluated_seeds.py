@@ -1,0 +1,46 @@
+"""What rl/evaluate.py says of seeds that it plays from other checkpoints, or not at all."""
+
+import pytest
+
+import rl.evaluate
+import rl.main_td3
+from common.run_folder import RunFolder
+
+SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
+
+
+def test_evaluate_tells_which_seeds_did_not_go_as_far(call, tmp_path):
+    flags = {"eval_freq": 100, "eval_episodes": 1, "policy_name": "random", "results_dir": tmp_path}
+    for seed, steps in ((0, 200), (1, 100)):
+        assert call(rl.main_td3.main, **flags, seed=seed, max_timesteps=steps).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    RunFolder(run / "seed_1", "run").fail("step 200: actor")
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1)
+    given_up, shorter = ran.out.splitlines()[:2]
+    assert given_up == f"{run / 'seed_1'}: it was given up (step 200: actor): its last good checkpoint is played"
+    assert shorter == f"{run}: its seeds have different numbers of steps: seed_0 200, seed_1 100"
+    assert "given up" not in call(rl.evaluate.main, run / "seed_0", threads=None, episodes=1).out
+
+
+@pytest.mark.parametrize("flag", ["episodes", "video_episodes"])
+def test_evaluate_plays_no_more_episodes_than_could_end(call, tmp_path, flag):
+    ran = call(rl.evaluate.main, tmp_path, threads=None, **{flag: 2**53 - 1})
+    assert ran.code == 2 and f"--{flag} 9007199254740991: " in ran.err and ran.err.count("\n") == 1
+
+
+def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):
+    """One has the checkpoint before it, one has none any more, one was begun only."""
+    flags = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "num_seeds": 3, "policy_name": "random"}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    (run / "seed_1" / "checkpoint.pt").unlink()
+    for path in (run / "seed_2").glob("checkpoint*"):
+        path.unlink()
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1)
+    assert ran.code == 0 and [f"seed {n}: mean" in ran.out for n in range(3)] == [True, True, False]
+    older, left_out, shorter = ran.out.splitlines()[:3]
+    assert "seed_1" in older and "checkpoint.previous.pt" in older
+    assert "seed_2" in left_out and "left out" in left_out and "seed_0 200, seed_1 100" in shorter
+    alone = call(rl.evaluate.main, run / "seed_1", threads=None, episodes=1)
+    assert alone.code == 0 and "checkpoint.previous.pt" in alone.out
+    assert call(rl.evaluate.main, run / "seed_2", threads=None).code == 2

@@ -1,0 +1,28 @@
+"""--tensorboard writes the numbers of the tables as events."""
+
+import numpy as np
+
+import rl.main_td3
+
+
+def test_tensorboard_events_are_the_curves(call, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flags = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "batch_size": 4}
+    assert call(rl.main_td3.main, "--tensorboard", results_dir=tmp_path, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    for tag, file, column in (
+        ("evaluation/mean_return", "eval.csv", 2),
+        ("training/episode_return", "train.csv", 2),
+        ("training/critic_loss", "train.csv", 4),
+        ("training/actor_loss", "train.csv", 6),
+        ("training/q_max", "train.csv", 8),
+    ):
+        found = [(event.step, event.value) for event in events.Scalars(tag)]
+        np.testing.assert_allclose(
+            found, np.loadtxt(folder / file, delimiter=",", skiprows=1)[:, [1, column]], rtol=1e-6
+        )
+    speeds = [(event.step, event.value) for event in events.Scalars("training/steps_per_second")]
+    np.testing.assert_allclose(speeds, np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1), atol=0.01)

@@ -17,6 +17,7 @@ import embedding.probe
 import rl.evaluate
 import rl.main_td3
 from analysis import charts, curves, publish
+from analysis.finished_seeds import load_flags
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from common.mlp import MLP, row_length
@@ -75,7 +76,7 @@ def test_a_new_method_is_a_row_and_a_class(call, tmp_path, monkeypatch):
     policy = load_policy(run)
     assert policy.method == row.name
     assert policy.select_action(np.zeros(3, np.float32)).shape == (1,)
-    of_seed = publish.load_flags(run / "seed_0" / "eval.csv")
+    of_seed = load_flags(run / "seed_0" / "eval.csv")
     (command,) = publish.rebuild_commands(row.name, [of_seed])
     assert "rl/main_td3.py" in command and f"--policy_name {row.name}" in command
     loaded = curves.load_runs(tmp_path)

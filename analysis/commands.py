@@ -88,7 +88,7 @@ def training_commands(method: str, flags: dict[str, Any]) -> list[str]:
 
 def training_command(path: Path) -> str:
     """The command that trained the encoder or decoder in the file `path`."""
-    notes = path.with_suffix(".txt")
+    notes = path.with_name("embedding.txt")
     try:
         if notes.is_file():
             told = dict(line.split(":", 1) for line in notes.read_text().splitlines() if line[:1] > " ")

@@ -1,6 +1,6 @@
 """Figure 3: how far uniformly random policies get, with DynE actions, with raw ones and with held ones.
 
-    python analysis/figure3_reach.py results/published/decoders/ReacherVertical-v2/k4
+    python analysis/figure3_reach.py results/published/embeddings/ReacherVertical-v2/k4
 
 plays random episodes of three kinds (z uniform within max_embedding, a new one every k steps; raw actions uniform within
 the bounds; raw actions that are held for k steps, a control that the paper does not have) and writes histograms of the distance between the joints' positions and where they began: after the

@@ -68,16 +68,7 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
         CheckpointError: no such file, not a checkpoint, of another kind or format, cut short or altered.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
-    try:
-        body = torch_file.read(path)
-    except torch_file.NotReadable as error:
-        raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
-    except Exception as error:  # damaged bytes make the reader stumble over anything
-        raise CheckpointError(f"{path} is not a checkpoint, or damaged ({type(error).__name__})") from error
-    if not isinstance(body, dict) or "format" not in body or "digest" not in body:
-        raise CheckpointError(f"{path} is a torch file, but not one of this project's")
+    body = _body(path)
     if body["format"] != FORMAT or body.get("kind") != kind:
         found = f"{body.get('kind')!s:.40} in format {body['format']!s:.40}"
         raise CheckpointError(f"{path} is a {found}, not a {kind} in {FORMAT}")
@@ -88,6 +79,26 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
         intact = False
     if not intact or not all(isinstance(body.get(part), dict) for part in ("versions", "content")):
         raise CheckpointError(f"{path} is damaged: its content does not match its digest")
+    return body
+
+
+def kind_of(path: str | Path) -> str:
+    """The kind that a file says it is; raises `CheckpointError` if it is none of this project's."""
+    return str(_body(Path(path)).get("kind"))
+
+
+def _body(path: Path) -> dict[str, Any]:
+    """What a torch file of this project holds, unchecked."""
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}")
+    try:
+        body = torch_file.read(path)
+    except torch_file.NotReadable as error:
+        raise CheckpointError(f"{path} is not a checkpoint: {error}") from error
+    except Exception as error:  # damaged bytes make the reader stumble over anything
+        raise CheckpointError(f"{path} is not a checkpoint, or damaged ({type(error).__name__})") from error
+    if not isinstance(body, dict) or "format" not in body or "digest" not in body:
+        raise CheckpointError(f"{path} is a torch file, but not one of this project's")
     return body
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, without the repository around it
 RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
-# /<env>/k<k>/{encoder.pt, decoder.pt}; a package brings them along.
-PUBLISHED_DECODERS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "decoders"
+# /<env>/{k<k>, pixels}/{encoder.pt, decoder.pt}; a package brings them along.
+PUBLISHED_EMBEDDINGS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "embeddings"
 # /<env>/checkpoint.pt; likewise.
 PUBLISHED_POLICIES = REPOSITORY / "rl" / "published" if IS_INSTALLED else RESULTS / "published" / "policies"
 

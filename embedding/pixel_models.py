@@ -20,6 +20,7 @@ CHANNELS = (32, 64, 128, 256)
 STATE_DIM = 100  # of z_s (appendix B)
 VAE_DIM = 25  # of one frame's encoding, so that four are as wide as z_s
 PREDICTED = 2  # frames: those at t+k-1 and t+k (appendix B)
+PIXEL_ENCODER = "pixel encoder"  # the kind of its file
 SLOPE = 0.2  # of LeakyReLU, as in the DCGAN
 
 
@@ -158,7 +159,7 @@ class PixelEmbedding:
 
     Attributes:
         state_encoder: e_s, `ImageEncoder` of stacks (B, 12, 64, 64); its mu is the state of a policy.
-        action_encoder, predictor: e_a and f.
+        action_encoder, predictor: e_a and f; None: f was left out, which policies do not need.
         k: actions in a sequence.
         env_id: what it was trained on, an id, or module:id as it was named.
         source_img_width: what was drawn before it was averaged, pixels.
@@ -166,7 +167,7 @@ class PixelEmbedding:
 
     state_encoder: ImageEncoder
     action_encoder: ActionEncoder
-    predictor: PixelPredictor
+    predictor: PixelPredictor | None
     k: int
     env_id: str
     source_img_width: int
@@ -182,19 +183,21 @@ def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
         "state_dim": embedding.state_encoder.width,
         "state_encoder": embedding.state_encoder.state_dict(),
         "action_encoder": embedding.action_encoder.state_dict(),
-        "predictor": embedding.predictor.state_dict(),
+        "predictor": None if embedding.predictor is None else embedding.predictor.state_dict(),
     }
-    checkpoint.save(path, "pixel encoder", content)
+    checkpoint.save(path, PIXEL_ENCODER, content)
 
 
 def load_pixel_embedding(path: str | Path) -> PixelEmbedding:
     """Reads what `save_pixel_embedding` wrote; raises `checkpoint.CheckpointError` for anything else."""
-    found = checkpoint.load(path, "pixel encoder")
+    found = checkpoint.load(path, PIXEL_ENCODER)
     with entries.of(path):
         frames, width = entries.choice(found, "frames", FRAMES), entries.whole(found, "state_dim", 1)
         action_encoder = encoder_from(found, "action_encoder")
         state_encoder = entries.network(found, "state_encoder", lambda: ImageEncoder(3 * frames, width))
-        predictor = entries.network(found, "predictor", lambda: PixelPredictor(width, action_encoder.action_dim))
+        predictor = None
+        if "predictor" not in found or found["predictor"] is not None:
+            predictor = entries.network(found, "predictor", lambda: PixelPredictor(width, action_encoder.action_dim))
         drawn = entries.choice(found, "source_img_width", *SOURCE_WIDTHS)
         environment = entries.environment(found)
     return PixelEmbedding(state_encoder, action_encoder, predictor, action_encoder.k, environment, drawn)

@@ -243,6 +243,7 @@ class PixelTraining(ImageTraining):
         self.data, self.embedding, self.path = data, embedding, folder / "encoder.pt"
         self.actions = data.actions.to(device)
         self.state_encoder, self.action_encoder = embedding.state_encoder, embedding.action_encoder
+        assert embedding.predictor is not None  # only published ones are without it
         self.predictor = embedding.predictor
         names = ("state_encoder", "action_encoder", "predictor")
         width = self.state_encoder.width + self.action_encoder.action_dim

@@ -6,7 +6,7 @@ plays random steps that no training has seen, embeds what they look like, and pr
 joint angles, the joints' velocities, and the position of the target, by ridge regression and by a network with two hidden
 layers of 256. R^2 is that of whole episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean. Compared are mu_s of DynE, the
 four newest encodings of a VAE (paper, section 5.3), and the images themselves, 16 x 16 pixels of each of four frames.
-Writes probe.csv and probe.png into the encoder's folder.
+Writes probe.csv and probe.png into the encoder's folder, those of the published one into results/<env>-pixels/published/.
 """
 
 import math
@@ -30,7 +30,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from common.files import put_in_place, write_atomically
 from common.next_step import results_flag, tell_next
-from common.paths import RESULTS
+from common.paths import RESULTS, embedding_run
 from common.progress import Progress
 from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
@@ -181,7 +181,7 @@ def main() -> None:
     parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument(
-        "--encoder", default="default", help="name of an embedding of embedding/main_pixels.py, or a path"
+        "--encoder", default="default", help="name of an embedding of embedding/main_pixels.py, a path, or published"
     )
     parser.add_argument(
         "--vae", default=None, help="name of an embedding of embedding/main_vae.py, or a path; none: left out"
@@ -244,6 +244,9 @@ def main() -> None:
         print(f"{regression}:")
         print(part.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
     folder = image_encoder_path("pixels", args.encoder, *names).parent
+    if args.encoder == "published":  # whose folder stays as it came
+        folder = embedding_run(args.results_dir, env_id, "published", "pixels")
+        folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
     with put_in_place(folder / "probe.png") as temporary:
         chart(table).save(str(temporary), format="png", scale_factor=2)

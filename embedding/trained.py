@@ -10,7 +10,7 @@ import gymnasium
 from common.checkpoint import CheckpointError
 from common.environments import known_id, make_env
 from common.errors import UsageError
-from common.paths import PUBLISHED_DECODERS, embedding_run, folder_of
+from common.paths import PUBLISHED_EMBEDDINGS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor, load_encoder
 from embedding.pixel_models import VAE, ImageEncoder, PixelEmbedding, load_pixel_embedding, load_vae
@@ -53,6 +53,15 @@ def image_encoder_path(
     kind: str, name: str, env_name: str, env_id: str, results_dir: str | Path, flag: str = "--encoder"
 ) -> Path:
     """The encoder.pt that a flag names; arguments and errors as for `load_image_encoder`."""
+    if name == "published":
+        path = PUBLISHED_EMBEDDINGS / folder_of(env_id) / kind / "encoder.pt"
+        if not path.is_file():
+            found = ", ".join(sorted(path.parts[-3] for path in PUBLISHED_EMBEDDINGS.glob(f"*/{kind}/encoder.pt")))
+            raise UsageError(
+                f"{flag} published: none of {env_id} is published ({found or 'none is'}): train one with "
+                f"python embedding/{IMAGE_ENCODERS[kind][0]} --env {env_name}"
+            )
+        return path
     run = embedding_run(results_dir, env_id, name, kind)
     command = f"python embedding/{IMAGE_ENCODERS[kind][0]} --env {env_name}"
     return trained_file("encoder.pt", flag, name, run, command)
@@ -65,7 +74,7 @@ def load_image_encoder(
 
     Args:
         kind: pixels (DynE's e_s, of stacks of frames) or vae (of one frame).
-        name: the value of `flag`: the name of an embedding, its folder, or its encoder.pt.
+        name: the value of `flag`: the name of an embedding, its folder, its encoder.pt, or published.
         env_name, env_id: the environment that it is to see, as it was named and its id.
         results_dir: where named embeddings are looked for.
         flag: the flag that is named if it will not do.
@@ -110,6 +119,20 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
     if not (same_size and within and decoder.inverts(encoder)):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one embedding: {way_out}")
     return decoder, encoder, predictor, env_name
+
+
+def load_whole_pixel_embedding(folder: str | Path) -> PixelEmbedding:
+    """Reads an embedding from pixels; raises `UsageError` as `load_embedding` does."""
+    folder = Path(folder)
+    way_out = "give the folder of a finished run of embedding/main_pixels.py"
+    try:
+        embedding = load_pixel_embedding(folder / "encoder.pt")
+        decoder = ActionDecoder.load(folder / "decoder.pt")
+    except CheckpointError as error:
+        raise UsageError(f"folder {folder}: {error}: {way_out}") from error
+    if not decoder.inverts(embedding.action_encoder):
+        raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one embedding: {way_out}")
+    return embedding
 
 
 def environment_of(folder: str | Path, own: str, env_name: str | None, decoder: ActionDecoder) -> gymnasium.Env:
@@ -182,10 +205,10 @@ def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
 def _published_decoder(args: argparse.Namespace, source_id: str, source: str, k: int) -> Path:
     """The committed decoder of k steps of `source_id`; of the task that the paper transfers from, if it has none."""
     for env_id in (source_id, *(() if args.source_env else (TRANSFER.get(source_id, source_id),))):
-        path = PUBLISHED_DECODERS / folder_of(env_id) / f"k{k}" / "decoder.pt"
+        path = PUBLISHED_EMBEDDINGS / folder_of(env_id) / f"k{k}" / "decoder.pt"
         if path.is_file():
             return path
-    found = sorted(PUBLISHED_DECODERS.glob("*/k*/decoder.pt"))
+    found = sorted(PUBLISHED_EMBEDDINGS.glob("*/k*/decoder.pt"))
     names = ", ".join(f"{path.parts[-3]} published-{path.parts[-2]}" for path in found)
     raise UsageError(
         f"--decoder {args.decoder}: none of {source_id} is published: name one of these as --source_env and --decoder "

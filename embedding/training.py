@@ -242,6 +242,8 @@ def warn_of_repetition(args: argparse.Namespace, samples: int) -> None:
 
 def embedding_name(text: str) -> str:
     """A folder's name that is not reserved beside embeddings."""
-    if re.fullmatch(r"data|seed_.*|published-k.*", folder_name(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is reserved (data, seed_*, published-k*): choose another name")
+    if re.fullmatch(r"data|seed_.*|published(-k.*)?", folder_name(text)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is reserved (data, seed_*, published, published-k*): choose another name"
+        )
     return text

@@ -216,10 +216,12 @@ def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> 
 
 def _publish_embedding(embedding: Embedding, results: Path) -> Task:
     folder = _embedding_folder(embedding, results)
-    target = results / "published" / "decoders" / embedding.published
-    command = ("analysis/publish_decoder.py", str(folder), "--out", str(target), "--overwrite")
+    target = results / "published" / "embeddings" / embedding.published
+    command = ("analysis/publish_embedding.py", str(folder), "--out", str(target), "--overwrite")
     after = (f"embedding {embedding.name}",)
-    return Task(f"decoder {embedding.published}", command, after, target, folder / ".published", product=target)
+    return Task(
+        f"published embedding {embedding.published}", command, after, target, folder / ".published", product=target
+    )
 
 
 def _runs(

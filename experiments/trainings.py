@@ -26,7 +26,7 @@ class Embedding:
         script: embedding/<script> trains it.
         env: its environment.
         flags: those that differ from defaults.
-        published: the folder below results/published/decoders that it is copied to, or "".
+        published: the folder below results/published/embeddings that it is copied to, or "".
     """
 
     name: str

@@ -38,7 +38,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(__doc__, POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
-    add_encoder_flag(parser, "main_pixels.py", None, "; none: default, with --pixels")
+    add_encoder_flag(parser, "main_pixels.py", None, ", or published; none: default, with --pixels")
     parser.add_argument(
         "--decoder",
         default=None,

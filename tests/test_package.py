@@ -28,7 +28,7 @@ def python(tmp_path_factory):
     """The interpreter of an environment that holds the wheel, and the dependencies of this one."""
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
-    for name in (*PACKAGES, "results/published/decoders", "results/published/policies"):
+    for name in (*PACKAGES, "results/published/embeddings", "results/published/policies"):
         shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, source)

@@ -99,7 +99,7 @@ def test_dashes_and_underscores_are_the_same(call, tmp_path):
     assert len(list(tmp_path.rglob("eval.csv"))) == 2
 
 
-@pytest.mark.parametrize("name", ["data", "seed_1", "published-k4"])
+@pytest.mark.parametrize("name", ["data", "seed_1", "published", "published-k4"])
 def test_names_of_embeddings_that_mean_something_else(refuse, name):
     refuse(EMBED, [f"--name: '{name}' is reserved"], name=name)
 

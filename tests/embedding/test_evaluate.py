@@ -15,7 +15,7 @@ import embedding.main
 from common import checkpoint
 from common.environments import make_env
 from common.errors import UsageError
-from common.paths import PUBLISHED_DECODERS
+from common.paths import PUBLISHED_EMBEDDINGS
 from embedding import diagnostics
 from embedding.evaluate import Measures, verdicts
 from embedding.random_play import random_play
@@ -222,7 +222,7 @@ def test_an_encoder_and_a_decoder_of_another_seed(refuse, call, copy, tmp_path):
 
 
 def test_published_embeddings_load():
-    folders = [path.parent for path in PUBLISHED_DECODERS.glob("*/k*/encoder.pt")]
+    folders = [path.parent for path in PUBLISHED_EMBEDDINGS.glob("*/k*/encoder.pt")]
     assert len(folders) >= 3
     for folder in folders:
         load_embedding(folder)

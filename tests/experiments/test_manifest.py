@@ -32,12 +32,11 @@ def test_the_manifest_and_the_published_files_name_each_other():
     assert files == {str(path.relative_to(RESULTS)) for folder in folders for path in folder.glob("*.csv")}
 
 
-def test_published_decoders_probes_and_tables_are_in_the_manifest():
+def test_published_embeddings_probes_and_tables_are_in_the_manifest():
     content = read(MANIFEST)
-    decoders = {
-        str(path.parent.relative_to(RESULTS / "published" / "decoders")) for path in RESULTS.rglob("k*/decoder.pt")
-    }
-    assert {e.published for e in content.embeddings.values() if e.published} >= decoders
+    folder = RESULTS / "published" / "embeddings"
+    published = {str(path.parent.relative_to(folder)) for path in folder.glob("*/*/encoder.pt")}
+    assert {e.published for e in content.embeddings.values() if e.published} == published
     assert {f"{probe['env']}.csv" for probe in content.probes} == {p.name for p in (RESULTS / "probes").glob("*.csv")}
     assert {f"{table['name']}.csv" for table in content.tables} == {p.name for p in (RESULTS / "figures").glob("*.csv")}
 
@@ -122,7 +121,7 @@ WRONG = {
     "name that is reserved": (
         "embeddings.pend",
         "embeddings.data",
-        "m.toml: embeddings.data: argument --name: 'data' is reserved (data, seed_*, published-k*): choose another name",
+        "m.toml: embeddings.data: argument --name: 'data' is reserved (data, seed_*, published, published-k*): choose another name",
     ),
     "evaluations that differ": (
         "[[curves]]",

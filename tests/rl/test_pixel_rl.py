@@ -11,9 +11,11 @@ from same_runs import assert_same
 from scripts import TINY_IMAGES, listing
 
 import analysis.publish
+import analysis.publish_embedding
 import common.memory
 import embedding.main_pixels
 import embedding.main_vae
+import embedding.trained
 import rl.evaluate
 import rl.main_dyne
 import rl.main_pixel_td3
@@ -253,6 +255,33 @@ def test_a_run_is_neither_resumed_nor_published_with_another_encoder(train, tiny
     assert ran.code == 2 and "what the policy is to see (embeddings of images, 100 wide)" in ran.err
     ran = call(analysis.publish.main, "--overwrite", run, **published)
     assert ran.code == 2 and f"seed_0: it was trained with another encoder than {moved} holds by now" in ran.err, ran
+
+
+def test_a_published_encoder_acts_as_the_one_it_was_made_of(train, tiny_images, call, tmp_path, monkeypatch):
+    made_of, published = tiny_images / "Dot-v0-pixels" / "default", tmp_path / "published"
+    monkeypatch.setattr(embedding.trained, "PUBLISHED_EMBEDDINGS", published)
+    out = published / "Dot-v0" / "pixels"
+    ran = call(analysis.publish_embedding.main, made_of, out=out, commit="abc1234", threads=None)
+    assert ran.code == 0 and "python embedding/main_pixels.py --env toy_pixel_envs:Dot-v0" in ran.out, ran
+    assert (out / "encoder.pt").stat().st_size < (made_of / "encoder.pt").stat().st_size / 2
+    runs = {}
+    for name, encoder in (("own", made_of), ("published", "published")):
+        runs[name], ran = train("SA-DynE-TD3", name=name, encoder=encoder)
+        assert ran.code == 0, ran.err
+    assert_same(runs["own"] / "seed_0", runs["published"] / "seed_0")
+    assert call(analysis.publish.main, runs["published"], out=tmp_path / "curve.csv", threads=None).code == 0
+    text = (tmp_path / "curve.txt").read_text()
+    assert "embedding/main_pixels.py" in text and "# at commit abc1234" in text and "--encoder published" in text, text
+    ran = call(analysis.publish_embedding.main, made_of, out=out, threads=None)
+    assert ran.code == 2 and "replace it with --overwrite" in ran.err
+    (out / "decoder.pt").unlink()
+    ran = call(analysis.publish_embedding.main, out, out=tmp_path / "again", threads=None)
+    assert ran.code == 2 and "there is no file" in ran.err and not (tmp_path / "again").exists()
+
+
+def test_an_encoder_that_is_not_published(refuse):
+    refuse("S-DynE-TD3", ["--encoder published: none of Dot-v0 is published", "main_pixels.py"], encoder="published")
+    refuse("VAE-TD3", ["--encoder published: none of Dot-v0 is published", "main_vae.py"], encoder="published")
 
 
 def test_environments_and_policies_that_pixels_are_not_for(refuse, monkeypatch):

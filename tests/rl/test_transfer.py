@@ -12,7 +12,7 @@ import embedding.evaluate
 import embedding.main
 import envs  # noqa: F401  (registers the tasks)
 import rl.main_dyne
-from common.paths import PUBLISHED_DECODERS
+from common.paths import PUBLISHED_EMBEDDINGS
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions
 
@@ -27,7 +27,7 @@ TRANSFERS = [
 
 
 def published(env_id, k):
-    return PUBLISHED_DECODERS / env_id / f"k{k}" / "decoder.pt"
+    return PUBLISHED_EMBEDDINGS / env_id / f"k{k}" / "decoder.pt"
 
 
 @pytest.mark.parametrize(("env_id", "k"), PUBLISHED)
@@ -38,7 +38,7 @@ def test_published_decoders_are_whole_small_and_say_how_they_were_made(env_id, k
     np.testing.assert_array_equal(decoder.high, space.high)
     folder = published(env_id, k).parent
     assert all(path.stat().st_size < 1.5e6 for path in folder.iterdir())
-    (line,) = [line for line in (folder / "decoder.txt").read_text().splitlines() if line.startswith("command:")]
+    (line,) = [line for line in (folder / "embedding.txt").read_text().splitlines() if line.startswith("command:")]
     flags = vars(embedding.main.parse(shlex.split(line)[3:]))
     assert (flags["env_name"], flags["traj_len"]) == (env_id, k)
 

@@ -255,18 +255,18 @@ def plan_curves(results: str | Path) -> pd.DataFrame:
 
 
 def controls(results: str | Path) -> alt.ConcatChart:
-    """The same agent in DynE's space and in spaces that nothing was learned for, and TD3: runs of the same seeds."""
+    """The same agent in DynE's space and in spaces that nothing was learned for, TD3 and SAC: runs of the same seeds."""
     published = load_published(results)
     tried = published[published.method.isin(CONTROLS)].groupby("env")
     seeds, last = tried.seed.unique(), tried.steps.max()
-    curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "DynE-TD3", *CONTROLS])
+    curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "SAC", "DynE-TD3", *CONTROLS])
     untrained = load_ablations(results)
     untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
     curves = pd.concat([curves, untrained.assign(name=UNTRAINED)])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
-    curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))].replace(
-        {"name": {"published": "published decoder"}}
-    )
+    curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))]
+    of_all_seeds = curves.groupby(["env", "method", "name"]).seed.transform("nunique") == curves.env.map(seeds.map(len))
+    curves = curves[of_all_seeds].replace({"name": {"published": "published decoder"}})
     return figure(curves, bin_width=2500, colors={f"DynE-TD3, {UNTRAINED}": "#ff7f0e"})
 
 

@@ -33,8 +33,10 @@ CONTROLS = {
 }
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
+BY_SAC = "raw actions, another agent"
 NAMED = {words: method for method, words in CONTROLS.items()} | {
     RAW: "TD3",
+    BY_SAC: "SAC",
     UNTRAINED: "an untrained encoder's decoder",
 }
 
@@ -50,18 +52,22 @@ def of_seeds(one: pd.DataFrame, wanted: Sequence[int]) -> pd.DataFrame:
 
 
 def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
-    """{action space in words: its curves}: DynE's, the controls, raw actions, all of the same seeds."""
+    """{action space in words: its curves}: DynE's, the controls, raw actions, SAC if it was run, all of the same seeds."""
     wanted = fresh(data)
     found = {"DynE, the published decoder": data.series(TASK, "DynE-TD3")}
     if "controls" in set(data.ablations.group):
         found[UNTRAINED] = data.variant("controls", "untrained")
     found[RAW] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
-    return {words: of_seeds(one, wanted) for words, one in found.items()}
+    found = {words: of_seeds(one, wanted) for words, one in found.items()}
+    for sac in data.methods(TASK, ["SAC"]).values():
+        if set(wanted) <= set(sac.seed):
+            found[BY_SAC] = of_seeds(sac, wanted)
+    return found
 
 
 def controls(data: Data) -> str:
-    """The same agent in several action spaces, and TD3."""
+    """The same agent in several action spaces, TD3 and SAC."""
     wanted = fresh(data)
     rows: Rows = [([words, NAMED.get(words, "DynE-TD3")], one) for words, one in action_spaces(data).items()]
     header, lines = returns(rows, LADDER, FINE)

@@ -108,7 +108,7 @@ def figure4_tasks(data: Data) -> Said:
     kinds = [f"{kind.with_it} on {listed(tasks)}" for kind, tasks in data.other_td3.items()]
     on = f" ({listed(ahead)})" if ahead else ""
     said = f"{claim}: DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks{on} over the last tenth"
-    said += f"; TD3 {listed(kinds)}" if kinds else ""
+    said += f"; TD3 is taken {listed(kinds)}, where it ends higher so" if kinds else ""
     counts = sorted({seeds_of(one) for one in every})
     many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
     steps = mostly({task: count(steps_of(data.series(task, "DynE-TD3"))) for task in found}, "steps")

@@ -49,7 +49,7 @@ from common.next_step import shown, tell_next
 from common.paths import RESULTS, embedding_run
 from common.streams import reset_seed, stream
 from embedding import diagnostics
-from embedding.decoder import ActionDecoder
+from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder, Objective
 from embedding.models import ActionEncoder, Predictor
 from embedding.random_play import check_finite, random_play, windows
 from embedding.trained import environment_of, load_embedding
@@ -71,7 +71,8 @@ class Measures:
     """What was measured of an embedding; the functions of embedding/diagnostics.py say what each is.
 
     Attributes:
-        k, max_embedding, use_state: the embedding's own.
+        k, max_embedding, objective, use_state: the embedding's own.
+        elsewhere: whether it is judged on another environment than its own.
         reconstruction, rest: the error of section 3.1 in whitened units, over uniformly random sequences of the
             environment that the embedding was learned in; d(0) in units of the bounds.
         excess: L(d_a) in that of the best plans that were found for the same z; None if the decoder does not name its norm.
@@ -83,7 +84,9 @@ class Measures:
 
     k: int
     max_embedding: float
+    objective: Objective | None
     use_state: bool
+    elsewhere: bool
     reconstruction: float
     rest: float
     excess: float | None
@@ -121,6 +124,8 @@ def measure(
     return Measures(
         k=decoder.k,
         max_embedding=decoder.max_embedding,
+        objective=decoder.objective,
+        elsewhere=env.spec is not None and env.spec.id != decoder.env_id,
         use_state=predictor.use_state,
         reconstruction=diagnostics.reconstruction(decoder, encoder, torch.from_numpy(sequences)),
         rest=diagnostics.largest_action_at_rest(decoder, encoder),
@@ -159,32 +164,41 @@ def described(m: Measures) -> list[str]:
 
 
 def verdicts(m: Measures) -> dict[str, str]:
-    """A verdict on each quantity: `ok`, or what is off and the flags of embedding/main.py that usually cure it."""
+    """A verdict on each quantity: `ok`, or what is off and what usually cures it, of what was not done already."""
 
-    def below(value: float, limit: float, cure: str) -> str:  # what is not a number is not below
-        return "ok" if value <= limit else f"off, {value:.2g} is above {limit:.2g}: {cure}"
+    def below(value: float, limit: float, *cures: str) -> str:  # what is not a number is not below
+        if value <= limit:
+            return "ok"
+        way_out = f"try {' or '.join(cures)}" if cures else "no flag is known to cure it"
+        return f"off, {value:.2g} is above {limit:.2g}: {way_out}, or go on: it may learn as well"
 
+    form, weight = m.objective or (None, None)
+    lighter, heavier = ([f"--norm_weight {weight * times:g}"] if weight else [] for times in (0.1, 10))
+    no_prior = ["without --prior"] if m.max_embedding == PRIOR_MAX_EMBEDDING else []
+    squared = ["--norm squared"] if form == "l2" else []
     found = {
-        "reconstruction": below(m.reconstruction, RECONSTRUCTION, "more --decoder_epochs, or a smaller --norm_weight"),
-        "d(0)": below(m.rest, REST, "a larger --norm_weight, no --prior, or more --epochs and --decoder_epochs"),
+        "reconstruction": below(m.reconstruction, RECONSTRUCTION, "more --decoder_epochs", *lighter),
+        "d(0)": below(m.rest, REST, *no_prior, *heavier, "more --epochs and --decoder_epochs"),
         "convergence": "not judged: this decoder does not say which norm it was trained with"
         if m.excess is None
-        else below(m.excess, EXCESS, "more --decoder_epochs, or a --decoder_lr nearer to the default"),
-        "action cost": below(m.cost, COST / m.k * m.raw_cost, "a larger --norm_weight, --norm squared, or no --prior"),
+        else below(m.excess, EXCESS, "more --decoder_epochs"),
+        "action cost": below(m.cost, COST / m.k * m.raw_cost, *no_prior, *squared),
     }
     share = {name: covered for name, (covered, _) in m.reached.items()}
     wanted = share["raw"] + COVERAGE * (share["reference"] - share["raw"])
     if share["embedding"] >= wanted:
         found["coverage"] = "ok"
     else:
-        training = "more --epochs, a smaller --gamma, or an embedding of this environment"
-        cure = training if found["reconstruction"] == "ok" else "cure the reconstruction first"
+        training = "more --epochs or a smaller --gamma" + (
+            " or an embedding of this environment" if m.elsewhere else ""
+        )
+        cure = f"try {training}" if found["reconstruction"] == "ok" else "cure the reconstruction first"
         found["coverage"] = f"off, {share['embedding']:.0%} is below {wanted:.0%}: {cure}"
     if m.prediction is None:
         found["prediction"] = "not judged: f knows states of {} numbers, these have {}".format(*m.sizes)
     else:
         error, still = m.prediction
-        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs, or a smaller --gamma")
+        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs", "a smaller --gamma")
     return found
 
 

@@ -17,6 +17,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from common.paths import PUBLISHED_EMBEDDINGS
 from embedding import diagnostics
+from embedding.decoder import PRIOR_MAX_EMBEDDING
 from embedding.evaluate import Measures, verdicts
 from embedding.random_play import random_play
 from embedding.trained import load_embedding
@@ -28,7 +29,9 @@ EVALUATE = embedding.evaluate.main
 GOOD = Measures(
     k=4,
     max_embedding=3.8,
+    objective=("squared", 1e-4),
     use_state=True,
+    elsewhere=False,
     reconstruction=2e-4,
     rest=0.01,
     excess=1.1,
@@ -60,6 +63,32 @@ def test_each_quantity_has_its_verdict(quantity, change):
     found = verdicts(dataclasses.replace(GOOD, **change))
     assert found.pop(quantity).startswith("off, ")
     assert set(found.values()) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("change", "advice"),
+    [
+        ({}, "no flag is known to cure it, or go on: it may learn as well"),
+        ({"max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior, or go on"),
+        ({"objective": ["l2", 1e-4]}, "try --norm squared, or go on"),
+        ({"objective": ["l2", 1e-4], "max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior or --norm squared"),
+        ({"objective": None}, "no flag is known"),
+    ],
+)
+def test_no_cure_is_named_that_was_taken_already(change, advice):
+    found = verdicts(dataclasses.replace(GOOD, cost=0.28, rest=0.37, **change))
+    assert found["action cost"].endswith(advice) or f": {advice}" in found["action cost"], found
+    assert ("without --prior" in found["d(0)"]) == ("--prior" in advice)
+    assert ("--norm_weight 0.001" in found["d(0)"]) == (change.get("objective", GOOD.objective) is not None)
+
+
+def test_an_embedding_of_this_environment_is_no_cure_for_one_of_it():
+    poor = dataclasses.replace(GOOD, reached=GOOD.reached | {"embedding": (0.56, 1.4)})
+    cure = "an embedding of this environment"
+    assert (
+        cure not in verdicts(poor)["coverage"]
+        and cure in verdicts(dataclasses.replace(poor, elsewhere=True))["coverage"]
+    )
 
 
 def test_what_f_can_say_without_the_state_is_held_to_less():

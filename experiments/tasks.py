@@ -1,6 +1,7 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
 import contextlib
+import hashlib
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,12 +31,14 @@ class Task:
         command: the script, relative to the repository, and its arguments.
         after: the names of the tasks that must be done before.
         folder: what it writes into, which other processes must have left.
-        target: a file that is there when it has been done: one of its script's, or a mark that holds the command.
+        target: a file that is there when it has been done: one of its script's, or a mark that tells the command, and what
+            was made of what.
         steps: environment steps that it takes; 0: it takes none.
         hours: core-hours that it is expected to take.
         flags: of a training, all flags of its script, defaults included, as opt.json notes them.
         needs_folder: whether its script asks for a folder that is there.
         product: what its script makes, if its target is a mark; None: the target.
+        made_of: the files that the product is made of.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Task:
     flags: Mapping[str, Any] = field(default_factory=dict, hash=False)
     needs_folder: bool = False
     product: Path | None = None
+    made_of: tuple[Path, ...] = ()
 
     def prepare(self) -> None:
         """Makes the folder if its script asks for one; where it cannot be made, the script says so."""
@@ -99,8 +103,13 @@ class Task:
 
     @property
     def _mark(self) -> str:
-        """The command, files told by their names alone: other machines may have the folder of results elsewhere."""
-        return shlex.join([word.rpartition("/")[2] or word for word in self.command]) + "\n"
+        """The command, files told by their names alone: other machines may have the folder of results elsewhere. Then
+        digests of the product, with the text beside it, and of what it was made of."""
+        assert self.product is not None
+        product, is_folder = self.product, self.product.is_dir()
+        made = sorted(product.rglob("*")) if is_folder else [product, product.with_suffix(".txt")]
+        command = shlex.join([word.rpartition("/")[2] or word for word in self.command])
+        return f"{command}\n{_digest(made)} made of {_digest(self.made_of)}\n"
 
     def state(self, done: Collection[str]) -> str:
         """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""
@@ -113,6 +122,14 @@ class Task:
         if missing := set(self.after) - set(done):
             return f"needs {min(missing)}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
         return steps if self.progress() else "not begun"
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """A checksum of files, those left out that are not there."""
+    sha = hashlib.sha256()
+    for path in (path for path in files if path.is_file()):
+        sha.update(hashlib.sha256(path.read_bytes()).digest())
+    return sha.hexdigest()[:16]
 
 
 def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float]) -> list[Task]:
@@ -219,9 +236,9 @@ def _publish_embedding(embedding: Embedding, results: Path) -> Task:
     target = results / "published" / "embeddings" / embedding.published
     command = ("analysis/publish_embedding.py", str(folder), "--out", str(target), "--overwrite")
     after = (f"embedding {embedding.name}",)
-    return Task(
-        f"published embedding {embedding.published}", command, after, target, folder / ".published", product=target
-    )
+    name, mark = f"published embedding {embedding.published}", folder / ".published"
+    made_of = folder / "encoder.pt", folder / "decoder.pt"
+    return Task(name, command, after, target, mark, product=target, made_of=made_of)
 
 
 def _runs(
@@ -280,16 +297,18 @@ def _publish(curve: Curve, results: Path) -> Task:
     name = f"{curve.env} {curve.method} published" if not curve.variant else f"ablation {Path(curve.file).stem}"
     command = ("analysis/publish.py", str(run), *words_of(flags))
     mark = run / f".published-{Path(curve.file).stem}"
-    return Task(name, command, after, out.parent, mark, needs_folder=True, product=out)
+    made_of = tuple(seed_folder(run, seed) / "eval.csv" for seed in curve.seeds)
+    return Task(name, command, after, out.parent, mark, needs_folder=True, product=out, made_of=made_of)
 
 
 def _final_policies(curve: Curve, results: Path) -> Task:
     run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
     out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
-    seeds = (str(seed_folder(run, seed)) for seed in curve.seeds)
-    command = ("rl/evaluate.py", *seeds, "--episodes", str(curve.final_episodes), "--out", str(out))
-    name = f"{curve.env} {curve.method} final policies"
-    return Task(name, command, (after,), out.parent, run / ".final_policies", needs_folder=True, product=out)
+    seeds = [seed_folder(run, seed) for seed in curve.seeds]
+    command = ("rl/evaluate.py", *map(str, seeds), "--episodes", str(curve.final_episodes), "--out", str(out))
+    name, mark = f"{curve.env} {curve.method} final policies", run / ".final_policies"
+    made_of = tuple(seed / "checkpoint.pt" for seed in seeds)
+    return Task(name, command, (after,), out.parent, mark, needs_folder=True, product=out, made_of=made_of)
 
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
@@ -297,7 +316,8 @@ def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
     out = results / "published" / "policies" / curve.env
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
     after = (f"{_run_name(curve)} seed {seed}",)
-    return Task(f"{curve.env} policy", command, after, out, folder / ".published", product=out)
+    mark, made_of = folder / ".published", (folder / "checkpoint.pt",)
+    return Task(f"{curve.env} policy", command, after, out, mark, product=out, made_of=made_of)
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
@@ -313,12 +333,14 @@ def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], result
     folder, out = _embedding_folder(embedding, results), results / "figures" / f"{table['name']}.csv"
     command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
     name, after = f"table {table['name']}", (f"embedding {embedding.name}",)
-    return Task(name, command, after, out.parent, folder / f".{table['name']}", needs_folder=True, product=out)
+    mark, made_of = folder / f".{table['name']}", (folder / "encoder.pt", folder / "decoder.pt")
+    return Task(name, command, after, out.parent, mark, needs_folder=True, product=out, made_of=made_of)
 
 
 def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: Path) -> Task:
     """A table that is made of runs of the manifest, <env> <method> <name> each."""
-    folders, after = [], []
+    folders: list[Path] = []
+    after, made_of = [], []
     for name in table["runs"]:
         seeds = {seed for curve in curves if _run_name(curve) == name for seed in curve.seeds}
         after += [f"{name} seed {seed}" for seed in sorted(seeds)] or [f"{name} seed 0"]
@@ -326,8 +348,10 @@ def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: P
         if len(parts) != 3:
             raise UsageError(f"tables: {table['name']}: runs {name!r}: it must be <env> <method> <name>")
         folders.append(policy_run(results, _id(parts[0]), *parts[1:]))
+        made_of += [seed_folder(folders[-1], seed) / "train.csv" for seed in sorted(seeds)]
     out = results / "figures" / f"{table['name']}.csv"
     flags = {"out": out} | ({"until": table["steps"]} if "steps" in table else {})
     command = (f"analysis/{table['script']}", *map(str, folders), *words_of(flags))
-    mark = folders[0] / f".{table['name']}"
-    return Task(f"table {table['name']}", command, tuple(after), out.parent, mark, needs_folder=True, product=out)
+    name, mark = f"table {table['name']}", folders[0] / f".{table['name']}"
+    needs, of = tuple(after), tuple(made_of)
+    return Task(name, command, needs, out.parent, mark, needs_folder=True, product=out, made_of=of)

@@ -181,22 +181,43 @@ def test_what_is_lacking_is_told(manifest, tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [("", ""), ('seeds = "0-1"', 'seeds = "0-2"'), ("steps = 400", "steps = 200")],
-    ids=["deleted", "seeds", "steps"],
+    [
+        ('seeds = "0-1"', 'seeds = "0-2"'),
+        ("steps = 400", "steps = 200"),
+        "deleted",
+        "emptied",
+        "without its text",
+        "of a seed that was trained anew",
+        "of a seed that is gone",
+    ],
+    ids=str,
 )
-def test_what_was_published_is_made_anew_where_the_manifest_or_its_file_changed(manifest, tmp_path, change):
+def test_what_was_published_is_made_anew_where_it_or_what_it_is_made_of_changed(manifest, tmp_path, change):
     def publication(text):
         (found,) = [task for task in tasks_of(manifest(text), tmp_path / "results", {}) if "published" in task.name]
         return found
 
     task = publication(TINY)
     task.prepare()
-    task.product.touch()
+    task.product.write_text("a curve")
+    task.product.with_suffix(".txt").write_text("how it was made")
+    seed_0, seed_1 = task.made_of
+    for curve in task.made_of:
+        curve.parent.mkdir(parents=True)
+        curve.write_text("evaluations")
     task.conclude()
     assert task.is_done() and publication(TINY).is_done()
-    if change == ("", ""):
+    if change == "deleted":
         task.product.unlink()
-    assert not publication(TINY.replace(*change, 1)).is_done()
+    elif change == "emptied":
+        task.product.write_text("")
+    elif change == "without its text":
+        task.product.with_suffix(".txt").unlink()
+    elif change == "of a seed that was trained anew":
+        seed_1.write_text("other evaluations")
+    elif change == "of a seed that is gone":
+        seed_0.unlink()
+    assert not publication(TINY.replace(*change, 1) if isinstance(change, tuple) else TINY).is_done()
 
 
 def test_runs_are_listed_with_what_is_lacking(call, tmp_path):

@@ -19,7 +19,14 @@ from gymnasium.spaces import Box
 import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
 from common.errors import EnvironmentFault, UsageError
-from common.guarded_environment import NOT_ITS_FAULT, GuardedEnvironment, fault, working_folder
+from common.guarded_environment import (
+    NOT_ITS_FAULT,
+    GuardedEnvironment,
+    fault,
+    restore_torch,
+    torch_settings,
+    working_folder,
+)
 from common.stable_repr import stable_repr
 from common.streams import reset_seed, stream
 
@@ -41,12 +48,7 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
         EnvironmentFault: importing its module, or making it, raised something else.
     """
-    name, folder, device, gradients = (
-        f"{flag} {env_id}",
-        working_folder(),
-        torch.get_default_device(),
-        torch.is_grad_enabled(),
-    )
+    name, folder, device, before = f"{flag} {env_id}", working_folder(), torch.get_default_device(), torch_settings()
     if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
         raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
     if ":" in env_id and folder is not None and folder not in sys.path:
@@ -75,11 +77,11 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         raise fault(name, "", error) from error
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
-    torch.set_grad_enabled(gradients)  # which some modules switch off for all of this process
+    left = restore_torch(before)  # which some modules change for all of this process
     if torch.get_default_device() != device:
         raise EnvironmentFault(f"{name}: it left torch's default device at {torch.get_default_device()}: put it back")
-    if torch.get_default_dtype() != torch.float32:  # of this whole process, and networks are of float32
-        raise EnvironmentFault(f"{name}: it left torch's default type at {torch.get_default_dtype()}: put float32 back")
+    if left is not None:
+        raise EnvironmentFault(f"{name}: it left torch's default type at {left}: put {before[-1]} back")
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):

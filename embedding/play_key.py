@@ -48,17 +48,27 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
         "code": code_digest(env),
         "does": does,
     }
-    mujoco = sys.modules.get("mujoco")
-    if mujoco is not None and isinstance(attribute(env, "model"), mujoco.MjModel):
-        for _ in range(
-            2
-        ):  # a start may be written into the model, what follows from it at the next one: always the same here
-            env.reset(seed=0)
-        model = attribute(env, "model")
-        saved = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
-        mujoco.mj_saveModel(model, None, saved)
-        key |= {"mujoco": mujoco.__version__, "model": hashlib.sha256(saved.tobytes()).hexdigest()}
+    if model := model_digest(env):
+        key |= {"mujoco": sys.modules["mujoco"].__version__, "model": model}
     return key
+
+
+def made_of(env: gymnasium.Env) -> str:
+    """A checksum of an environment's code and of its MuJoCo model."""
+    return hashlib.sha256(f"{code_digest(env)} {model_digest(env)}".encode()).hexdigest()
+
+
+def model_digest(env: gymnasium.Env) -> str:
+    """A checksum of the MuJoCo model of an environment, as it is after a reset; "" if it has none."""
+    mujoco = sys.modules.get("mujoco")
+    if mujoco is None or not isinstance(attribute(env, "model"), mujoco.MjModel):
+        return ""
+    for _ in range(2):  # a start may be written into the model, what follows from it at the next: always the same here
+        env.reset(seed=0)
+    model = attribute(env, "model")
+    saved = np.zeros(mujoco.mj_sizeModel(model), np.uint8)
+    mujoco.mj_saveModel(model, None, saved)
+    return hashlib.sha256(saved.tobytes()).hexdigest()
 
 
 def _does(env: gymnasium.Env) -> str:

@@ -15,6 +15,7 @@ from common.interruption import Interruption
 from common.progress import Progress
 from rl.baseline_env import Guarded
 from rl.evaluation import evaluate
+from rl.fingerprint import Fingerprint
 from rl.policies import Policies
 from rl.protocols import ActionSpace, Content
 from rl.results import NOT_MEASURED
@@ -67,8 +68,7 @@ class Baseline:
     Attributes:
         args: the script's flags.
         method: what it is called in results.
-        env_name, fingerprint, repeats: the environment, as files call it, what it does, and whether it does that again
-            (`common.environments`).
+        env_name, fingerprint: the environment, as files call it, what it is and does.
         env, eval_env: the environments to train and to evaluate in, for one seed after the other.
         actions: what the policy acts in.
         device: torch device.
@@ -78,8 +78,7 @@ class Baseline:
     args: argparse.Namespace
     method: str
     env_name: str
-    fingerprint: str
-    repeats: bool
+    fingerprint: Fingerprint
     env: gymnasium.Env
     eval_env: gymnasium.Env
     actions: ActionSpace
@@ -209,7 +208,7 @@ class SeedRun:
         baseline, learner = self.baseline, self.learner
         content = {
             **entries.environment_entries(baseline.env_name),
-            "fingerprint": baseline.fingerprint,
+            **baseline.fingerprint.entries(),
             "method": baseline.method,
             "seed": self.seed,
             "states": learner.policies.state_space.content(),

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import make_env, name_of, require_time_limit, try_a_step, what_it_does
+from common.environments import make_env, name_of, require_time_limit, try_a_step
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import require_disk, require_memory
@@ -20,9 +20,10 @@ from common.next_step import own_env_flag, shown, tell_next
 from common.paths import policy_run
 from rl.baseline_env import Guarded
 from rl.baseline_run import Baseline, Learner, SeedRun
+from rl.fingerprint import Fingerprint
 from rl.flags import seeds_of
 from rl.protocols import ActionSpace, Content
-from rl.run_store import RunStore, check_fingerprint, tell_of_resuming
+from rl.run_store import RunStore
 from rl.state_spaces import ObservedStates
 
 REPLAY_SIZE = 1_000_000
@@ -88,7 +89,7 @@ def train_all(
     store.check()
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
-    names = name_of(env, args.env_name), *what_it_does(env, by_its_stream=True)
+    names = name_of(env, args.env_name), Fingerprint.of(env, by_its_stream=True)
     envs = make_env(args.env_name), make_env(args.env_name)
     baseline = Baseline(args, method, *names, *envs, actions, device, make)
     contents = _open(baseline, store)
@@ -152,7 +153,7 @@ def _open(baseline: Baseline, store: RunStore) -> dict[int, Content | None]:
             for n in (n for n in range(len(store.seeds)) if n not in given_up):
                 contents[n] = _newest(baseline, store, n) if args.resume else None
             if None in contents.values():
-                tell_of_resuming(args.env_name, baseline.repeats)
+                baseline.fingerprint.check_beginning(args.env_name)
                 states = ObservedStates(cast(Box, baseline.env.observation_space).shape[0])
                 store.check_joined(states, baseline.actions, baseline.fingerprint)
         except UsageError:
@@ -179,7 +180,7 @@ def _newest(baseline: Baseline, store: RunStore, n: int) -> Content | None:
             f"numbers of {method} depend on it, for {OF_ONE_LENGTH[method]}: give that, or start over with --overwrite"
         )
     finished = content["steps"] >= args.max_timesteps
-    check_fingerprint(content, args.env_name, baseline.fingerprint, baseline.repeats or finished)
+    baseline.fingerprint.check_resumed(content, args.env_name, finished)
     for _ in store[n].verify(content):
         pass  # the replay is read again when it is this seed's turn
     return content

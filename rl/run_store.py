@@ -10,6 +10,7 @@ from common.checkpoint import CheckpointError, digest
 from common.environments import PROBED_STEPS
 from common.errors import UsageError
 from common.progress import tell
+from rl.fingerprint import Fingerprint
 from rl.policies import newest_checkpoint
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.run_start import check_siblings, one_at_a_time
@@ -74,13 +75,13 @@ class RunStore:
             store.lock()
         self._check_siblings()
 
-    def check_joined(self, states: StateSpace, actions: ActionSpace, fingerprint: str) -> None:
+    def check_joined(self, states: StateSpace, actions: ActionSpace, fingerprint: Fingerprint) -> None:
         """Raises `UsageError` if other seeds of the run, by their checkpoints, have other spaces; tells it if they were trained on
         another environment, as a processor that rounds otherwise makes it.
 
         Args:
             states, actions: the spaces of the seeds that begin.
-            fingerprint: what their environment does (`common.environments.what_it_does`).
+            fingerprint: of their environment.
         """
         ours = {store.folder.path for store in self.stores}
         for path in sorted(self.folder.glob("seed_*")):
@@ -97,7 +98,7 @@ class RunStore:
                     f"{told} began with another space than {space.description} is now: it was trained anew, or the "
                     "environment has changed: choose another --name"
                 )
-            if content.get("fingerprint") not in (None, "", fingerprint):
+            if not fingerprint.does_as(content):
                 tell(
                     f"{told} was trained where the environment, its arguments or its first {PROBED_STEPS} steps were others: if "
                     "more than rounding has changed, stop and choose another --name"
@@ -148,37 +149,6 @@ class RunStore:
         """Flushes all results and gives the folders back."""
         for store in self.stores:
             store.close()
-
-
-NOT_REPEATING = (
-    "--env {}: the same reset and the same actions do not lead to the same again: it draws from other streams than its own "
-    "np_random, or keeps something from one episode to the next"
-)
-
-
-def tell_of_resuming(env_name: str, repeats: bool) -> None:
-    """Says that a run which begins cannot be resumed, if that is so; arguments as in `check_fingerprint`."""
-    if not repeats:
-        tell(f"{NOT_REPEATING.format(env_name)}: this run cannot be resumed, and numbers may depend on seeds beside it")
-
-
-def check_fingerprint(content: Content, env_name: str, fingerprint: str, repeats: bool) -> None:
-    """Raises `UsageError` unless an environment does what it did when a run began.
-
-    Args:
-        content: of a checkpoint of the run.
-        env_name: the flag's value.
-        fingerprint: what the environment does (`common.environments.what_it_does`).
-        repeats: whether it does that again, or need not.
-    """
-    if not repeats:
-        raise UsageError(f"--resume: {NOT_REPEATING.format(env_name)}: start over with --overwrite")
-    if content.get("fingerprint") not in (None, "", fingerprint):  # older checkpoints have none
-        raise UsageError(
-            f"--env {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
-            "its arguments or what follows an action differ, or it is not deterministic: put back what it was, or start over "
-            "with --overwrite"
-        )
 
 
 def _contents(store: SeedStore) -> list[Content]:

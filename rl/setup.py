@@ -20,7 +20,6 @@ from common.environments import (
     require_time_limit,
     time_limit,
     try_a_step,
-    what_it_does,
 )
 from common.errors import UsageError
 from common.memory import keep_freed_memory
@@ -31,6 +30,7 @@ from rl.action_spaces import ControlActions, DynEActions, RawActions, longest_pl
 from rl.agents import Agents
 from rl.collection import Collector
 from rl.evaluation import make_video_env
+from rl.fingerprint import Fingerprint
 from rl.flags import seeds_of
 from rl.frame_replay import FrameReplay
 from rl.memory_budget import check_memory
@@ -49,7 +49,7 @@ class Setup:
         args: the script's flags.
         method: its row of `rl.methods.METHODS`.
         env_id, env_name: the environment's id, and what files call it: that, or module:id.
-        fingerprint, repeats: what the environment does, and whether it does that again (`common.environments`).
+        fingerprint: what the environment is and does.
         device: torch device of networks and replay.
         folder: the run's.
         seeds: the N seeds.
@@ -66,8 +66,7 @@ class Setup:
     method: Method
     env_id: str
     env_name: str
-    fingerprint: str
-    repeats: bool
+    fingerprint: Fingerprint
     device: torch.device
     folder: Path
     seeds: list[int]
@@ -151,14 +150,12 @@ def set_up(
     )
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": seeds, "networks": agent.networks()}
-    fingerprint, repeats = what_it_does(env)
     return Setup(
         args=args,
         method=method,
         env_id=env.spec.id,
         env_name=name_of(env, args.env_name),
-        fingerprint=fingerprint,
-        repeats=repeats,
+        fingerprint=Fingerprint.of(env),
         device=device,
         folder=folder,
         seeds=seeds,

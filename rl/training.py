@@ -20,7 +20,6 @@ from rl.evaluation import evaluate, record_video
 from rl.methods import Method
 from rl.policies import Policies, Policy
 from rl.protocols import Content
-from rl.run_store import check_fingerprint, tell_of_resuming
 from rl.setup import Setup, set_up
 
 
@@ -76,7 +75,7 @@ class Experiment:
             if self.args.resume:
                 contents = self.store.newest(going, self.setup.states, self.setup.actions)
             if contents is None:
-                tell_of_resuming(self.args.env_name, self.setup.repeats)
+                self.setup.fingerprint.check_beginning(self.args.env_name)
                 self.store.check_joined(self.setup.states, self.setup.actions, self.setup.fingerprint)
             for n, content in zip(going, contents or [], strict=False):
                 self._load(n, content)
@@ -96,7 +95,7 @@ class Experiment:
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
         finished = content["steps"] >= self.args.max_timesteps
-        check_fingerprint(content, self.args.env_name, self.setup.fingerprint, self.setup.repeats or finished)
+        self.setup.fingerprint.check_resumed(content, self.args.env_name, finished)
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])
@@ -264,7 +263,7 @@ class Experiment:
             self.store[n].save(
                 {
                     **entries.environment_entries(setup.env_name),
-                    "fingerprint": setup.fingerprint,
+                    **setup.fingerprint.entries(),
                     "method": setup.method.name,
                     "seed": self.seeds[n],
                     "states": setup.states.content(),

@@ -291,9 +291,22 @@ def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
         torch.set_default_device(None)
 
 
-def test_gradients_that_an_environment_switches_off_are_on_again(made):
-    made(to_torch=lambda: torch.set_grad_enabled(False))
-    assert torch.is_grad_enabled()
+def test_what_an_environment_sets_for_torch_as_it_is_made_is_undone(made):
+    made(to_torch=lambda: [torch.set_grad_enabled(False), torch.set_float32_matmul_precision("medium")])
+    assert torch.is_grad_enabled() and torch.get_float32_matmul_precision() == "highest"
+
+
+def test_what_the_caller_has_set_for_torch_stays_and_blames_no_environment(made):
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_float32_matmul_precision("high")
+        env = made()
+        env.reset(seed=0)
+        env.step(np.zeros(1, np.float32))
+        assert torch.get_default_dtype() is torch.float64 and torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_what_an_episode_sets_for_torch_is_undone(made):
@@ -303,6 +316,9 @@ def test_what_an_episode_sets_for_torch_is_undone(made):
     own.reset = lambda **options: [torch.set_grad_enabled(False), reset(**options)][1]
     env.reset(seed=0)
     assert torch.is_grad_enabled()
+    own.step = lambda action: [torch.set_float32_matmul_precision("medium"), step(action)][1]
+    env.step(np.zeros(1, np.float32))
+    assert torch.get_float32_matmul_precision() == "highest"
     own.step = lambda action: [torch.set_default_dtype(torch.float64), step(action)][1]
     with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default type at torch.float64"):
         env.step(np.zeros(1, np.float32))

@@ -16,6 +16,7 @@ from common.interruption import Interruption
 from embedding.decoder import ActionDecoder
 from rl.action_spaces import DynEActions, RawActions
 from rl.baseline_run import Baseline, SeedRun
+from rl.fingerprint import Fingerprint
 from rl.latent_space_policies import PolicyStack, SoftActorCritic
 from rl.main_baselines import make_model
 from rl.main_sac_lsp import LSPLearner
@@ -172,7 +173,9 @@ def test_levels_learn_from_what_they_chose_and_what_came_of_it(tmp_path, monkeyp
     monkeypatch.setattr(rl.main_sac_lsp, "LEARNING_STARTS", 10)
     args = rl.main_sac_lsp.parse(["--max_timesteps", "61", "--eval_freq", "20", "--eval_episodes", "1"])
     actions = rl.main_sac_lsp.raw_actions(env)
-    baseline = Baseline(args, "SAC-LSP", "Scripted-v0", "", True, env, elsewhere, actions, CPU, LSPLearner)
+    baseline = Baseline(
+        args, "SAC-LSP", "Scripted-v0", Fingerprint("", True, ""), env, elsewhere, actions, CPU, LSPLearner
+    )
     store = SeedStore(tmp_path, 0, LSPLearner.row_width(3, 2), args, 1000)
     store.lock()
     SeedRun(baseline, 0, store, Interruption("it"), None).train()

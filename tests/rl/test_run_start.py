@@ -1,6 +1,7 @@
 """What a run must agree with as it begins: the seeds beside it, and the environment that it began with."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from scripts import listing
 
 import analysis.publish
 import embedding.main
+import rl.main_baselines
 import rl.main_dyne
 import rl.main_sac_lsp
 import rl.main_td3
 from common import checkpoint
 from common.cli import LARGEST_WHOLE
+from common.environments import make_env
+from rl.fingerprint import Fingerprint
 from rl.policies import load_policy
 from rl.training import Experiment
 
@@ -142,11 +146,60 @@ def test_a_checkpoint_knows_flags_better_than_opt_json(call, tmp_path):
     assert ran.code == 2 and "--lr 0.3: seed_0 of the run" in ran.err and "has --lr 0.001: give that" in ran.err, ran
 
 
+LATE = """
+import gymnasium
+import numpy as np
+
+
+class Late(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        return np.full(2, 0.5, np.float32), -1.0 if self.t > 120 else 0.0, False, False, {}
+
+
+gymnasium.register("Late-v1", Late, max_episode_steps=150)
+"""
+
+
+@pytest.mark.parametrize("main", [rl.main_td3.main, rl.main_baselines.main])
+@pytest.mark.parametrize(("change", "tells"), [(("> 120", "> 130"), True), (("class", "# a remark\nclass"), False)])
+def test_a_run_tells_if_it_is_resumed_in_other_code_that_begins_alike(call, tmp_path, monkeypatch, main, change, tells):
+    (tmp_path / "late_code.py").write_text(LATE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "late_code", raising=False)
+    monkeypatch.delitem(registry, "Late-v1", raising=False)
+    flags = {**FLAGS, "env": "late_code:Late-v1", "results_dir": tmp_path / "results"}
+    flags = {name: value for name, value in flags.items() if main is rl.main_td3.main or name != "batch_size"}
+    told = "its code, its MuJoCo model"
+    for steps in (200, 400):
+        ran = call(main, "--resume", **flags | {"max_timesteps": steps})
+        assert ran.code == 0 and told not in ran.out + ran.err, ran
+    (tmp_path / "late_code.py").write_text(LATE.replace(*change))
+    ran = call(main, "--resume", **flags | {"max_timesteps": 600})
+    assert ran.code == 0 and (told in ran.out + ran.err) == tells, ran
+
+
+def test_a_model_of_mujoco_is_part_of_what_an_environment_is_made_of():
+    env = make_env("InvertedPendulum-v5")
+    before = Fingerprint.of(env)
+    assert Fingerprint.of(make_env("InvertedPendulum-v5")) == before
+    env.unwrapped.model.geom_friction[0, 0] *= 2  # of the rail, which nothing touches in its first steps
+    assert Fingerprint.of(env).made_of != before.made_of
+
+
 def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):
     assert call(rl.main_td3.main, **WALK, max_timesteps=60, results_dir=tmp_path).code == 0
     (path,) = tmp_path.rglob("checkpoint.pt")
     content = checkpoint.load(path, "run")
-    del content["fingerprint"]
+    del content["fingerprint"], content["made_of"]
     checkpoint.save(path, "run", content)
     ran = call(rl.main_td3.main, "--resume", **WALK, max_timesteps=120, results_dir=tmp_path)
     assert ran.code == 0, ran.err

@@ -7,6 +7,7 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 import argparse
 import math
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -81,6 +82,8 @@ def run(main: Callable[[], object]) -> None:
     """
     never_stop_at_output()
     script = Path(sys.argv[0]).name
+    if getattr(signal.getsignal(signal.SIGINT), "__name__", "") == "stop_while_importing":  # of common/installed.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main()
     except (UsageError, Diverged, RunBroken) as error:

@@ -1,10 +1,11 @@
 """What every script runs before it imports anything: it says in one line what this Python lacks, where imports would stop
-with a traceback, and sets how numpy will add up.
+with a traceback, ends in one line on Ctrl-C until imports are done, and sets how numpy will add up.
 
 Scripts run this file by its path: it needs nothing but Python, and this project need not be installed.
 """
 
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,8 +44,16 @@ def way_out(root: Path) -> str:
     return f"call source {os.path.relpath(activate)} first"
 
 
+def stop_while_importing(*_: object) -> None:
+    """Ends this process at once, while it imports and nothing was begun: a traceback would tell nothing."""
+    os.write(2, f"{script}: stopped\n".encode(errors="replace"))
+    os._exit(130)
+
+
+script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
+    signal.signal(signal.SIGINT, stop_while_importing)  # until `common.cli.run` begins
 if what := lacking():
-    script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
     root = Path(__file__).resolve().parent.parent
     print(f"{script}: error: {sys.executable} lacks {what}: {way_out(root)}", file=sys.stderr)
     sys.exit(2)

@@ -47,8 +47,10 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
 
         Raises:
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
-                actions are no one-dimensional Box, or it has no `spec`.
+                actions are no one-dimensional Box, or it has no `spec`; or `discount` is not in [0, 1].
         """
+        if not 0 <= discount <= 1:
+            raise ValueError(f"discount {discount}: it must be between 0 and 1")
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if env.spec is None:

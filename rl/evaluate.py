@@ -64,6 +64,9 @@ def main() -> None:
     if args.video:
         check_out(args.video, *SUFFIXES, flag="--video")
     runs = [load_run(folder) for folder in args.runs]
+    check_different(args.runs)
+    if out:
+        check_told_apart(runs, out)
     env_id = args.env_name or known_id(runs[0][0].env_name, args.runs[0], "add --env {}")
     envs = [play_env(folder, policies, env_id, args.env_name) for folder, policies in zip(args.runs, runs, strict=True)]
     first = [policies[0] for policies in runs] if args.video else []
@@ -73,8 +76,10 @@ def main() -> None:
         tell_what_is_missing(Path(folder), seed_folders(folder))
     print(f"{env_id}: {args.episodes} episodes a seed")
     rows: list[tuple[str, str, int, int, float]] = []
-    for policies, env in zip(runs, envs, strict=True):
+    for folder, policies, env in zip(args.runs, runs, envs, strict=True):
         means = []
+        if len(runs) > 1:
+            print(f"{shown(folder)}:")
         for policy in policies:
             returns = [play(policy, env, seed) for seed in seeds]
             if not np.isfinite(returns).all():
@@ -136,6 +141,27 @@ def load_run(folder: str) -> list[Policy]:
                 f"{folder}: its seeds are of {' and '.join(sorted(kinds))}: put back the run's own checkpoints"
             )
     return policies
+
+
+def check_different(folders: Sequence[str]) -> None:
+    """Raises `UsageError` if a seed is in two of the folders of runs."""
+    found: set[Path] = set()
+    for folder in folders:
+        for seed in (seed.resolve() for seed in seed_folders(folder)):
+            if seed in found:
+                raise UsageError(f"runs: {shown(seed)} is there twice: name it once")
+            found.add(seed)
+
+
+def check_told_apart(runs: Sequence[Sequence[Policy]], out: Path) -> None:
+    """Raises `UsageError` if two policies have the same method and seed, by which the rows of --out are told apart."""
+    kinds = [(policy.method, policy.seed) for policies in runs for policy in policies]
+    if twice := [kind for kind in kinds if kinds.count(kind) > 1]:
+        method, seed = twice[0]
+        raise UsageError(
+            f"--out {out}: two of the runs have a {method} of seed {seed}, which its rows would not tell apart: write a "
+            "table of each run"
+        )
 
 
 def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str | None) -> gymnasium.Env:

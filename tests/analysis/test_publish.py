@@ -48,6 +48,15 @@ def test_foreign_texts_are_not_replaced(tmp_path, monkeypatch, capsys):
     call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
 
 
+def test_the_tables_of_a_run_are_not_replaced(tmp_path, monkeypatch, capsys):
+    folder = write_run(tmp_path, range(2))
+    own = folder / "seed_0" / "eval.csv"
+    before = own.read_text()
+    line = refused(publish, monkeypatch, capsys, folder, "--out", own, "--commit", "abc", "--overwrite")
+    assert "its folder is that of a run" in line and own.read_text() == before
+    assert not own.with_suffix(".txt").exists()
+
+
 def test_of_a_text_only_so_much_is_read_as_one_may_have(tmp_path):
     with open(tmp_path / "huge.txt", "wb") as file:
         file.truncate(2**40)

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,14 @@ FLOORS = ("analysis", "benchmarks", "embedding", "experiments", "rl")
 FILES = [path for floor in FLOORS for path in sorted((REPOSITORY / floor).glob("*.py"))]
 # benchmarks/update_worker.py is called by a benchmark.
 SCRIPTS = [f for f in FILES if 'if __name__ == "__main__":' in f.read_text() and f.stem != "update_worker"]
+
+
+@pytest.fixture(autouse=True)
+def own_handler():
+    """Ctrl-C means to pytest what it did, after the file was run in this process."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def bare(script):
@@ -53,6 +62,27 @@ def test_it_names_what_is_missing(monkeypatch, capsys, missing, told):
     with pytest.raises(SystemExit) as exit:
         runpy.run_path(str(INSTALLED))
     assert exit.value.code == 2 and f" lacks {told}: " in capsys.readouterr().err
+
+
+INTERRUPTED = f"""
+import os, runpy, signal, sys, time
+runpy.run_path({str(INSTALLED)!r})
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+if sys.argv[1] == "while importing":
+    interrupt()
+from common.cli import run
+run(interrupt)
+"""
+
+
+@pytest.mark.parametrize("when", ["while importing", "when it runs"])
+def test_ctrl_c_is_one_line_from_the_first_import_on(when):
+    words = [sys.executable, "-c", INTERRUPTED, when]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout) == (130, ""), done
+    assert done.stderr in ("python: stopped\n", "-c: stopped\n"), done
 
 
 def test_what_one_script_needs_besides(capsys):

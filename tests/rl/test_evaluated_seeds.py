@@ -44,3 +44,18 @@ def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_pat
     alone = call(rl.evaluate.main, run / "seed_1", threads=None, episodes=1)
     assert alone.code == 0 and "checkpoint.previous.pt" in alone.out
     assert call(rl.evaluate.main, run / "seed_2", threads=None).code == 2
+
+
+def test_runs_whose_rows_could_not_be_told_apart(call, tmp_path):
+    flags = {"max_timesteps": 100, "eval_freq": 100, "eval_episodes": 1, "policy_name": "random"}
+    for name in ("one", "other"):
+        assert call(rl.main_td3.main, results_dir=tmp_path, name=name, **flags).code == 0
+    one, other = (tmp_path / "rl" / "ReacherVertical-v2" / "random" / name for name in ("one", "other"))
+    ran = call(rl.evaluate.main, one, other, threads=None, episodes=1, out=tmp_path / "x.csv")
+    assert ran.code == 2 and "two of the runs have a random of seed 0" in ran.err, ran
+    assert not (tmp_path / "x.csv").exists()
+    ran = call(rl.evaluate.main, one, other, threads=None, episodes=1)
+    lines = ran.out.splitlines()
+    assert ran.code == 0 and lines.index(f"{one}:") < lines.index(f"{other}:"), ran
+    ran = call(rl.evaluate.main, one, one / "seed_0", threads=None, episodes=1)
+    assert ran.code == 2 and f"{one / 'seed_0'} is there twice: name it once" in ran.err, ran

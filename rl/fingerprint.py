@@ -1,0 +1,77 @@
+"""What an environment is and does, as checkpoints note it, so that a run is only resumed in the same."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import gymnasium
+
+from common.environments import PROBED_STEPS, what_it_does
+from common.errors import UsageError
+from common.progress import tell
+from embedding.play_key import made_of
+from rl.protocols import Content
+
+NOT_REPEATING = (
+    "--env {}: the same reset and the same actions do not lead to the same again: it draws from other streams than its own "
+    "np_random, or keeps something from one episode to the next"
+)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What an environment is and does.
+
+    Attributes:
+        does: a digest of its first steps (`common.environments.what_it_does`).
+        repeats: whether it does that again.
+        made_of: a digest of its code and its MuJoCo model (`embedding.play_key.made_of`).
+    """
+
+    does: str
+    repeats: bool
+    made_of: str
+
+    @classmethod
+    def of(cls, env: gymnasium.Env, by_its_stream: bool = False) -> Self:
+        """The fingerprint of an environment that is not in use; `by_its_stream`: as for `what_it_does`."""
+        return cls(*what_it_does(env, by_its_stream), made_of(env))  # a step may import more of its code
+
+    def entries(self) -> dict[str, Any]:
+        """What a checkpoint notes of it."""
+        return {"fingerprint": self.does, "made_of": self.made_of}
+
+    def does_as(self, content: Content) -> bool:
+        """Whether it does what the environment of a checkpoint did, as far as that is known: older ones do not tell."""
+        return content.get("fingerprint") in (None, "", self.does)
+
+    def check_beginning(self, env_name: str) -> None:
+        """Says that a run which begins cannot be resumed, if that is so; `env_name`: the flag's value."""
+        if not self.repeats:
+            tell(
+                f"{NOT_REPEATING.format(env_name)}: this run cannot be resumed, and numbers may depend on seeds beside it"
+            )
+
+    def check_resumed(self, content: Content, env_name: str, finished: bool) -> None:
+        """Checks that a run goes on in the environment that it began in, and says if only its code or model is another.
+
+        Args:
+            content: of a checkpoint of the run.
+            env_name: the flag's value.
+            finished: whether the run has all its steps, and the environment is not needed.
+        Raises:
+            UsageError: it does something else, or does not do the same again.
+        """
+        if not (self.repeats or finished):
+            raise UsageError(f"--resume: {NOT_REPEATING.format(env_name)}: start over with --overwrite")
+        if not self.does_as(content):
+            raise UsageError(
+                f"--env {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
+                "its arguments or what follows an action differ, or it is not deterministic: put back what it was, or start over "
+                "with --overwrite"
+            )
+        if not finished and content.get("made_of") not in (None, self.made_of):
+            tell(
+                f"--env {env_name}: its code, its MuJoCo model, or the version of Python or MuJoCo is not the one that the run "
+                f"which --resume continues began with; its first {PROBED_STEPS} steps are the same: if anything after them is "
+                "not, stop now and start over with --overwrite, or put back what it was"
+            )

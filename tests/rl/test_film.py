@@ -104,4 +104,3 @@ def test_runs_of_two_environments_are_not_played_together(call, tmp_path):
         runs.append(tmp_path / "rl" / env / "random" / "default")
     refused = call(rl.evaluate.main, *runs, threads=None)
     assert refused.code == 2 and "evaluate them one by one" in refused.err
-    assert call(rl.evaluate.main, runs[0], runs[0], threads=None, episodes=1).out.count("random seed 0") == 2

@@ -57,7 +57,7 @@ def main() -> None:
     out = check_table(args.out, overwrite=True)
     if out.exists() and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
-    if (out.parent / "opt.json").exists():
+    if (out.parent / "opt.json").exists() or any(out.parent.glob("seed_*/eval.csv")):
         raise UsageError(f"--out {out}: its folder is that of a run, whose own tables lie there: choose another")
 
     curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)

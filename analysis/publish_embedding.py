@@ -40,6 +40,8 @@ def main() -> None:
         load_embedding(folder)  # whole, and of one training
     if any((out / name).exists() for name in ("encoder.pt", "decoder.pt")) and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
+    if (out / "opt.json").exists():
+        raise UsageError(f"--out {out}: it is the folder of a training: choose another")
     made_by = training_command(folder / "decoder.pt")
     text = notes({"command": made_by}, args.commit)
     with writing(out):

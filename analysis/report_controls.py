@@ -62,7 +62,7 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
     found = {words: of_seeds(one, wanted) for words, one in found.items()}
     for sac in data.methods(TASK, ["SAC"]).values():
         if set(wanted) <= set(sac.seed):
-            found[BY_SAC] = of_seeds(sac, wanted)
+            found[BY_SAC] = of_seeds(sac[sac.steps <= found[RAW].steps.max()], wanted)
     return found
 
 

@@ -24,7 +24,7 @@ from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.machine import usable_cores
 from experiments.engine import carry_out
-from experiments.tasks import Task
+from experiments.task import Task
 
 DUMMY = "benchmarks/dummy_task.py"
 

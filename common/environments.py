@@ -75,13 +75,14 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         raise UsageError(f"{flag} {env_id}: {error}") from error
     except BaseException as error:
         raise fault(name, "", error) from error
+    finally:
+        left = restore_torch(before)  # which some modules change for all of this process
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
-    left = restore_torch(before)  # which some modules change for all of this process
     if torch.get_default_device() != device:
         raise EnvironmentFault(f"{name}: it left torch's default device at {torch.get_default_device()}: put it back")
     if left is not None:
-        raise EnvironmentFault(f"{name}: it left torch's default type at {left}: put {before[-1]} back")
+        raise EnvironmentFault(f"{name}: it left torch's default type at {left}: put {before[1]} back")
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
@@ -169,7 +170,7 @@ def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, 
     def seeded(episode: int) -> np.ndarray:
         return env.reset(seed=reset_seed(0, "probe: resets", episode))[0]
 
-    with _streams_kept():
+    with streams_kept():
         if not _probe(env, seeded, sha):
             return "", True
         repeats = _probe(env, seeded, again, disturb=True) and sha.digest() == again.digest()
@@ -209,7 +210,7 @@ def _as_text(value: Any) -> str:
 
 
 @contextlib.contextmanager
-def _streams_kept() -> Iterator[None]:
+def streams_kept() -> Iterator[None]:
     """Puts the random streams of the process, which an environment may seed, back to where they were."""
     streams = np.random.get_state(), random.getstate(), torch.get_rng_state()
     try:

@@ -51,7 +51,9 @@ def stop_while_importing(*_: object) -> None:
 
 
 script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
+if (
+    signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):  # else it is ignored, as in the background of a shell script
     signal.signal(signal.SIGINT, stop_while_importing)  # until `common.cli.run` begins
 if what := lacking():
     root = Path(__file__).resolve().parent.parent

@@ -63,14 +63,14 @@ def check_table(out: str | Path, overwrite: bool = False) -> Path:
     """
     out = check_out(out, ".csv")
     text = out.with_suffix(".txt")
-    if os.path.lexists(text) and not _is_notes(text):
+    if os.path.lexists(text) and not is_notes(text):
         raise UsageError(f"--out {out}: {text} would be replaced by the text that belongs to it: choose another")
     if os.path.lexists(out) and not (overwrite or text.exists()):
         raise UsageError(f"--out {out}: it exists, and no such table was written there: choose another")
     return out
 
 
-def _is_notes(path: Path) -> bool:
+def is_notes(path: Path) -> bool:
     """Whether a file is a text that `notes` made."""
     try:
         lines = read_whole(path, LARGEST_NOTES).decode(errors="replace").splitlines()

@@ -7,6 +7,7 @@ environment does in its first steps, which may depend on more than its code. The
 
 import argparse
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -23,7 +24,8 @@ import numpy as np
 import PIL
 
 from common.actions import OwnActions
-from common.environments import arguments, attribute, time_limit, what_it_does
+from common.environments import arguments, attribute, streams_kept, time_limit, what_it_does
+from common.errors import EnvironmentFault
 from common.guarded_environment import GuardedEnvironment, working_folder
 from common.stable_repr import modules_of, stable_repr
 
@@ -54,8 +56,11 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
 
 
 def made_of(env: gymnasium.Env) -> str:
-    """A checksum of an environment's code and of its MuJoCo model."""
-    return hashlib.sha256(f"{code_digest(env)} {model_digest(env)}".encode()).hexdigest()
+    """A checksum of an environment's code and of its MuJoCo model; of the code alone if the environment breaks on the way."""
+    model = ""
+    with streams_kept(), contextlib.suppress(EnvironmentFault):
+        model = model_digest(env)
+    return hashlib.sha256(f"{code_digest(env)} {model}".encode()).hexdigest()
 
 
 def model_digest(env: gymnasium.Env) -> str:
@@ -149,7 +154,12 @@ def _collect(module: str, found: dict[str, ast.Module]) -> None:
     if module in found or file is None or not file.endswith(".py"):
         return
     path = Path(file).resolve()
-    found[module] = tree = _code_alone(ast.parse(_source(module, path)))
+    source = _source(module, path)
+    try:
+        found[module] = tree = _code_alone(ast.parse(source))
+    except (SyntaxError, ValueError):  # of another Python, or none: what imports it can do without
+        found[module] = ast.parse(f"source = {source!r}")
+        return
     for node in () if _is_installed(module) else ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

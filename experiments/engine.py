@@ -23,7 +23,7 @@ from common.errors import NOT_WRITTEN_CODE, UsageError, one_line
 from common.interruption import stopping_signals
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
-from experiments.tasks import Task
+from experiments.task import Task
 
 PATIENCE = 120.0  # seconds that a task waits for the process of a dead node to leave its folder
 PR_SET_PDEATHSIG = 1  # Linux's prctl.h

@@ -30,7 +30,8 @@ from common.machine import usable_cores
 from common.paths import REPOSITORY, RESULTS
 from experiments.engine import carry_out
 from experiments.manifest import read
-from experiments.tasks import Task, check_results, lacking, needed, tasks_of
+from experiments.task import Task
+from experiments.tasks import check_results, lacking, needed, tasks_of
 
 MANIFEST = Path(__file__).with_name("published.toml")
 SPEEDS = REPOSITORY / "benchmarks" / "speeds.toml"

@@ -1,135 +1,15 @@
 """What a manifest asks for as tasks: one script each, and which of them must be done before."""
 
-import contextlib
-import hashlib
-import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import read_csv
-from analysis.finished_seeds import last_evaluation
 from common.errors import UsageError
-from common.files import read_entries
 from common.paths import embedding_run, policy_run, seed_folder
-from common.run_folder import RunFolder, first_difference
 from experiments.manifest import Manifest
+from experiments.task import Task
 from experiments.trainings import IMAGES, Curve, Embedding, parsed, words_of
 from rl.methods import METHODS
-from rl.results import EVAL_COLUMNS
-
-WITHOUT_EFFECT = {"name", "threads"}  # flags that a training may differ in, beside those that `--resume` may change
-
-
-@dataclass(frozen=True)
-class Task:
-    """A script to be run.
-
-    Attributes:
-        name: what it makes, in words; `--only` is matched against it.
-        command: the script, relative to the repository, and its arguments.
-        after: the names of the tasks that must be done before.
-        folder: what it writes into, which other processes must have left.
-        target: a file that is there when it has been done: one of its script's, or a mark that tells the command, and what
-            was made of what.
-        steps: environment steps that it takes; 0: it takes none.
-        hours: core-hours that it is expected to take.
-        flags: of a training, all flags of its script, defaults included, as opt.json notes them.
-        needs_folder: whether its script asks for a folder that is there.
-        product: what its script makes, if its target is a mark; None: the target.
-        made_of: the files that the product is made of.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    after: tuple[str, ...]
-    folder: Path
-    target: Path
-    steps: int = 0
-    hours: float = 0.0
-    flags: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    needs_folder: bool = False
-    product: Path | None = None
-    made_of: tuple[Path, ...] = ()
-
-    def prepare(self) -> None:
-        """Makes the folder if its script asks for one; where it cannot be made, the script says so."""
-        if self.needs_folder:
-            with contextlib.suppress(OSError):
-                self.folder.mkdir(parents=True, exist_ok=True)
-
-    def conclude(self) -> None:
-        """Leaves the mark of a task whose script has ended well; `OSError`: it cannot, or what the script writes is not there."""
-        made = self.product or self.target
-        if not made.exists():
-            raise FileNotFoundError(f"the script ended well, but {made} is not there")
-        if self.product:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            self.target.write_text(self._mark)
-
-    def difference(self) -> tuple[str, str] | None:
-        """The first flag that differs from those that results in its folder were made with, as it is here and there."""
-        folder = RunFolder(self.folder, "run")
-        if not any(path.is_file() for path in (self.target, folder.newest, folder.older)):
-            return None  # nothing that a script would go on with
-        try:
-            noted = read_entries(self.folder / "opt.json")
-        except (OSError, ValueError):
-            return None  # it cannot contradict
-        asked = {flag: value for flag, value in self.flags.items() if flag not in WITHOUT_EFFECT and value != "auto"}
-        return first_difference(noted, asked)
-
-    def progress(self) -> int:
-        """How many of its steps are done."""
-        if not self.steps or not (self.folder / "eval.csv").is_file():
-            return 0
-        curve = read_csv(self.folder / "eval.csv", EVAL_COLUMNS, growing=True)
-        return min(self.steps, int(curve.steps.max())) if len(curve) else 0
-
-    def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
-        if self.product:
-            made = self.product.exists() and self.target.is_file()
-            return made and self.target.read_text(errors="replace") == self._mark
-        if not self.steps:
-            return self.target.is_file()
-        try:
-            flags = read_entries(self.folder / "opt.json") | {"max_timesteps": self.steps}
-            finished = self.progress() >= min(self.steps, last_evaluation(flags))
-        except (OSError, ValueError, KeyError, TypeError, UsageError):
-            return False
-        return finished and self.target.is_file()
-
-    @property
-    def _mark(self) -> str:
-        """The command, files told by their names alone: other machines may have the folder of results elsewhere. Then
-        digests of the product, with the text beside it, and of what it was made of."""
-        assert self.product is not None
-        product, is_folder = self.product, self.product.is_dir()
-        made = sorted(product.rglob("*")) if is_folder else [product, product.with_suffix(".txt")]
-        command = shlex.join([word.rpartition("/")[2] or word for word in self.command])
-        return f"{command}\n{_digest(made)} made of {_digest(self.made_of)}\n"
-
-    def state(self, done: Collection[str]) -> str:
-        """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""
-        folder = RunFolder(self.folder, "run")
-        steps = f"{self.progress():,} of {self.steps:,} steps" if self.steps else ""
-        if folder.in_use():
-            return f"running, {steps}" if steps else "running"
-        if folder.failure:
-            return f"failed: {folder.failure}"
-        if missing := set(self.after) - set(done):
-            return f"needs {min(missing)}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-        return steps if self.progress() else "not begun"
-
-
-def _digest(files: Iterable[Path]) -> str:
-    """A checksum of files, those left out that are not there."""
-    sha = hashlib.sha256()
-    for path in (path for path in files if path.is_file()):
-        sha.update(hashlib.sha256(path.read_bytes()).digest())
-    return sha.hexdigest()[:16]
 
 
 def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float]) -> list[Task]:
@@ -325,7 +205,9 @@ def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], result
     folder = _embedding_folder(encoder, results)
     flags = {"env": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
     after = (f"embedding {probe['encoder']}", f"embedding {probe['vae']}")
-    return Task(f"probe {probe['env']}", ("embedding/probe.py", *words_of(flags)), after, folder, folder / "probe.csv")
+    command, mark, table = ("embedding/probe.py", *words_of(flags)), folder / ".probe", folder / "probe.csv"
+    made_of = tuple(_embedding_folder(embeddings[probe[name]], results) / "encoder.pt" for name in ("encoder", "vae"))
+    return Task(f"probe {probe['env']}", command, after, folder, mark, product=table, made_of=made_of)
 
 
 def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], results: Path) -> Task:

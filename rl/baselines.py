@@ -152,6 +152,8 @@ def _open(baseline: Baseline, store: RunStore) -> dict[int, Content | None]:
             given_up = store.failures() if args.resume else {}
             for n in (n for n in range(len(store.seeds)) if n not in given_up):
                 contents[n] = _newest(baseline, store, n) if args.resume else None
+            resumed = [content for content in contents.values() if content is not None]
+            baseline.fingerprint.check_resumed(resumed, args.env_name, args.max_timesteps)
             if None in contents.values():
                 baseline.fingerprint.check_beginning(args.env_name)
                 states = ObservedStates(cast(Box, baseline.env.observation_space).shape[0])
@@ -179,8 +181,6 @@ def _newest(baseline: Baseline, store: RunStore, n: int) -> Content | None:
             f"--max_timesteps {args.max_timesteps}: the run that --resume continues has --max_timesteps {planned}, and the "
             f"numbers of {method} depend on it, for {OF_ONE_LENGTH[method]}: give that, or start over with --overwrite"
         )
-    finished = content["steps"] >= args.max_timesteps
-    baseline.fingerprint.check_resumed(content, args.env_name, finished)
     for _ in store[n].verify(content):
         pass  # the replay is read again when it is this seed's turn
     return content

@@ -1,5 +1,6 @@
 """What an environment is and does, as checkpoints note it, so that a run is only resumed in the same."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,8 +41,11 @@ class Fingerprint:
         """What a checkpoint notes of it."""
         return {"fingerprint": self.does, "made_of": self.made_of}
 
-    def does_as(self, content: Content) -> bool:
-        """Whether it does what the environment of a checkpoint did, as far as that is known: older ones do not tell."""
+    def is_of(self, content: Content) -> bool:
+        """Whether it is the environment of a checkpoint, as far as that is known: older ones do not tell."""
+        return self._does_as(content) and content.get("made_of") in (None, self.made_of)
+
+    def _does_as(self, content: Content) -> bool:
         return content.get("fingerprint") in (None, "", self.does)
 
     def check_beginning(self, env_name: str) -> None:
@@ -51,25 +55,27 @@ class Fingerprint:
                 f"{NOT_REPEATING.format(env_name)}: this run cannot be resumed, and numbers may depend on seeds beside it"
             )
 
-    def check_resumed(self, content: Content, env_name: str, finished: bool) -> None:
-        """Checks that a run goes on in the environment that it began in, and says if only its code or model is another.
+    def check_resumed(self, contents: Iterable[Content], env_name: str, max_timesteps: int) -> None:
+        """Checks that seeds go on in the environment that they began in, and says if only its code or model is another.
 
         Args:
-            content: of a checkpoint of the run.
+            contents: of a checkpoint of each seed.
             env_name: the flag's value.
-            finished: whether the run has all its steps, and the environment is not needed.
+            max_timesteps: the steps that they are to have; those that have them need no environment.
         Raises:
             UsageError: it does something else, or does not do the same again.
         """
-        if not (self.repeats or finished):
+        contents = list(contents)
+        going = [content for content in contents if content["steps"] < max_timesteps]
+        if going and not self.repeats:
             raise UsageError(f"--resume: {NOT_REPEATING.format(env_name)}: start over with --overwrite")
-        if not self.does_as(content):
+        if not all(map(self._does_as, contents)):
             raise UsageError(
                 f"--env {env_name}: it is not what the run that --resume continues began with: its spaces, its time limit, "
                 "its arguments or what follows an action differ, or it is not deterministic: put back what it was, or start over "
                 "with --overwrite"
             )
-        if not finished and content.get("made_of") not in (None, self.made_of):
+        if not all(map(self.is_of, going)):
             tell(
                 f"--env {env_name}: its code, its MuJoCo model, or the version of Python or MuJoCo is not the one that the run "
                 f"which --resume continues began with; its first {PROBED_STEPS} steps are the same: if anything after them is "

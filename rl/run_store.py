@@ -98,10 +98,10 @@ class RunStore:
                     f"{told} began with another space than {space.description} is now: it was trained anew, or the "
                     "environment has changed: choose another --name"
                 )
-            if not fingerprint.does_as(content):
+            if not fingerprint.is_of(content):
                 tell(
-                    f"{told} was trained where the environment, its arguments or its first {PROBED_STEPS} steps were others: if "
-                    "more than rounding has changed, stop and choose another --name"
+                    f"{told} was trained where the environment, its code, its arguments or its first {PROBED_STEPS} steps were "
+                    "others: if more than rounding has changed, stop and choose another --name"
                 )
                 return
 

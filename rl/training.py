@@ -77,6 +77,8 @@ class Experiment:
             if contents is None:
                 self.setup.fingerprint.check_beginning(self.args.env_name)
                 self.store.check_joined(self.setup.states, self.setup.actions, self.setup.fingerprint)
+            else:
+                self.setup.fingerprint.check_resumed(contents, self.args.env_name, self.args.max_timesteps)
             for n, content in zip(going, contents or [], strict=False):
                 self._load(n, content)
         except UsageError:
@@ -94,8 +96,6 @@ class Experiment:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        finished = content["steps"] >= self.args.max_timesteps
-        self.setup.fingerprint.check_resumed(content, self.args.env_name, finished)
         try:
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])

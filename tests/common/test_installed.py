@@ -68,8 +68,11 @@ INTERRUPTED = f"""
 import os, runpy, signal, sys, time
 runpy.run_path({str(INSTALLED)!r})
 def interrupt():
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(60)
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60 if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN else 0)
+    finally:
+        print("tidied up")
 if sys.argv[1] == "while importing":
     interrupt()
 from common.cli import run
@@ -77,12 +80,21 @@ run(interrupt)
 """
 
 
-@pytest.mark.parametrize("when", ["while importing", "when it runs"])
-def test_ctrl_c_is_one_line_from_the_first_import_on(when):
+def interrupted(when, **options):
     words = [sys.executable, "-c", INTERRUPTED, when]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    assert (done.returncode, done.stdout) == (130, ""), done
-    assert done.stderr in ("python: stopped\n", "-c: stopped\n"), done
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, **options)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_ctrl_c_is_one_line_from_the_first_import_on():
+    assert interrupted("while importing") == (130, "", "python: stopped\n")
+    assert interrupted("when it runs") == (130, "tidied up\n", "-c: stopped\n")
+
+
+@pytest.mark.parametrize("when", ["while importing", "when it runs"])
+def test_an_ignored_ctrl_c_stays_ignored(when):
+    ended = interrupted(when, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    assert ended == (0, "tidied up\n" * (1 + (when == "while importing")), "")
 
 
 def test_what_one_script_needs_besides(capsys):

@@ -4,6 +4,7 @@ import collections
 import copy
 import dataclasses
 import functools
+import operator
 import random
 import types
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from gymnasium.spaces import Box
 
 from common.environments import attribute, make_env, what_it_does
 from common.errors import EnvironmentFault, UsageError
+from common.guarded_environment import torch_settings
 from common.stable_repr import stable_repr
 
 pytestmark = pytest.mark.quick
@@ -293,20 +295,45 @@ def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
 
 def test_what_an_environment_sets_for_torch_as_it_is_made_is_undone(made):
     made(to_torch=lambda: [torch.set_grad_enabled(False), torch.set_float32_matmul_precision("medium")])
-    assert torch.is_grad_enabled() and torch.get_float32_matmul_precision() == "highest"
+    assert torch.is_grad_enabled() and torch.backends.mkldnn.matmul.fp32_precision == "none"
+
+
+@pytest.mark.parametrize("place", ["", "mkldnn", "mkldnn.matmul", "cuda.matmul"])
+def test_the_newer_settings_of_products_are_undone_too(made, place):
+    def change():
+        operator.attrgetter(f"backends.{place}" if place else "backends")(torch).fp32_precision = "tf32"
+
+    env = made(to_torch=change)
+    assert torch_settings()[2] == ("none",) * 4
+    own, reset = env.unwrapped, env.unwrapped.reset
+    own.reset = lambda **options: [change(), reset(**options)][1]
+    env.reset(seed=0)
+    assert torch_settings()[2] == ("none",) * 4
+
+
+def test_an_environment_that_cannot_be_made_leaves_torch_as_it_was(made):
+    def change():
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+        raise RuntimeError("no")
+
+    with pytest.raises(EnvironmentFault, match="no"):
+        made(to_torch=change)
+    assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
 
 
 def test_what_the_caller_has_set_for_torch_stays_and_blames_no_environment(made):
     try:
         torch.set_default_dtype(torch.float64)
-        torch.set_float32_matmul_precision("high")
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
         env = made()
         env.reset(seed=0)
         env.step(np.zeros(1, np.float32))
-        assert torch.get_default_dtype() is torch.float64 and torch.get_float32_matmul_precision() == "high"
+        assert torch.get_default_dtype() is torch.float64
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
     finally:
         torch.set_default_dtype(torch.float32)
-        torch.set_float32_matmul_precision("highest")
+        torch.backends.mkldnn.matmul.fp32_precision = "none"
 
 
 def test_what_an_episode_sets_for_torch_is_undone(made):
@@ -316,9 +343,6 @@ def test_what_an_episode_sets_for_torch_is_undone(made):
     own.reset = lambda **options: [torch.set_grad_enabled(False), reset(**options)][1]
     env.reset(seed=0)
     assert torch.is_grad_enabled()
-    own.step = lambda action: [torch.set_float32_matmul_precision("medium"), step(action)][1]
-    env.step(np.zeros(1, np.float32))
-    assert torch.get_float32_matmul_precision() == "highest"
     own.step = lambda action: [torch.set_default_dtype(torch.float64), step(action)][1]
     with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default type at torch.float64"):
         env.step(np.zeros(1, np.float32))

@@ -169,6 +169,16 @@ def test_the_key_of_arguments_is_the_same_in_every_process(tmp_path):
     assert len(told) == 1 and "function" in told.pop()
 
 
+def test_source_that_is_none_counts_as_it_is(digest):
+    """Of another Python, say, which the module that imports it can do without."""
+    base = BASE.replace(
+        "from keyed import dynamics", "try:\n    from keyed import dynamics\nexcept SyntaxError:\n    pass"
+    )
+    base = base.replace("dynamics.move(action)", "action")
+    found = [digest(base=base, dynamics=text) for text in ("print 1\n", "print 1\n", "print 2\n")]
+    assert found[0] == found[1] != found[2]
+
+
 LATE = BASE.replace("from keyed import dynamics\n", "").replace("return dynamics", "import later\n        return later")
 
 

@@ -14,7 +14,8 @@ from common.errors import UsageError
 from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
-from experiments.tasks import Task, tasks_of
+from experiments.task import Task
+from experiments.tasks import tasks_of
 
 MANIFEST = """
 [embeddings.pend]

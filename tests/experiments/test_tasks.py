@@ -14,9 +14,11 @@ from analysis.commands import script_of
 from common.errors import UsageError
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
+from experiments import engine
 from experiments.manifest import read
 from experiments.run import MANIFEST
-from experiments.tasks import Task, check_results, lacking, needed, ordered, tasks_of
+from experiments.task import Task
+from experiments.tasks import check_results, lacking, needed, ordered, tasks_of
 
 pytestmark = pytest.mark.quick
 
@@ -218,6 +220,34 @@ def test_what_was_published_is_made_anew_where_it_or_what_it_is_made_of_changed(
     elif change == "of a seed that is gone":
         seed_0.unlink()
     assert not publication(TINY.replace(*change, 1) if isinstance(change, tuple) else TINY).is_done()
+
+
+def test_marks_of_earlier_versions_told_the_command_alone(manifest, tmp_path):
+    (task,) = [task for task in tasks_of(manifest(TINY), tmp_path / "results", {}) if "published" in task.name]
+    task.prepare()
+    task.product.write_text("a curve")
+    task.conclude()
+    command, _ = task.target.read_text().splitlines(keepends=True)
+    task.target.write_text(command)
+    assert task.is_done()
+    task.target.write_text(command.replace("400", "800"))
+    assert not task.is_done()
+
+
+@pytest.mark.slow
+def test_a_table_that_lost_its_text_is_made_again(manifest, tmp_path):
+    """By a script that replaces nothing it does not know; tables that no mark is of are left alone."""
+    made = tmp_path / "table.csv"
+    script = ("rl/evaluate.py", "published/ReacherVertical-v2", "--episodes", "1", "--out", str(made))
+    task = Task("table", script, (), tmp_path, tmp_path / ".table", product=made)
+    log = str(tmp_path / "log")
+    assert engine.call(task, log).code == 0 and task.is_done()
+    made.with_suffix(".txt").unlink()
+    assert not task.is_done()
+    assert engine.call(task, log).code == 0 and task.is_done() and made.with_suffix(".txt").exists()
+    made.with_suffix(".txt").unlink()
+    task.target.unlink()
+    assert engine.call(task, log).code == 2 and made.exists()
 
 
 def test_runs_are_listed_with_what_is_lacking(call, tmp_path):

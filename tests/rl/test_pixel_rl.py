@@ -274,6 +274,8 @@ def test_a_published_encoder_acts_as_the_one_it_was_made_of(train, tiny_images, 
     assert "embedding/main_pixels.py" in text and "# at commit abc1234" in text and "--encoder published" in text, text
     ran = call(analysis.publish_embedding.main, made_of, out=out, threads=None)
     assert ran.code == 2 and "replace it with --overwrite" in ran.err
+    ran = call(analysis.publish_embedding.main, "--overwrite", made_of, out=made_of, threads=None)
+    assert ran.code == 2 and "it is the folder of a training: choose another" in ran.err, ran
     (out / "decoder.pt").unlink()
     ran = call(analysis.publish_embedding.main, out, out=tmp_path / "again", threads=None)
     assert ran.code == 2 and "there is no file" in ran.err and not (tmp_path / "again").exists()

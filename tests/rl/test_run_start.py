@@ -180,11 +180,13 @@ def test_a_run_tells_if_it_is_resumed_in_other_code_that_begins_alike(call, tmp_
     flags = {name: value for name, value in flags.items() if main is rl.main_td3.main or name != "batch_size"}
     told = "its code, its MuJoCo model"
     for steps in (200, 400):
-        ran = call(main, "--resume", **flags | {"max_timesteps": steps})
+        ran = call(main, "--resume", **flags | {"max_timesteps": steps, "num_seeds": 2})
         assert ran.code == 0 and told not in ran.out + ran.err, ran
     (tmp_path / "late_code.py").write_text(LATE.replace(*change))
-    ran = call(main, "--resume", **flags | {"max_timesteps": 600})
-    assert ran.code == 0 and (told in ran.out + ran.err) == tells, ran
+    ran = call(main, **flags, seed=7)
+    assert ran.code == 0 and ("seed_0 of the run" in ran.out + ran.err) == tells, ran
+    ran = call(main, "--resume", **flags | {"max_timesteps": 600, "num_seeds": 2})
+    assert ran.code == 0 and (ran.out + ran.err).count(told) == tells, ran
 
 
 def test_a_model_of_mujoco_is_part_of_what_an_environment_is_made_of():

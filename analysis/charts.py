@@ -247,7 +247,8 @@ def _legend(labels: Sequence[str], width: int, shared: bool) -> alt.Legend:
 
 
 def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[float]:
-    """The range of the returns' axis: that of what follows the first fifth, or the authors', where it is filled.
+    """The range of the returns' axis: that of what follows the first fifth, or the authors', where it is filled. Means that were
+    higher before are not left out: a run that ends below them has lost something.
 
     The authors' range is taken where the curves are within it and span half of it or more; it is widened to the curves
     where they leave it.
@@ -257,7 +258,7 @@ def _returns_shown(summary: pd.DataFrame, read_off: Iterable[float]) -> list[flo
     """
     later = summary[summary.steps >= summary.steps.max() / 5]
     low, high = later[["mean", "low"]].min(axis=None), later[["mean", "high"]].max(axis=None)
-    low, high = min([low, *read_off]), max([high, *read_off])
+    low, high = min([low, *read_off]), max([high, summary["mean"].max(), *read_off])
     authors = AUTHORS_RANGE.get(summary.env.iloc[0])
     from_pixels = any(METHODS[name].from_pixels for name in set(summary.method) & METHODS.keys())
     if authors and not from_pixels and high - low >= (authors[1] - authors[0]) / 2:

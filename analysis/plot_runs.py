@@ -16,10 +16,15 @@ if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
 import numpy as np
+import pandas as pd
 
 from analysis.charts import figure, save
-from analysis.curves import FEW, bin_width_of, load_runs, table
+from analysis.curves import FEW, bin_width_of, load_runs, series_of, table
+from analysis.estimates import final_returns
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
+from rl.methods import METHODS
+
+WITH_START_TIMESTEPS = ("main_td3.py", "main_dyne.py", "main_pixel_td3.py", "main_vae_td3.py")
 
 
 def main() -> None:
@@ -42,8 +47,25 @@ def main() -> None:
         print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")
+        if lost := below_their_start(of_env):
+            print(
+                f"{' and '.join(lost)}: worse at the end than at step 0, before any training. If episodes end early, random"
+            )
+            print("steps to begin with may help: --start_timesteps 1000\n")
     save(figure(curves, args.bin_width), out)
     print(out)
+
+
+def below_their_start(of_env: pd.DataFrame) -> list[str]:
+    """The series of one environment that end, over the last tenth of their steps, below the lowest of their evaluations at step
+    0; of the methods that have --start_timesteps."""
+    found = []
+    for (method, name), label in series_of(of_env).items():
+        one = of_env[(of_env.method == method) & (of_env.name == name)]
+        has_flag = method in METHODS and METHODS[method].script in WITH_START_TIMESTEPS
+        if has_flag and final_returns(one).max() < one[one.steps == 0].mean_return.min():
+            found.append(label)
+    return found
 
 
 if __name__ == "__main__":

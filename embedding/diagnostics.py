@@ -53,7 +53,7 @@ def reconstruction(decoder: ActionDecoder, encoder: ActionEncoder, actions: torc
 
 
 def largest_action_at_rest(decoder: ActionDecoder, encoder: ActionEncoder) -> float:
-    """d(0): the largest action of the plan for z = 0, in units of the bounds."""
+    """d(0): the action of the plan for z = 0 that is farthest from the middle of the bounds, in units of half their width."""
     with torch.no_grad():
         return encoder.normalise(decoder(torch.zeros(1, decoder.action_dim))).abs().max().item()
 
@@ -128,15 +128,17 @@ def prediction_errors(encoder: ActionEncoder, predictor: Predictor, data: Window
     return prediction_loss(found, target).item(), prediction_loss(still, target).item()
 
 
-def action_cost(plans: np.ndarray) -> float:
-    """||a||^2 of actions (n, k, A) in the environment's units, mean over steps: what tasks charge for a step."""
-    return float(np.square(plans).sum(-1).mean())
+def action_cost(plans: np.ndarray, low: np.ndarray, high: np.ndarray) -> float:
+    """||a||^2 of actions (n, k, A) in the environment's units, counted from the middle of their bounds (A,), (A,), mean over
+    steps: what tasks charge for a step, where the bounds lie about 0."""
+    middle = (np.asarray(low, np.float64) + np.asarray(high, np.float64)) / 2
+    return float(np.square(plans - middle).sum(-1).mean())
 
 
 def uniform_action_cost(low: np.ndarray, high: np.ndarray) -> float:
     """`action_cost` of actions drawn uniformly from the box (A,), (A,): the exact expectation."""
-    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    return float(((low**2 + low * high + high**2) / 3).sum())
+    width = np.asarray(high, np.float64) - np.asarray(low, np.float64)
+    return float((width**2 / 12).sum())
 
 
 # ---- plans ----

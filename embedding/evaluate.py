@@ -7,7 +7,7 @@ takes the folder that embedding/main.py wrote, plays 10 000 random steps that th
 quantities (embedding/diagnostics.py) and for each whether it is good, and writes nothing. Where --env has states of
 another size the prediction of f is left out: no policy needs it.
 
-R  reconstruction error, whitened; D  d(0), in units of the bounds; E  the decoder's objective, in that of the best plans
+R  reconstruction error, whitened; D  d(0), in units of the bounds, from their middle; E  the decoder's objective, in that of the best plans
 found for single z; A  action cost of z ~ N(0, I), in 1/k of what uniform raw actions cost; C  coverage of uniform z: 0 is
 that of uniform raw actions, 1 that of the reference mixture; P  error of f, in errors of "nothing moves". Measured with
 these flags on ReacherVertical:
@@ -76,7 +76,8 @@ class Measures:
         reconstruction, rest: the error of section 3.1 in whitened units, over uniformly random sequences of the
             environment that the embedding was learned in; d(0) in units of the bounds.
         excess: L(d_a) in that of the best plans that were found for the same z; None if the decoder does not name its norm.
-        cost, raw_cost: of z ~ N(0, I) and of uniform raw actions, in the environment's units squared.
+        cost, raw_cost: of z ~ N(0, I) and of uniform raw actions, in the environment's units squared, from the middle of the
+            bounds.
         reached: of each way to draw plans the share of landmarks covered, and the reach.
         prediction: error of f and of "nothing moves"; None where f does not know states of this size.
         sizes: of the states that f knows, and of the environment's.
@@ -130,7 +131,7 @@ def measure(
         reconstruction=diagnostics.reconstruction(decoder, encoder, torch.from_numpy(sequences)),
         rest=diagnostics.largest_action_at_rest(decoder, encoder),
         excess=diagnostics.excess_over_best_plans(decoder, encoder, torch.from_numpy(sequences[:IMPROVED])),
-        cost=diagnostics.action_cost(diagnostics.decoded_plans(decoder, z, low, high)),
+        cost=diagnostics.action_cost(diagnostics.decoded_plans(decoder, z, low, high), low, high),
         raw_cost=diagnostics.uniform_action_cost(low, high),
         reached=diagnostics.coverage(env, decoder, play, data.deltas, play_seed, seed),
         prediction=diagnostics.prediction_errors(encoder, predictor, data, seed) if sizes[0] == sizes[1] else None,
@@ -142,7 +143,7 @@ def described(m: Measures) -> list[str]:
     """Lines that show `Measures`."""
     lines = [
         f"reconstruction error of z (section 3.1)        {m.reconstruction:.2g}",
-        f"largest action of d(0), as a share of bounds   {m.rest:.3f}",
+        f"largest action of d(0), as a share of bounds   {m.rest:.3f}  (actions count from the middle of their bounds)",
         f"action cost |a|^2 a step of z ~ N(0, I)        {m.cost:.3g}, of uniform raw actions {m.raw_cost:.3g}",
     ]
     if m.excess is not None:
@@ -169,8 +170,8 @@ def verdicts(m: Measures) -> dict[str, str]:
     def below(value: float, limit: float, *cures: str) -> str:  # what is not a number is not below
         if value <= limit:
             return "ok"
-        way_out = f"try {' or '.join(cures)}" if cures else "no flag is known to cure it"
-        return f"off, {value:.2g} is above {limit:.2g}: {way_out}, or go on: it may learn as well"
+        way_out = f"try {' or '.join(cures)}, or" if cures else "no flag is known to cure it:"
+        return f"off, {value:.2g} is above {limit:.2g}: {way_out} go on, policies may learn in it as well"
 
     form, weight = m.objective or (None, None)
     lighter, heavier = ([f"--norm_weight {weight * times:g}"] if weight else [] for times in (0.1, 10))

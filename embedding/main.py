@@ -128,7 +128,7 @@ def main() -> None:
     with torch.no_grad():
         rest = encoder.normalise(decoder(torch.zeros(1, decoder.action_dim, device=device))).abs().max().item()
     print(
-        f"policies will act by z within +-{decoder.max_embedding:.2f}; at z = 0 actions are at most {rest:.3f} of the bounds"
+        f"policies will act by z within +-{decoder.max_embedding:.2f}; at z = 0 actions are within {rest:.3f} of the bounds about their middle"
     )
     tell_next(folder.path, "embedding/evaluate.py", shown(folder.path), *own_env_flag(env_name))
 

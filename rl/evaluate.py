@@ -95,8 +95,9 @@ def main() -> None:
             print(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
     if args.episodes > 1 or max(map(len, runs)) >= FEW:
         more = "" if args.episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
+        of_seeds = ", that of a mean of seeds over these" if max(map(len, runs)) >= FEW else ""
         print(
-            f"± is a standard error, over the same {args.episodes} starts for each seed, or over {FEW} seeds or more{more}."
+            f"± is the standard error over {args.episodes} episodes, whose starts all policies share{of_seeds}{more}."
         )
     print("Curves are of other starts.")
     if out:

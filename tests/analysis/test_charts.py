@@ -62,6 +62,7 @@ def test_axis_of_returns_is_the_authors_where_the_curves_lie_in_it():
     assert domain(ENV, -60.0, -12.0, -9.0) == pytest.approx([-12.15, -8.85])  # less than half of the authors' range
     assert domain("Elsewhere-v0", -999.0, 10.0, 30.0) == pytest.approx([9, 31])
     assert domain("Elsewhere-v0", -999.0, 10.0, 10.0) == [9, 11]
+    assert domain("Elsewhere-v0", 50.0, 10.0, 30.0) == pytest.approx([8, 52])  # what was lost since step 0 is seen
 
 
 def test_authors_numbers_stand_where_the_curves_reach():

@@ -262,6 +262,17 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
         assert (image == color).all(axis=1).sum() > 500
 
 
+def test_plot_runs_names_what_ends_below_its_start():
+    steps = range(0, 11_000, 1000)
+    fallen, risen, between = ([20.0 + seed] + [last] * 10 for seed, last in ((0, 5.0), (1, 40.0), (2, 20.5)))
+    both = pd.concat(
+        [frame([fallen, between], steps), frame([fallen], steps, "DynE-TD3"), frame([fallen], steps, "PPO")]
+    )
+    assert plot_runs.below_their_start(both) == ["DynE-TD3"]
+    assert plot_runs.below_their_start(frame([fallen, risen], steps)) == []
+    assert plot_runs.below_their_start(frame([fallen, fallen], steps, name="mine")) == ["TD3"]
+
+
 def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     assert "no evaluations in it" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     eval_csv = write_run(tmp_path, [0]) / "seed_0" / "eval.csv"

@@ -117,9 +117,11 @@ def test_d_of_zero_is_counted_from_the_middle_of_the_bounds(networks):
 
 def test_action_costs_are_squares_summed_over_the_numbers_of_an_action():
     plans = np.array([[[1.0, 2.0], [0.0, 0.0]], [[3.0, 0.0], [-1.0, 1.0]]])
-    assert action_cost(plans) == (5 + 0 + 9 + 2) / 4
+    about_zero, about_one = (-np.ones(2), np.ones(2)), (np.zeros(2), np.full(2, 2.0))
+    assert action_cost(plans, *about_zero) == (5 + 0 + 9 + 2) / 4
+    assert action_cost(plans, *about_one) == (1 + 2 + 5 + 4) / 4
     drawn = uniform_plans(np.random.default_rng(0), 100_000, 2, LOW, HIGH)
-    assert uniform_action_cost(LOW, HIGH) == pytest.approx(action_cost(drawn), rel=0.01)
+    assert uniform_action_cost(LOW, HIGH) == pytest.approx(action_cost(drawn, LOW, HIGH), rel=0.01)
 
 
 # ---- plans and where they end ----

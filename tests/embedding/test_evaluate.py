@@ -68,11 +68,11 @@ def test_each_quantity_has_its_verdict(quantity, change):
 @pytest.mark.parametrize(
     ("change", "advice"),
     [
-        ({}, "no flag is known to cure it, or go on: it may learn as well"),
+        ({}, "no flag is known to cure it: go on, policies may learn in it as well"),
         ({"max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior, or go on"),
         ({"objective": ["l2", 1e-4]}, "try --norm squared, or go on"),
         ({"objective": ["l2", 1e-4], "max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior or --norm squared"),
-        ({"objective": None}, "no flag is known"),
+        ({"objective": None}, "no flag is known to cure it: go on"),
     ],
 )
 def test_no_cure_is_named_that_was_taken_already(change, advice):

@@ -1,6 +1,7 @@
 """The scripts of agents that see images."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -23,7 +24,9 @@ import rl.main_vae_td3
 import rl.pixel_networks
 from common.devices import choose_precision
 from common.errors import UsageError
+from common.paths import PUBLISHED_EMBEDDINGS
 from common.streams import reset_seed
+from embedding.trained import load_image_encoder, load_whole_pixel_embedding
 from rl.evaluation import play
 from rl.frame_replay import FrameReplay
 from rl.policies import load_policy, seed_folders
@@ -279,6 +282,17 @@ def test_a_published_encoder_acts_as_the_one_it_was_made_of(train, tiny_images, 
     (out / "decoder.pt").unlink()
     ran = call(analysis.publish_embedding.main, out, out=tmp_path / "again", threads=None)
     assert ran.code == 2 and "there is no file" in ran.err and not (tmp_path / "again").exists()
+
+
+def test_the_published_encoder_of_images_is_whole_and_says_how_it_was_made():
+    encoder, width = load_image_encoder("pixels", "published", "ReacherVertical-v2", "ReacherVertical-v2", "nowhere")
+    assert (encoder.width, encoder.channels, width) == (100, 12, 256)
+    folder = PUBLISHED_EMBEDDINGS / "ReacherVertical-v2" / "pixels"
+    assert load_whole_pixel_embedding(folder).predictor is None
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 12e6
+    (line,) = [line for line in (folder / "embedding.txt").read_text().splitlines() if line.startswith("command:")]
+    flags = vars(embedding.main_pixels.parse(shlex.split(line)[3:]))
+    assert (flags["env_name"], flags["epochs"], flags["lr"]) == ("ReacherVertical-v2", 64, 3e-4)
 
 
 def test_an_encoder_that_is_not_published(refuse):

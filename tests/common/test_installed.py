@@ -1,5 +1,6 @@
 """A Python that lacks what scripts need: each says so in one line."""
 
+import functools
 import importlib.util
 import re
 import runpy
@@ -80,9 +81,11 @@ run(interrupt)
 """
 
 
-def interrupted(when, **options):
+def interrupted(when, before=signal.SIG_DFL):
+    """How a script ends that is sent SIGINT; `before`: what that does to it when it begins, whatever it does to pytest."""
     words = [sys.executable, "-c", INTERRUPTED, when]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, **options)
+    begin = functools.partial(signal.signal, signal.SIGINT, before)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120, preexec_fn=begin)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -93,7 +96,7 @@ def test_ctrl_c_is_one_line_from_the_first_import_on():
 
 @pytest.mark.parametrize("when", ["while importing", "when it runs"])
 def test_an_ignored_ctrl_c_stays_ignored(when):
-    ended = interrupted(when, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    ended = interrupted(when, before=signal.SIG_IGN)
     assert ended == (0, "tidied up\n" * (1 + (when == "while importing")), "")
 
 

@@ -318,7 +318,7 @@ def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     whole = f"DynE-TD3, mean of {len(means)} seeds: {np.mean(means):.2f}"  # too few for an error
     *lines, about, curves, following = printed.splitlines()
     assert lines == ["ReacherVertical-v2: 3 episodes a seed", *expected, whole] and curves.startswith("Curves are")
-    assert about.startswith("± is a standard") and about.endswith("; --episodes 100 tells more of a policy.")
+    assert about.startswith("± is the standard") and about.endswith("; --episodes 100 tells more of a policy.")
     assert following.startswith("next: ") and following.endswith(" --video DynE-TD3.mp4")
     ran = call(rl.evaluate.main, folder / "seed_4", threads=None, episodes=3, seed=5)
     assert ran.out.splitlines()[1:-3] == expected[1:]

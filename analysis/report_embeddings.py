@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis.figure8_effects import affine_r_squared
 from analysis.figures import load, reached
-from analysis.report_data import MINUS, Data, paragraphs, share
+from analysis.report_data import MINUS, Data, markdown, paragraphs, share
 from common.errors import UsageError
 
 
@@ -95,23 +95,21 @@ def figure10(data: Data) -> str:
 
 
 def probes(data: Data) -> str:
-    """What linear regressions find in the embeddings."""
+    """What regressions find in the embeddings: a table, R^2 of each quantity."""
     path = data.results / "probes" / "ReacherVertical-v2.csv"
     try:
         table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
+        by = table.set_index(["regression", "representation", "quantity"]).r2.sort_index()
+        of = {
+            (regression, name): by[regression, name]
+            for regression in dict.fromkeys(table.regression)
+            for name in dict.fromkeys(table.representation)
+        }
+    except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{path}: there is no table of the probe ({error})") from error
-    found = table.assign(method=table.representation.str.split().str[0]).set_index(["method", "quantity"]).r2
-
-    def told(method: str, quantity: str) -> str:
-        return f"{found[method, quantity] + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS)
-
-    return paragraphs(
-        f"DynE's embedding holds the speed of the first joint (R² {told('DynE', 'velocity joint0')}) and the place of",
-        f"the target ({told('DynE', 'target x')} and {told('DynE', 'target z')}) linearly.",
-        f"The four encodings of the VAE do not hold them linearly ({told('VAE', 'velocity joint0')}; {told('VAE', 'target x')} and",
-        f"{told('VAE', 'target z')}).",
-        f"Small images themselves tell the place of the target best ({told('pixels', 'target x')} and",
-        f"{told('pixels', 'target z')}) and no speed ({told('pixels', 'velocity joint0')}).",
-        f"The speed of the second joint is hard for all ({told('DynE', 'velocity joint1')} from DynE's embedding).",
-    )
+    header = [f"{name.replace('pixels', 'images').replace(' x ', ' × ')}, {regression}" for regression, name in of]
+    lines = [
+        [quantity, *(f"{r2[quantity] + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS) for r2 in of.values())]
+        for quantity in dict.fromkeys(table.quantity)
+    ]
+    return markdown(["R²", *header], lines)

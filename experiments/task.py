@@ -93,11 +93,8 @@ class Task:
         if self.product:
             if not (self.product.exists() and self.target.is_file()):
                 return False
-            noted = self.target.read_text(errors="replace")
-            return noted in (
-                self._mark,
-                self._mark.splitlines(keepends=True)[0],
-            )  # earlier versions noted the command alone
+            command = self._mark.splitlines(keepends=True)[0]  # all that earlier versions noted
+            return self.target.read_text(errors="replace") in (self._mark, command)
         if not self.steps:
             return self.target.is_file()
         try:

@@ -4,7 +4,6 @@ import collections
 import copy
 import dataclasses
 import functools
-import operator
 import random
 import types
 from typing import NamedTuple
@@ -18,7 +17,6 @@ from gymnasium.spaces import Box
 
 from common.environments import attribute, make_env, what_it_does
 from common.errors import EnvironmentFault, UsageError
-from common.guarded_environment import torch_settings
 from common.stable_repr import stable_repr
 
 pytestmark = pytest.mark.quick
@@ -30,8 +28,7 @@ class Odd(gymnasium.Env):
 
     action_space = Box(-1, 1, (1,))
 
-    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, to_torch=lambda: None, space=None, **_):
-        to_torch()
+    def __init__(self, dtype="float32", declared=None, reward=0.0, size=3, space=None, **_):
         self.observation_space = space or Box(0, 100, (size,), np.dtype(declared or dtype))
         self.dtype, self.reward, self.size = dtype, reward, size
 
@@ -278,75 +275,6 @@ def test_what_does_not_do_the_same_again_is_known(kind, seeded, by_stream):
 def test_an_attribute_that_raises_is_none(made):
     assert attribute(made(), "data") is None and attribute(made(), "no such") is None
     assert attribute(made(), "reward") == 0.0
-
-
-def test_an_environment_that_changes_the_type_of_all_networks_is_refused(made):
-    try:
-        with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default type at torch.float64"):
-            made(to_torch=lambda: torch.set_default_dtype(torch.float64))
-    finally:
-        torch.set_default_dtype(torch.float32)
-    try:
-        with pytest.raises(EnvironmentFault, match=r"Odd-v0: it left torch's default device at meta"):
-            made(to_torch=lambda: torch.set_default_device("meta"))
-    finally:
-        torch.set_default_device(None)
-
-
-def test_what_an_environment_sets_for_torch_as_it_is_made_is_undone(made):
-    made(to_torch=lambda: [torch.set_grad_enabled(False), torch.set_float32_matmul_precision("medium")])
-    assert torch.is_grad_enabled() and torch.backends.mkldnn.matmul.fp32_precision == "none"
-
-
-@pytest.mark.parametrize("place", ["", "mkldnn", "mkldnn.matmul", "cuda.matmul"])
-def test_the_newer_settings_of_products_are_undone_too(made, place):
-    def change():
-        operator.attrgetter(f"backends.{place}" if place else "backends")(torch).fp32_precision = "tf32"
-
-    env = made(to_torch=change)
-    assert torch_settings()[2] == ("none",) * 4
-    own, reset = env.unwrapped, env.unwrapped.reset
-    own.reset = lambda **options: [change(), reset(**options)][1]
-    env.reset(seed=0)
-    assert torch_settings()[2] == ("none",) * 4
-
-
-def test_an_environment_that_cannot_be_made_leaves_torch_as_it_was(made):
-    def change():
-        torch.set_default_dtype(torch.float64)
-        torch.set_grad_enabled(False)
-        raise RuntimeError("no")
-
-    with pytest.raises(EnvironmentFault, match="no"):
-        made(to_torch=change)
-    assert torch.is_grad_enabled() and torch.get_default_dtype() is torch.float32
-
-
-def test_what_the_caller_has_set_for_torch_stays_and_blames_no_environment(made):
-    try:
-        torch.set_default_dtype(torch.float64)
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-        env = made()
-        env.reset(seed=0)
-        env.step(np.zeros(1, np.float32))
-        assert torch.get_default_dtype() is torch.float64
-        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
-    finally:
-        torch.set_default_dtype(torch.float32)
-        torch.backends.mkldnn.matmul.fp32_precision = "none"
-
-
-def test_what_an_episode_sets_for_torch_is_undone(made):
-    env = made()
-    own = env.unwrapped
-    reset, step = own.reset, own.step
-    own.reset = lambda **options: [torch.set_grad_enabled(False), reset(**options)][1]
-    env.reset(seed=0)
-    assert torch.is_grad_enabled()
-    own.step = lambda action: [torch.set_default_dtype(torch.float64), step(action)][1]
-    with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default type at torch.float64"):
-        env.step(np.zeros(1, np.float32))
-    assert torch.get_default_dtype() is torch.float32
 
 
 def test_observations_of_more_numbers_than_there_is_room_for_are_refused(made):

@@ -11,6 +11,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common.errors import Diverged, EnvironmentFault, one_line
+from common.output import put_back_output
 from envs.rendering import RenderingUnavailable
 
 NOT_ITS_FAULT = (KeyboardInterrupt, EnvironmentFault, Diverged, RenderingUnavailable)
@@ -58,7 +59,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
     working folder must not change, since paths of results may be relative to it. How numpy is to treat underflow and the like,
     if its module has set that, holds within its calls alone; so does whether torch records gradients. How precisely torch
-    multiplies is put back after resets. A step costs 0.6 us more.
+    multiplies is put back after resets, output that was set to None after every call. A step costs 0.6 us more.
 
     Args:
         env: of a Box observation space.
@@ -91,6 +92,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "reset", error) from error
         finally:
+            put_back_output()
             left = restore_torch(before)
         self._refuse_type("reset", left)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
@@ -111,6 +113,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "step", error) from error
         finally:
+            put_back_output()
             left = restore_torch(before)
         self._refuse_type("step", left)
         if not isinstance(result, (tuple, list)) or len(result) != 5:  # a union would take 0.1 us
@@ -144,6 +147,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "render", error) from error
         finally:
+            put_back_output()
             restore_torch(before)
 
     def close(self) -> None:
@@ -156,6 +160,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:  # noqa: BLE001 (all was done)
             print(f"{self._name}: its close() raised {_raised(error)}: nothing is lost", file=sys.stderr)
         finally:
+            put_back_output()
             restore_torch(before)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -56,3 +56,11 @@ def never_stop_at_output() -> None:
         sys.stdout = cast(TextIO, Output(sys.stdout))
     if not isinstance(sys.stderr, Output):
         sys.stderr = cast(TextIO, Output(sys.stderr))
+
+
+def put_back_output() -> None:
+    """Gives stdout and stderr back to a process in which an environment has set them to None."""
+    if sys.stdout is None:
+        sys.stdout = cast(TextIO, Output(sys.__stdout__))
+    if sys.stderr is None:
+        sys.stderr = cast(TextIO, Output(sys.__stderr__))

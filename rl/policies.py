@@ -18,6 +18,7 @@ import torch
 from common import checkpoint, entries
 from common.cli import LARGEST_WHOLE
 from common.environments import known_id, make_env
+from common.finite import is_finite
 from common.paths import PUBLISHED_POLICIES, folder_of
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
@@ -69,6 +70,7 @@ class Policy:
         self._content = content  # of a file: what it is made from
         self.env_name, self.env_id, self.method, self.seed = env_name, env_name.rpartition(":")[2], method, seed
         self.state_space, self.actions = state_space, actions
+        self._observed = _blank(state_space).shape  # of an observation
         self._act = act
         self.reset()
 
@@ -97,8 +99,18 @@ class Policy:
         return make(env_name, "env_name", **kwargs)
 
     def select_action(self, observation: np.ndarray) -> np.ndarray:
-        """The next raw action (A,) float32 for an observation; a new plan begins every k-th call."""
+        """The next raw action (A,) float32 for an observation; a new plan begins every k-th call.
+
+        Raises:
+            ValueError: the observation has another shape than in training, or is not finite.
+        """
         if self.state_space:
+            if np.shape(observation) != self._observed:
+                raise ValueError(
+                    f"an observation of shape {np.shape(observation)}: in training they had {self._observed}"
+                )
+            if not is_finite(observation):
+                raise ValueError(f"an observation that is not finite: {observation}")
             self._state = self.state_space.encode([observation], self._state)
         if self._plans.due()[0]:
             self._plans.start(0, self._act(cast(np.ndarray, self._state)))  # None only where it is not looked at

@@ -127,6 +127,18 @@ def test_a_reader_that_leaves(tmp_path, arguments):
     assert "Exception" not in ran.stderr and "Error" not in ran.stderr
 
 
+def test_an_environment_that_sets_the_streams_to_none(tmp_path):
+    mute = "class Mute(toy_envs.Walk):\n    def step(self, action):\n        sys.stdout = sys.stderr = None\n"
+    mute += "        return super().step(action)\n"
+    text = ENV.format(f"import sys\n{mute}").replace("toy_envs.Walk,", "Mute,")
+    (tmp_path / "mute.py").write_text(text)
+    ran = sh("$PYTHON $TD3 --env mute:Mine-v0", tmp_path)
+    assert ran.returncode == 0 and "is written; next: " in ran.stdout.splitlines()[-1], ran
+    (tmp_path / "mute.py").write_text(text.replace("return super", "raise OSError(9, 'mine')\n        return super"))
+    ran = sh("$PYTHON $TD3 --env mute:Mine-v0 --overwrite", tmp_path)
+    assert ran.returncode == 2 and "raised OSError: [Errno 9] mine" in ran.stderr.splitlines()[-1], ran
+
+
 def test_narrow_encodings(tmp_path):
     folder = tmp_path / "für_∂θ"
     folder.mkdir()

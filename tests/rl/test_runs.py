@@ -230,6 +230,13 @@ def test_a_plan_is_run_open_loop_and_forgotten_at_a_reset(run_of):
     assert policy.select_action(other).tolist() != plan[0].tolist()
 
 
+@pytest.mark.parametrize("wrong", [np.zeros(12), np.zeros((1, 11)), np.full(11, np.nan), np.full(11, 1e39)])
+def test_a_policy_refuses_what_is_no_observation_of_its_training(run_of, wrong):
+    policy = load_policy(run_of("TD3"))
+    with pytest.raises(ValueError, match="an observation"):
+        policy.select_action(wrong)
+
+
 @pytest.mark.parametrize("method", ["DynE-TD3", "TD3", "random"])
 def test_a_pickled_policy_begins_an_episode(run_of, method):
     """As other processes are handed one; the plan under way stays behind."""

@@ -43,7 +43,9 @@ def main() -> None:
     for env, of_env in curves.groupby("env"):
         width = args.bin_width or bin_width_of(of_env.steps.max())
         spacing = np.diff(np.unique(of_env.steps)).min(initial=width)
-        several = f"the evaluations in the {width:,} steps".replace(",", " ") if width > spacing else "the evaluation"
+        several = (
+            f"all evaluations in the {width:,} steps".replace(",", " ") if width > spacing else "the last evaluation"
+        )
         print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")

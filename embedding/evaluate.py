@@ -171,7 +171,7 @@ def verdicts(m: Measures) -> dict[str, str]:
         if value <= limit:
             return "ok"
         way_out = f"try {' or '.join(cures)}, or" if cures else "no flag is known to cure it:"
-        return f"off, {value:.2g} is above {limit:.2g}: {way_out} go on, policies may learn in it as well"
+        return f"off, {value:.2g} is above {limit:.2g}: {way_out} go on, policies may learn in it all the same"
 
     form, weight = m.objective or (None, None)
     lighter, heavier = ([f"--norm_weight {weight * times:g}"] if weight else [] for times in (0.1, 10))

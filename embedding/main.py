@@ -128,7 +128,8 @@ def main() -> None:
     with torch.no_grad():
         rest = encoder.normalise(decoder(torch.zeros(1, decoder.action_dim, device=device))).abs().max().item()
     print(
-        f"policies will act by z within +-{decoder.max_embedding:.2f}; at z = 0 actions are within {rest:.3f} of the bounds about their middle"
+        f"policies will act by z within +-{decoder.max_embedding:.2f}; actions at z = 0 are at most {rest:.1%} of the way from the "
+        "middle of their bounds to a bound"
     )
     tell_next(folder.path, "embedding/evaluate.py", shown(folder.path), *own_env_flag(env_name))
 

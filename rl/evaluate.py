@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
     parser.add_argument("--video", default=None, help="file for a video (.mp4 or .gif)")
     parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
+    parser.add_argument("--video_whole", action="store_true", help="whole pictures, not cropped to what moves in them")
     args = parser.parse_args()
     torch.set_num_threads(1)
     for flag in ("episodes", "video_episodes"):
@@ -107,7 +108,10 @@ def main() -> None:
         write_table(table, out, notes({"returns": told, "command": typed_command()}))
         print(f"{out}: {len(table)} returns")
     if filmed:
-        for one, in_film in zip(filmed, film(filmed, args.video, seeds[: args.video_episodes]), strict=True):
+        if not args.video_whole:
+            print(f"{args.video}: pictures are cropped to what moves in them; --video_whole shows all of them")
+        returned = film(filmed, args.video, seeds[: args.video_episodes], args.video_whole)
+        for one, in_film in zip(filmed, returned, strict=True):
             one.env.close()
             told = ", ".join(f"{value:.2f}" for value in in_film)
             print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")

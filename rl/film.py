@@ -31,13 +31,14 @@ class Shown(NamedTuple):
     env: gymnasium.Env
 
 
-def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int]) -> list[list[float]]:
+def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int], whole: bool = False) -> list[list[float]]:
     """Plays an episode for every reset seed with every policy and films them side by side, episode after episode.
 
-    Pictures are cropped to what moves in them. An episode that is over waits for the longest one.
+    An episode that is over waits for the longest one.
 
     Args:
         path: the file, of one of `SUFFIXES`; it appears whole or not at all.
+        whole: whether whole pictures are shown; else they are cropped to what moves in them.
     Returns:
         The returns, a list of one a seed for each policy.
     Raises:
@@ -45,7 +46,8 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int]) -> list
     """
     played = [[_episode(one, seed) for seed in seeds] for one in shown]
     suffix, fps = Path(path).suffix, frames_a_second(shown[0].env)
-    left, top, right, bottom = _moving([frame for of in played for images, _ in of for frame in images])
+    images = [frame for of in played for images, _ in of for frame in images]
+    left, top, right, bottom = (0, 0, images[0].shape[1], images[0].shape[0]) if whole else _moving(images)
     height = HEIGHTS[suffix]
     width = max(1, round(height * (right - left) / (bottom - top)))
     frames: list[Image.Image] = []

@@ -68,7 +68,7 @@ def test_each_quantity_has_its_verdict(quantity, change):
 @pytest.mark.parametrize(
     ("change", "advice"),
     [
-        ({}, "no flag is known to cure it: go on, policies may learn in it as well"),
+        ({}, "no flag is known to cure it: go on, policies may learn in it all the same"),
         ({"max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior, or go on"),
         ({"objective": ["l2", 1e-4]}, "try --norm squared, or go on"),
         ({"objective": ["l2", 1e-4], "max_embedding": PRIOR_MAX_EMBEDDING}, "try without --prior or --norm squared"),

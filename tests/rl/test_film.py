@@ -96,6 +96,12 @@ def test_pictures_in_which_nothing_moves_are_whole(tmp_path):
     assert image.width == pytest.approx(HEIGHTS[".gif"] * WIDTH / HEIGHT, abs=2)
 
 
+def test_whole_pictures_are_shown_where_that_is_asked(shown, tmp_path):
+    film(shown[:1], tmp_path / "x.gif", [0], whole=True)
+    image = Image.open(tmp_path / "x.gif")
+    assert image.width == pytest.approx(HEIGHTS[".gif"] * WIDTH / HEIGHT, abs=2)
+
+
 def test_runs_of_two_environments_are_not_played_together(call, tmp_path):
     runs = []
     for env in ("Pendulum-v1", "ReacherVertical-v2"):

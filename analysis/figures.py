@@ -42,7 +42,9 @@ FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
+OF_FIGURE_4 = {"embedding": "seed0", "decoder": "default"}  # {group of ablations: its variant that figure 4 has}
 IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
+MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_BINS = 5000
 SMOOTHING = "smoothing"  # the ablations that the figure of values shows
@@ -286,15 +288,18 @@ def ablations(results: str | Path) -> alt.ConcatChart:
 def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant.
 
-    The embedding of seed 0 is the one of figure 4.
+    Beside embeddings of other seeds, and decoders trained in another way, stand the curves of figure 4 of the same seeds.
     """
     curves = load_ablations(results)
     curves = curves[
-        ~curves.group.isin([IN_CONTROLS, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3), *sensitivity.VARIED])
+        ~curves.group.isin(
+            [IN_CONTROLS, MORE_UNTRAINED, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3), *sensitivity.VARIED]
+        )
     ]
-    of_default = curves[curves.group == "embedding"].drop_duplicates(["env", "seed"])[["env", "group", "seed"]]
-    default = load_published(results).query("method == 'DynE-TD3'").drop(columns="name")
-    curves = pd.concat([curves, default.merge(of_default, on=["env", "seed"]).assign(name="seed0")])
+    last = curves[curves.group.isin(OF_FIGURE_4)].groupby(["env", "group", "seed"]).steps.max().rename("last")
+    default = load_published(results).query("method == 'DynE-TD3'").merge(last.reset_index(), on=["env", "seed"])
+    default = default[default.steps <= default["last"]].drop(columns="last")
+    curves = pd.concat([curves, default.assign(name=default.group.map(OF_FIGURE_4))])
     order = [*QUESTIONS, *sorted(set(curves.group) - set(QUESTIONS)), *TASKS, *sorted(set(curves.env) - set(TASKS))]
     curves = curves.sort_values(["group", "env"], key=lambda column: column.map(order.index), kind="stable")
     told = []

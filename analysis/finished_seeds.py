@@ -73,16 +73,20 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
 
 
 def check_seed(run: str, seed_folder: Path, content: Content) -> None:
-    """Raises `UsageError` if a seed's eval.csv, or what its run is called, is not what the content of its checkpoint tells."""
+    """Raises `UsageError` if a seed's eval.csv or train.csv, or what its run is called, is not what the content of its checkpoint tells."""
     env, method, _ = names_of(run)
     if (own := (folder_of(content["env_id"]), content["method"])) != (env, method):
         raise UsageError(
             f"{seed_folder}: its checkpoint is of {own[1]} on {own[0]}, its folder of {method} on {env}: put it where it belongs"
         )
-    try:
-        SeedResults(seed_folder).eval.verify(content["results"]["eval"])
-    except (UsageError, *entries.UNFIT) as error:
-        raise UsageError(f"{seed_folder}: eval.csv was changed since its checkpoint: put back what it was") from error
+    results = SeedResults(seed_folder)
+    for name, table in (("eval", results.eval), ("train", results.train)):
+        try:
+            table.verify(content["results"][name])
+        except (UsageError, *entries.UNFIT) as error:
+            raise UsageError(
+                f"{seed_folder}: {name}.csv was changed since its checkpoint: put back what it was"
+            ) from error
 
 
 def check_finished(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:

@@ -44,14 +44,15 @@ def main() -> None:
     parser.add_argument("results", nargs="?", default=str(RESULTS), help="folder runs were written to")
     parser.add_argument("--published", action="store_true", help="also show what is to be published and is not done")
     args = parser.parse_args()
-    results = Path(args.results)
+    results = Path(args.results).absolute()  # the folder of one seed, too: its name tells what it is
     try:
         folders = find_runs(results)
-        table = pd.DataFrame([describe(folder, results) for folder in folders])
+        above = results.parent if is_seed(results) else results
+        table = pd.DataFrame([describe(folder, above) for folder in folders])
     except OSError as error:
         raise UsageError(f"{results}: it cannot be read ({error.strerror}): name a folder of results") from error
     if table.empty:
-        print(f"there are no runs in {results}")
+        print(f"there are no runs in {args.results}")
     else:
         print(join_seeds(table).to_string(index=False))
     if args.published:
@@ -80,9 +81,14 @@ def find_runs(results: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
 
 
+def is_seed(folder: Path) -> bool:
+    """Whether a folder is that of a policy's seed."""
+    return folder.name.startswith("seed_")
+
+
 def describe(folder: Path, results: Path) -> dict[str, str | float]:
     """A row of the table for the folder of one embedding or seed: dict of `COLUMNS`, `seeds` a number or None."""
-    is_policy = folder.name.startswith("seed_")
+    is_policy = is_seed(folder)
     run_folder = RunFolder(folder, "run" if is_policy else "embedding run")
     content, whole = newest(run_folder)
     failure = run_folder.failure or (None if whole else "no checkpoint is whole")

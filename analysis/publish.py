@@ -34,6 +34,7 @@ from analysis.finished_seeds import (
 )
 from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
+from common.files import open_to_read
 from common.provenance import PACKAGES, check_table, notes, write_table
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
@@ -59,6 +60,8 @@ def main() -> None:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     if (out.parent / "opt.json").exists() or any(out.parent.glob("seed_*/eval.csv")):
         raise UsageError(f"--out {out}: its folder is that of a run, whose own tables lie there: choose another")
+    if out.exists() and not (out.with_suffix(".txt").exists() or is_curve(out)):
+        raise UsageError(f"--out {out}: it exists and is no published curve: choose another")
 
     curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)
     files = {(folder, seed): file for folder in args.runs for seed, file in seed_files(folder).items()}
@@ -94,6 +97,13 @@ def main() -> None:
     table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
     write_table(table, out, text, float_format=None)
     print(f"{out}: {len(curves)} evaluations of {len(of_seeds)} seeds")
+
+
+def is_curve(path: Path) -> bool:
+    """Whether a file begins as a published curve does, or is empty."""
+    with open_to_read(path) as file:
+        begins = file.read(100).partition(b"\n")[0].rstrip(b"\r").decode(errors="replace")
+    return begins in {"", ",".join(PUBLISHED), ",".join(ABLATION)}
 
 
 def check_kinds(curves: pd.DataFrame) -> None:

@@ -47,7 +47,7 @@ def controls(data: Data) -> Said:
     told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
     for words, one in others:
         ours, theirs, _ = finals(dyne, one)
-        told[standing(better(ours, theirs)[0])].append(f"{NAMED[words]} ({number(theirs.mean())})")
+        told[standing(better(ours, theirs))].append(f"{NAMED[words]} ({number(theirs.mean())})")
     parts = [f"{_bold(stands)} {listed(words)}" for stands, words in told.items() if words]
     ends = number(finals(dyne, others[0][1])[0].mean())
     return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
@@ -100,7 +100,7 @@ def figure4_tasks(data: Data) -> Said:
     found = last_tenths(data, "TD3", NAMES[1:])
     if not found:
         raise UsageError("there are no curves of the other tasks")
-    ahead = [task for task, (probability, _, _) in found.items() if standing(probability) == "ahead of"]
+    ahead = [task for task, (ends, _, _) in found.items() if standing(ends) == "ahead of"]
     every = [one for task in found for one in data.methods(task, ["TD3", "DynE-TD3"]).values()]
     pairs = [finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[:2] for task in found]
     ours, theirs = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
@@ -128,7 +128,7 @@ def baselines(task: str) -> Callable[[Data], Said]:
         for method, other in series.items():
             ours, theirs, _ = finals(dyne, other)
             found = better(ours, theirs)
-            told[standing(found[0])].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
+            told[standing(found)].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
             if max(above_untrained(data, task, one) for one in (ours, theirs)) >= LEARNED:
                 claims.append(verdict(found, few_seeds(dyne, other)))
             else:
@@ -232,7 +232,7 @@ def sensitivity(data: Data) -> Said:
             f"with {name} from {' to '.join(_ends(ours.setting))} {number(means.min())} to {number(means.max())}"
         )
         for (series, setting), one in ours.groupby(["series", "setting"], sort=False):
-            if standing(better(one["return"], td3)[0]) != "ahead of":
+            if standing(better(one["return"], td3)) != "ahead of":
                 behind.append(f"{name} = {setting} ({series})")
     claim = "reproduces" if ours.seed.nunique() >= FEW else LIKELY
     claim = f"{FAILED}: not ahead of TD3 for {listed(behind)}" if behind else f"{claim}: ahead of TD3 at all settings"
@@ -248,7 +248,7 @@ def lengths(data: Data) -> Said:
     ours, td3 = varied[varied.series.str.startswith("DynE-TD3")], varied[varied.series == "TD3"]["return"]
     means = ours.groupby("setting")["return"].mean().sort_values(ascending=False)
     told = listed([f"k = {setting} {number(mean)}" for setting, mean in means.items()])
-    against = {setting: standing(better(ours[ours.setting == setting]["return"], td3)[0]) for setting in means.index}
+    against = {setting: standing(better(ours[ours.setting == setting]["return"], td3)) for setting in means.index}
     level = [f"k = {setting}" for setting, stands in against.items() if stands != "ahead of"]
     claim = f"ahead of TD3 but for {listed(level)}" if level else "ahead of TD3 at all k"
     many = f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
@@ -289,7 +289,7 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     ("8", "the DynE space is an affine map of effects", figure8),
     *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
     ("10", "random DynE actions explore further", figure10),
-    (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, and TD3", controls),
+    (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, TD3 and SAC", controls),
     (
         "appendix",
         "returns are relatively insensitive to the weights λ (of the decoder's norm) and γ (of the KL divergence)",

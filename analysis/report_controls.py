@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.curves import bootstrap
-from analysis.estimates import at_shared_steps
+from analysis.estimates import at_shared_steps, final_returns
+from analysis.figures import IN_CONTROLS, MORE_UNTRAINED
 from analysis.report_data import (
     LADDER,
     Data,
@@ -55,8 +56,8 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
     """{action space in words: its curves}: DynE's, the controls, raw actions, SAC if it was run, all of the same seeds."""
     wanted = fresh(data)
     found = {"DynE, the published decoder": data.series(TASK, "DynE-TD3")}
-    if "controls" in set(data.ablations.group):
-        found[UNTRAINED] = data.variant("controls", "untrained")
+    if IN_CONTROLS in set(data.ablations.group):
+        found[UNTRAINED] = data.variant(IN_CONTROLS, "untrained")
     found[RAW] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
     found = {words: of_seeds(one, wanted) for words, one in found.items()}
@@ -84,12 +85,29 @@ def controls_text(data: Data) -> str:
         ours, theirs, upto = finals(dyne, one)
         probability = better(ours, theirs)
         told.append(f"{with_interval(probability)} than one of {NAMED[words]}")
-        stands[words] = standing(probability[0])
+        stands[words] = standing(probability)
     behind = [NAMED[words] for words, stand in stands.items() if stand != "ahead of"]
     return paragraphs(
         f"Over the last tenth of {count(upto)} steps a run of DynE-TD3 ends better with probability {listed(told)}.",
-        f"DynE-TD3 is not ahead of: {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
+        f"It is not ahead of {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
+        *untrained_encoders(data),
     )
+
+
+def untrained_encoders(data: Data) -> list[str]:
+    """How the decoders of several untrained encoders end, on the seeds that all of them have; nothing if there is one."""
+    first = data.ablations[(data.ablations.group == IN_CONTROLS) & (data.ablations.name == "untrained")]
+    more = data.ablations[data.ablations.group == MORE_UNTRAINED]
+    if not len(more):
+        return []
+    spaces = [first, *(one for _, one in more.groupby("name")), data.series(TASK, "TD3"), data.series(TASK, "DynE-TD3")]
+    wanted = sorted(set.intersection(*(set(one.seed) for one in spaces)))
+    cut = at_shared_steps(*(of_seeds(one, wanted) for one in spaces))
+    *ends, td3, dyne = (number(final_returns(one).mean()) for one in cut)
+    return [
+        f"The decoders of {len(ends)} untrained encoders, each with its own random weights, return {listed(ends)} there",
+        f"(means of the seeds {wanted[0]} to {wanted[-1]}), TD3 {td3} and DynE-TD3 {dyne} with the same seeds.",
+    ]
 
 
 # ---- held actions on other tasks ----

@@ -144,9 +144,10 @@ def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
     return found if min(len(one), len(other)) >= FEW else (found[0], np.nan, np.nan)
 
 
-def standing(probability: float) -> str:
-    """How a method stands to another one, by the probability that a run of it returns more."""
-    if AHEAD > probability > 1 - AHEAD:
+def standing(found: tuple[float, float, float]) -> str:
+    """How a method stands to another one, by what `better` tells of the two."""
+    probability, low, high = found
+    if AHEAD > probability > 1 - AHEAD or low <= 0.5 <= high:  # never, where there is no interval
         return "level with"
     return "ahead of" if probability >= AHEAD else "behind"
 

@@ -45,7 +45,7 @@ def table(data: Data) -> str:
         "P(better) is the probability that a run of the first method ends better, with its 95 % interval. "
         "Returns of two methods in brackets are means over the last tenth of the steps that both methods have. "
         "One method counts as ahead of another one if a run of the first ends better with a probability of at least "
-        f"{AHEAD}, as behind if the probability is at most {1 - AHEAD}, and as level otherwise. "
+        f"{AHEAD}, as behind if the probability is at most {1 - AHEAD}, and as level otherwise, or if the interval holds 0.5. "
         f"A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not "
         f"reproduce* if it lies below. Fewer than {FEW} seeds have no interval: then the data *point the same way* if the "
         f"probability is at least {AHEAD}, and the claim *does not reproduce* so far if it is at most {1 - AHEAD}. What is "

@@ -52,9 +52,7 @@ def text(data: Data) -> str:
                 continue
             one = data.variant(kind.group, kind.name, task)
             ours, raw, _ = finals(one, data.series(task, "TD3"))
-            stands[standing(better(ours, raw)[0])].append(
-                f"{task} ({number(ours.mean())} against {number(raw.mean())})"
-            )
+            stands[standing(better(ours, raw))].append(f"{task} ({number(ours.mean())} against {number(raw.mean())})")
             dyne, ours, upto = finals(data.series(task, "DynE-TD3"), one)
             ends = f"{number(dyne.mean())} against {number(ours.mean())}, {count(upto)} steps"
             ahead.append(f"{with_interval(better(dyne, ours))} on {task} ({ends})")

@@ -10,15 +10,20 @@ from analysis.report_data import (
     Data,
     at,
     authors_returns,
+    better,
     columns,
     count,
     entry,
+    finals,
+    listed,
     markdown,
     mostly,
+    paragraphs,
     read_off,
     seeds,
     seeds_of,
     steps_of,
+    with_interval,
 )
 from analysis.variants import QUESTIONS
 from common.errors import UsageError
@@ -203,15 +208,26 @@ def ablations(data: Data) -> str:
     return f"ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown([asked.title, *header], lines)}"
 
 
+def default_beside(data: Data, variant: pd.DataFrame, task: str) -> pd.DataFrame:
+    """The published curves of DynE-TD3 on a task, of the seeds and up to the steps of a variant."""
+    default = data.series(task, "DynE-TD3")
+    return default[default.seed.isin(variant.seed) & (default.steps <= variant.steps.max())]
+
+
 def decoder_range(data: Data) -> str:
     """Decoders that span the bounds of the actions, and those that span [−1, 1]."""
-    names, tasks = QUESTIONS["range"].words, ("Pusher", "Striker")
-    told, rows = seeds_told(
-        [([task, names[name]], data.variant("decoder", name, task)) for task in tasks for name in names]
-    )
+    words, shown, wider = QUESTIONS["range"].words, [], []
+    for task in ("Pusher", "Striker"):
+        unit = data.variant("decoder", "unit", task)
+        default = default_beside(data, unit, task)
+        shown += [([task, words["default"]], default), ([task, words["unit"]], unit)]
+        wide, narrow, upto = finals(default, unit)
+        wider.append(f"{with_interval(better(wide, narrow))} on {task}")
+    told, rows = seeds_told(shown)
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     title = f"DynE-TD3, {told} a row, {averages(COARSE)}:"
-    return f"{title}\n\n{markdown(['', 'decoder', *header], once(lines))}"
+    ends = f"Over the last tenth of {count(upto)} steps a run with the wider range ends better with probability {listed(wider)}."
+    return f"{title}\n\n{markdown(['', 'decoder', *header], once(lines))}\n\n{paragraphs(ends)}"
 
 
 def decoder_objective(data: Data) -> str:
@@ -232,7 +248,8 @@ def decoder_objective(data: Data) -> str:
 
 def decoder_variants(data: Data) -> str:
     """The release's norm, and predictions without the state."""
-    names = {"default": "default of that time", "no_state": "`--no_state`", "l2": "`--norm l2`"}
-    told, rows = seeds_told([([words], data.variant("decoder", name)) for name, words in names.items()])
+    stateless, l2 = data.variant("decoder", "no_state"), data.variant("lambda-l2", "1e-4")
+    default = default_beside(data, stateless, "ReacherVertical")
+    told, rows = seeds_told([(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)])
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     return f"DynE-TD3 on ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['decoder', *header], lines)}"

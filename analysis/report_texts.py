@@ -43,13 +43,15 @@ def figure4_vertical(data: Data) -> str:
     )
 
 
-def last_tenths(data: Data, method: str, tasks: list[str]) -> dict[str, tuple[float, float, float]]:
-    """{task: (probability that DynE-TD3 ends better, DynE-TD3's final return, the method's)} of tasks that have both."""
+def last_tenths(
+    data: Data, method: str, tasks: list[str]
+) -> dict[str, tuple[tuple[float, float, float], float, float]]:
+    """{task: (how DynE-TD3 ends by `better`, its final return, the method's)} of tasks that have both."""
     found = {}
     for task in tasks:
         if len(data.methods(task, ["DynE-TD3", method])) == 2:
             dyne, other, _ = finals(data.series(task, "DynE-TD3"), data.series(task, method))
-            found[task] = better(dyne, other)[0], float(dyne.mean()), float(other.mean())
+            found[task] = better(dyne, other), float(dyne.mean()), float(other.mean())
     return found
 
 
@@ -57,8 +59,8 @@ def figure4_tasks(data: Data) -> str:
     """On which of the other tasks DynE-TD3 ends ahead of TD3, and how Pusher's collapse looks."""
     data = data.with_best_td3()
     told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-    for task, (probability, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
-        told[standing(probability)].append(f"{task} ({number(dyne)} against {number(td3)}, P {probability:.2f})")
+    for task, (ends, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
+        told[standing(ends)].append(f"{task} ({number(dyne)} against {number(td3)}, P {with_interval(ends)})")
     parts = [f"{stands} TD3 on {listed(tasks)}" for stands, tasks in told.items() if tasks]
     return paragraphs(
         "The following returns are means over the last tenth of the steps that both methods have. P is the probability that a",
@@ -162,7 +164,7 @@ def baselines(data: Data) -> str:
         dyne, sac = (window(one, after, upto) for one in pair)
         odds = f"P {with_interval(better(dyne, sac))}"
         spans.append(
-            f"{standing(better(dyne, sac)[0])} SAC from {count(after)} to {count(upto)} steps ({number(dyne.mean())} against "
+            f"{standing(better(dyne, sac))} SAC from {count(after)} to {count(upto)} steps ({number(dyne.mean())} against "
             f"{number(sac.mean())}, {odds})"
         )
     compared = f"On ReacherVertical DynE-TD3 is, on average, {listed(spans)}."
@@ -247,7 +249,7 @@ def figure9(data: Data) -> str:
             f"{returned['SA-DynE-TD3']} and S-DynE-TD3 {returned['S-DynE-TD3']}; from states PPO returns "
             f"{returned['PPO']}."
         )
-        stands = {standing(better(found[name], found["PPO"])[0]) for name in ENCODED[:2]}
+        stands = {standing(better(found[name], found["PPO"])) for name in ENCODED[:2]}
         words = f"{stands.pop()} PPO" if len(stands) == 1 else "ahead of PPO in part"
         rising = [_rises(data.series(task, name), upto) for name in ENCODED[:2]]
         told.append(

@@ -61,9 +61,8 @@ QUESTIONS = {
     "decoder": Question(
         "training of the decoder",
         {
-            "default": "default of that time",
+            "default": "predicts from the state, the default",
             "no_state": "predicts without the state",
-            "l2": "norm not squared",
         },
         {"default": "DynE-TD3"},
     ),

@@ -71,7 +71,7 @@ def read(path: str | Path, kind: str) -> dict[str, Any]:
     body = _body(path)
     if body["format"] != FORMAT or body.get("kind") != kind:
         found = f"{body.get('kind')!s:.40} in format {body['format']!s:.40}"
-        raise CheckpointError(f"{path} is a {found}, not a {kind} in {FORMAT}")
+        raise CheckpointError(f"{path} is {_a(found)}, not {_a(kind)} in {FORMAT}")
     noted = body.pop("digest")
     try:
         intact = noted == digest(body)
@@ -127,3 +127,8 @@ def _feed(sha: "hashlib._Hash", value: Any) -> None:
         sha.update(f"{type(value).__name__}:{value!r};".encode())
     else:
         raise TypeError(f"a checkpoint holds tensors and plain values, not {type(value).__name__}")
+
+
+def _a(words: str) -> str:
+    """Words behind their article."""
+    return f"{'an' if words[:1] in 'aeiou' else 'a'} {words}"

@@ -25,6 +25,7 @@ from common.errors import (
     UsageError,
     one_line,
 )
+from common.files import open_to_read
 from common.output import never_stop_at_output
 from common.paths import RESULTS
 
@@ -200,13 +201,26 @@ def add_env_flag(
     parser.add_argument("--env", "--env_name", dest="env_name", metavar="ID", default=default, help=told)
 
 
+# What files of these suffixes have at an offset: what a script writes replaces its like alone.
+BEGINNINGS = {".png": (0, b"\x89PNG"), ".svg": (0, b"<"), ".gif": (0, b"GIF8"), ".mp4": (4, b"ftyp")}
+
+
 def check_out(out: str | Path, *suffixes: str, flag: str = "--out") -> Path:
-    """Raises `UsageError` unless `flag` is a file of one of these suffixes in a folder that exists; returns its path."""
+    """Raises `UsageError` unless `flag` is a file of one of these suffixes in a folder that exists; returns its path.
+
+    A picture or a film that exists may be replaced, another file of such a name not.
+    """
     out = Path(out)
     if out.suffix not in suffixes or out.is_dir():
         raise UsageError(f"{flag} {out}: name a {' or '.join(suffixes)} file")
     if not out.absolute().parent.is_dir():
         raise UsageError(f"{flag} {out}: there is no folder {out.absolute().parent}: make it first")
+    if out.suffix in BEGINNINGS and out.is_file():
+        offset, wanted = BEGINNINGS[out.suffix]
+        with open_to_read(out) as file:
+            begins = file.read(offset + len(wanted))
+        if begins and begins[offset:] != wanted:
+            raise UsageError(f"{flag} {out}: it exists and is no {out.suffix} file: choose another")
     return out
 
 

@@ -51,6 +51,11 @@ def stop_while_importing(*_: object) -> None:
 
 
 script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
+try:
+    os.getcwd()
+except OSError:
+    print(f"{script}: error: the working folder does not exist any more: change to one that does", file=sys.stderr)
+    sys.exit(2)
 if (
     signal.getsignal(signal.SIGINT) is signal.default_int_handler
 ):  # else it is ignored, as in the background of a shell script

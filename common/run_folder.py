@@ -285,6 +285,12 @@ class RunFolder:
         text = json.dumps({"reason": one_line(reason)}, indent=2) + "\n"
         write_atomically(self.path / FAILURE, lambda file: file.write(text.encode()))
 
+    def after_failure(self) -> str:
+        """What a run that was given up leaves, and the way out, in words."""
+        if self.newest.exists() or self.older.exists():
+            return f"the last good checkpoint is kept: to try again from it, delete {FAILURE} beside it and --resume"
+        return "there is no checkpoint yet: once that is mended, start over with --overwrite"
+
 
 def _own_versions() -> dict[str, str]:
     """Those of Python and of this project."""

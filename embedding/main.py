@@ -37,7 +37,7 @@ from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
 from embedding.encoder_training import EmbeddingTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
-from embedding.play_key import source_digest
+from embedding.play_key import sources
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
 from embedding.training import Part, Training, embedding_name, open_run, resolved, warn_of_repetition
 
@@ -116,7 +116,7 @@ def main() -> None:
         EmbeddingTraining(data, encoder, predictor, env_name, args, folder.path / "encoder.pt"),
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]
-    learned = {"source": source_digest(env, args), "data": play.digest()}
+    learned = sources(env, args) | {"data": play.digest()}
     networks = {"encoder": encoder, "predictor": predictor, "decoder": decoder}
     folder.resolved = resolved(device, args.seed, networks)
     training = Training(folder, parts, vars(args), ["loss", "error", "regulariser"], learned)

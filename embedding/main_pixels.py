@@ -41,7 +41,7 @@ from embedding.pixel_models import (
 )
 from embedding.pixel_play import PixelWindows, load_pixel_play
 from embedding.pixel_training import COLUMNS, PixelTraining, add_image_flags, frames_near, memory_parts
-from embedding.play_key import source_digest
+from embedding.play_key import sources
 from embedding.random_play import check_traj_len
 from embedding.training import Part, Training, open_run, resolved, warn_of_repetition
 from envs.pixels import FRAMES
@@ -112,7 +112,7 @@ def main() -> None:
         PixelTraining(data, embedding, args, folder.path, device),
         DecoderTraining(data.actions.to(device), action_encoder, decoder, args, folder.path / "decoder.pt"),
     ]
-    learned = {"source": source_digest(env, args), "data": play.digest()}
+    learned = sources(env, args) | {"data": play.digest()}
     networks = {"state_encoder": state_encoder, "action_encoder": action_encoder, "predictor": predictor}
     folder.resolved = resolved(device, args.seed, networks | {"decoder": decoder})
     training = Training(folder, parts, vars(args), COLUMNS, learned)

@@ -26,7 +26,7 @@ from common.streams import torch_stream
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
 from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
-from embedding.play_key import source_digest
+from embedding.play_key import sources
 from embedding.training import Training, open_run, resolved, warn_of_repetition
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     vae = VAE(encoder.to(device), decoder.to(device), name_of(env, args.env_name), args.source_img_width)
     frames = frames_near(play.frames, device)
     warn_of_repetition(args, len(frames))
-    learned = {"source": source_digest(env, args), "data": play.digest()}
+    learned = sources(env, args) | {"data": play.digest()}
     parts = [VAETraining(frames, vae, args, folder.path, device)]
     folder.resolved = resolved(device, args.seed, {"encoder": encoder, "decoder": decoder})
     training = Training(folder, parts, vars(args), COLUMNS, learned)

@@ -86,14 +86,16 @@ def _does(env: gymnasium.Env) -> str:
     return found if repeats else ""
 
 
-def source_digest(env: gymnasium.Env, args: argparse.Namespace) -> str:
-    """A checksum of what the random play of a script's flags comes from, but for the versions of libraries.
+def sources(env: gymnasium.Env, args: argparse.Namespace) -> dict[str, str]:
+    """Checksums of what the random play of a script's flags comes from, but for its model and the versions of libraries: of the
+    environment's `code`, and of all else (`asked`).
 
-    It is known before anything is played; where an upgrade changes what is played, `RandomPlay.digest` tells.
+    They are known before anything is played; where a change of code or an upgrade changes what is played, `RandomPlay.digest` tells.
     """
     key = play_key(env, args.steps, args.seed)
+    code = key.pop("code")
     parts = {name: value for name, value in key.items() if name not in ("gymnasium", "numpy", "mujoco", "model")}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return {"code": code, "asked": hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}
 
 
 def pixel_key(env: gymnasium.Env, steps: int, seed: int, source_img_width: int) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from common.environments import name_of
 from common.errors import Diverged, UsageError
 from common.interruption import Interruption
 from common.paths import embedding_run
-from common.progress import Progress
+from common.progress import Progress, tell
 from common.run_folder import RunFolder, check_flags
 from embedding.models import widths_of
-from embedding.play_key import source_digest
+from embedding.play_key import sources
 
 OFTEN = 200  # times that a sample is seen, above which there is a warning: the defaults see each 5 and 20 times
 
@@ -72,7 +72,7 @@ class Training:
         parts: the trainings, each a `Part`.
         flags: the resolved flags, a dict.
         columns: the header of log.csv behind `stage` and `epoch`; a part with fewer losses leaves the last ones empty.
-        play: what it learns from: the digests `source` (`embedding.play_key`) and `data` (`RandomPlay`).
+        play: digests of what it learns from: `embedding.play_key.sources`, and `data` (`RandomPlay.digest`).
     """
 
     def __init__(
@@ -113,6 +113,8 @@ class Training:
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
             ) from error
         if is_done := self.part == len(self.parts):
+            for part in self.parts:
+                part.finish()  # as files of the folder may have been lost or changed since
             self.folder.release()
         return is_done
 
@@ -157,7 +159,7 @@ class Training:
         if shown:
             reason = f"seed {self.flags['seed']}: {part.name}, epoch {self.epoch}: not finite: {shown}"
             self.folder.fail(reason)
-            raise Diverged(f"{reason}; the last good checkpoint is kept")
+            raise Diverged(f"{reason}; {self.folder.after_failure()}")
 
     def _save(self) -> None:
         content = {
@@ -195,12 +197,19 @@ def first_not_finite(state: Any, name: str = "") -> str | None:
 
 
 def check_play(content: dict[str, Any], play: dict[str, str], folder: RunFolder) -> None:
-    """Raises `UsageError` if a checkpoint's content is of other play; those of earlier versions do not name theirs."""
-    noted = content.get("play", {})
-    if any(noted.get(name, digest) != digest for name, digest in play.items()):
+    """Raises `UsageError` if a checkpoint's content is of other play; those of earlier versions do not name all of theirs.
+
+    Where the code of the environment is another and all of the play is known to be the same, a line says so.
+    """
+    other = {name for name, digest in play.items() if content.get("play", {}).get(name, digest) != digest}
+    if other - {"code"}:
         raise UsageError(
             f"--resume: {folder.path} began with other random play: the environment, its arguments or its code have "
             "changed since: bring back what it was, or start over with --overwrite"
+        )
+    if other and "data" in play:
+        tell(
+            f"--resume: the environment's code has changed since {folder.path} began; its random play is the same: it goes on"
         )
 
 
@@ -221,7 +230,7 @@ def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: 
     folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name, images), "embedding run")
     folder.check(args.resume, args.overwrite)
     if args.resume and (content := folder.check_resume(vars(args), result)):
-        check_play(content, {"source": source_digest(env, args)}, folder)
+        check_play(content, sources(env, args), folder)
     return folder
 
 

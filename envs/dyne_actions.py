@@ -66,9 +66,15 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
         self.action_space = Box(-largest, largest, (decoder.action_dim,), np.float32)
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """The raw actions `(k, A)` of an action `(A,)`, of the environment's type and within its bounds."""
+        """The raw actions `(k, A)` of an action `(A,)`, of the environment's type and within its bounds.
+
+        Raises:
+            ValueError: the action has another shape, or is NaN.
+        """
         space, own = self.env.action_space, self.action_space
         assert isinstance(space, Box) and isinstance(own, Box)
+        if np.shape(action) != own.shape or np.isnan(action).any():
+            raise ValueError(f"the action {action} is not {own.shape[0]} numbers")
         with torch.no_grad():
             z = torch.as_tensor(np.clip(action, own.low, own.high) * self._scale).float()
             plan = self.decoder(z.unsqueeze(0))[0].numpy()

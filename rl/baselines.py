@@ -119,7 +119,8 @@ def train_all(
     if interruption.received is not None:
         interruption.leave()
     if faults:
-        raise Diverged("; ".join(faults[n] for n in sorted(faults)))
+        left = sorted({store[n].folder.after_failure() for n in faults})
+        raise Diverged("; ".join([*(faults[n] for n in sorted(faults)), *left]))
     tell_next(folder, "rl/evaluate.py", shown(folder), *own_env_flag(baseline.env_name))
 
 

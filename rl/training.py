@@ -174,7 +174,8 @@ class Experiment:
         faults = self.collector.faults
         if faults:
             lost = "; ".join(f"seed {self.seeds[n]}: {reason}" for n, reason in sorted(faults.items()))
-            raise Diverged(f"{lost}: not finite; the last good checkpoint is kept")
+            left = sorted({self.store[n].folder.after_failure() for n in faults})
+            raise Diverged(f"{lost}: not finite; {'; '.join(left)}")
 
     def block(self) -> None:
         """Collects `--update_every` steps in every seed's environment, then does as many updates."""
@@ -195,7 +196,7 @@ class Experiment:
         for n in sorted(lost):
             reason = one_line(self.collector.faults[n])
             self.store[n].folder.fail(reason)
-            tell(f"seed {self.seeds[n]} is given up at {reason}: not finite; its last good checkpoint is kept")
+            tell(f"seed {self.seeds[n]} is given up at {reason}: not finite")
 
     def update(self, updates: int) -> None:
         """Does so many updates of every seed, once there is something to learn from."""

@@ -100,7 +100,7 @@ def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(resu
     drawn = dict(zip(of_source["domain"], of_source["range"], strict=True))
     assert drawn["ReacherVertical itself"] == METHODS["DynE-TD3"].color and drawn["none: TD3"] == METHODS["TD3"].color
     short = {name for asked in QUESTIONS.values() for name in asked.words if name not in asked.words.values()}
-    assert {"none", "unit", "l2", "no_state", "prior", "default"} < short
+    assert {"none", "unit", "no_state", "prior", "default"} < short
     for panel in panels.values():
         assert not short & {*panel["layer"][0]["encoding"]["color"]["scale"]["domain"]}
 

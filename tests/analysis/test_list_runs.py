@@ -72,6 +72,14 @@ def test_states(runs, rows, call):
         assert line.startswith(f"rl/Pendulum-v1/TD3/default {words} "), line
 
 
+def test_the_folder_of_one_seed(runs, rows, monkeypatch):
+    seed = runs / "rl/Pendulum-v1/TD3/default/seed_1"
+    monkeypatch.chdir(seed)
+    for folder in (seed, "."):
+        (line,) = rows(folder)
+        assert line.split() == [".", "1", *line.split()[2:]] and line.split()[2] == "finished"
+
+
 def test_a_damaged_note_of_a_failure_hides_nothing(runs, rows):
     (runs / "rl/Pendulum-v1/TD3/default/seed_1/failed.json").write_text("")
     assert [line.split()[2].rstrip(":") for line in rows(runs)] == ["finished", "failed"]

@@ -48,6 +48,15 @@ def test_foreign_texts_are_not_replaced(tmp_path, monkeypatch, capsys):
     call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
 
 
+def test_foreign_tables_are_not_replaced(tmp_path, monkeypatch, capsys):
+    folder, out = write_run(tmp_path, range(2)), tmp_path / "mine.csv"
+    out.write_text("a,b\n1,2\n")
+    line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc", "--overwrite")
+    assert "it exists and is no published curve" in line and out.read_text() == "a,b\n1,2\n"
+    out.write_text("")
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
+
+
 def test_the_tables_of_a_run_are_not_replaced(tmp_path, monkeypatch, capsys):
     folder = write_run(tmp_path, range(2))
     own = folder / "seed_0" / "eval.csv"

@@ -157,6 +157,11 @@ def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):
     assert table.read_text() != before[1]
     assert "seed_0: eval.csv was changed since its checkpoint: put back what it was" in publish(run)
     table.write_text(before[1])
+    training = run / "seed_0" / "train.csv"
+    kept = training.read_text()
+    training.write_text(kept.replace("1", "2", 1))
+    assert "seed_0: train.csv was changed since its checkpoint: put back what it was" in publish(run)
+    training.write_text(kept)
     damaged = run / "seed_0" / "checkpoint.pt"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     assert "put back a whole checkpoint, or take it away" in publish(run)

@@ -328,7 +328,11 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
 
 
 def test_standings():
-    assert [report_data.standing(value) for value in (0.0, 0.25, 0.5, 0.75)] == (
+    assert [report_data.standing((value, np.nan, np.nan)) for value in (0.0, 0.25, 0.5, 0.75)] == (
         ["behind", "behind", "level with", "ahead of"]
+    )
+    sure = [(0.8, 0.51, 1.0), (0.8, 0.5, 1.0), (0.2, 0.0, 0.49), (0.2, 0.0, 0.6), (0.7, 0.6, 0.8)]
+    assert [report_data.standing(found) for found in sure] == (
+        ["ahead of", "level with", "behind", "level with", "level with"]
     )
     assert np.isclose(report_data.AHEAD, 0.75)

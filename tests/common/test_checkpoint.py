@@ -114,7 +114,7 @@ def test_no_file(tmp_path):
 
 
 def test_another_kind_or_format(path, monkeypatch):
-    with pytest.raises(CheckpointError, match="is a decoder in format dyne-1, not a encoder"):
+    with pytest.raises(CheckpointError, match="is a decoder in format dyne-1, not an encoder"):
         checkpoint.load(path, "encoder")
     monkeypatch.setattr(checkpoint, "FORMAT", "dyne-2")
     with pytest.raises(CheckpointError, match="in format dyne-1, not a decoder in dyne-2"):

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from common.cli import check_out
 from common.csv_log import CsvLog
+from common.errors import UsageError
 from common.files import LARGEST_NOTES, LARGEST_TABLE, open_to_read, read_entries, read_whole, write_atomically
 from common.run_folder import FAILURE, LOCK, RunFolder
 
@@ -89,3 +91,17 @@ def test_a_process_that_was_forked_off_keeps_no_lock(tmp_path):
         assert not RunFolder(tmp_path, "run").in_use()
         with open(tmp_path / LOCK, "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize(
+    ("name", "like"), [("x.png", b"\x89PNG..."), ("x.gif", b"GIF89a"), ("x.mp4", b"0000ftypisom"), ("x.svg", b"<svg")]
+)
+def test_what_is_no_picture_is_not_replaced_by_one(tmp_path, name, like):
+    out = tmp_path / name
+    assert check_out(out, out.suffix) == out
+    for replaceable in (like, b""):
+        out.write_bytes(replaceable)
+        assert check_out(out, out.suffix) == out
+    out.write_text("my notes")
+    with pytest.raises(UsageError, match=f"--out .*{name}: it exists and is no {out.suffix} file: choose another"):
+        check_out(out, out.suffix)

@@ -139,6 +139,14 @@ def test_an_environment_that_sets_the_streams_to_none(tmp_path):
     assert ran.returncode == 2 and "raised OSError: [Errno 9] mine" in ran.stderr.splitlines()[-1], ran
 
 
+def test_a_working_folder_that_is_gone(tmp_path):
+    ran = sh(
+        f'mkdir gone && cd gone && rmdir "$PWD" && $PYTHON $RL/main_td3.py --results_dir {tmp_path}/results', tmp_path
+    )
+    assert ran.returncode == 2 and ran.stderr.startswith("main_td3.py: error: the working folder does not exist"), ran
+    assert ran.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
 def test_narrow_encodings(tmp_path):
     folder = tmp_path / "für_∂θ"
     folder.mkdir()

@@ -1,9 +1,11 @@
 """A training of stage one goes on with the random play that it began with, or not at all."""
 
+import io
 import shutil
 
 import gymnasium
 import pytest
+import torch
 import toy_envs
 import toy_pixel_envs
 from scripts import EMBED, TINY_IMAGES, listing
@@ -34,11 +36,6 @@ def arguments(main, patch):
     patch.setitem(gymnasium.registry[env_id].kwargs, "low" if main is EMBED else "shown", (-1, -1))
 
 
-def code(main, patch):
-    """Its file is another, which is noticed before anything is played."""
-    patch.setattr(play_key, "code_digest", lambda _: "other")
-
-
 def surroundings(main, patch):
     """What it does depends on something that is neither, as a file of settings."""
     env_class, _ = SOURCES[main]
@@ -56,7 +53,7 @@ def late(main, patch):
 
 
 @scripts
-@pytest.mark.parametrize("change", [arguments, code, surroundings, late])
+@pytest.mark.parametrize("change", [arguments, surroundings, late])
 def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
     flags = {**FLAGS[main], "results_dir": tmp_path}
     if change is late:
@@ -77,6 +74,33 @@ def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
     assert listing(tmp_path) == before
     ran = call(main, "--resume", **flags)  # with what it was
     assert ran.code == 0 and "is finished" in ran.out
+
+
+@scripts
+def test_other_code_that_plays_the_same_is_told(call, tmp_path, monkeypatch, main):
+    flags = {**FLAGS[main], "results_dir": tmp_path}
+    assert call(main, **flags).code == 0
+    monkeypatch.setattr(play_key, "code_digest", lambda _: "other")
+    ran = call(main, "--resume", **flags)
+    assert ran.code == 0 and ran.out.count("code has changed since") == 1 and "is finished" in ran.out, ran
+
+
+@pytest.mark.parametrize("damage", ["lost", "altered"])
+@scripts
+def test_the_files_of_a_finished_embedding_are_written_again(call, tmp_path, main, damage):
+    flags = {**FLAGS[main], "results_dir": tmp_path}
+    assert call(main, **flags).code == 0
+    files = {path: path.read_bytes() for path in tmp_path.rglob("*coder.pt")}
+    assert files
+    for path, content in files.items():
+        path.unlink()
+        if damage == "altered":
+            path.write_bytes(content[:-1])
+    ran = call(main, "--resume", **flags)
+    assert ran.code == 0 and "is finished" in ran.out, ran
+    for path, content in files.items():
+        again, before = (torch.load(io.BytesIO(data), weights_only=True) for data in (path.read_bytes(), content))
+        assert checkpoint.digest(again) == checkpoint.digest(before)
 
 
 def test_checkpoints_that_do_not_know_their_play_go_on(call, tmp_path):

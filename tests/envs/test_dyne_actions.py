@@ -69,6 +69,12 @@ def test_actions_outside_are_clipped_and_raw_actions_too():
     assert np.abs(env.action(np.array([9, 9]))).max() <= 1
 
 
+@pytest.mark.parametrize("action", [[np.nan, 0], [0.5], [[0, 0]], np.zeros((5, 2))])
+def test_what_is_no_action_is_refused(action):
+    with pytest.raises(ValueError, match="is not 2 numbers"):
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)).step(np.array(action, np.float32))
+
+
 def test_actions_may_be_embeddings_themselves():
     """As SAC-plans and TD3-plans are published: what stable-baselines3 scales rounds in its own way."""
     decoder = decoder_of(3)

@@ -257,6 +257,7 @@ def test_a_loss_that_is_not_finite_is_named(train, monkeypatch):
     folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=300)
     assert ran.code == 3 and "seed 0" in ran.err and "step 200: critic loss" in ran.err
     assert (folder / "seed_0" / "failed.json").exists() and not (folder / "seed_1" / "failed.json").exists()
+    assert "the last good checkpoint is kept: to try again from it, delete failed.json" in ran.err
     _, ran = train("Pendulum-v1", "TD3", "broken", "--resume", max_timesteps=400)
     assert ran.code == 3 and checkpoint.load(folder / "seed_1" / "checkpoint.pt", "run")["steps"] == 400
 
@@ -265,6 +266,7 @@ def test_an_embedding_that_diverges_keeps_its_checkpoint(call, tmp_path):
     flags = {**EMBEDDING, "results_dir": tmp_path, "lr": 1e30}
     ran = call(embedding.main.main, **flags)
     assert ran.code == 3 and "seed 0" in ran.err and "epoch" in ran.err and "Traceback" not in ran.err
+    assert "there is no checkpoint yet: once that is mended, start over with --overwrite" in ran.err
     assert not list(tmp_path.rglob("*coder.pt"))
 
 

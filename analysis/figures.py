@@ -24,7 +24,7 @@ from analysis import sensitivity
 from analysis.authors import TASKS
 from analysis.charts import COLORS, NAME_COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
-from analysis.variants import KINDS_OF_TD3, QUESTIONS, question
+from analysis.variants import APART, IN_CONTROLS, KINDS_OF_TD3, OF_FIGURE_4, QUESTIONS, question
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.theme import panel_width
@@ -42,12 +42,8 @@ FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
-OF_FIGURE_4 = {"embedding": "seed0", "decoder": "default"}  # {group of ablations: its variant that figure 4 has}
-IN_CONTROLS = "controls"  # the ablations that the figure of controls shows
-MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_BINS = 5000
-SMOOTHING = "smoothing"  # the ablations that the figure of values shows
 
 
 def load(results: str | Path, name: str) -> pd.DataFrame:
@@ -291,11 +287,7 @@ def variants(results: str | Path) -> pd.DataFrame:
     Beside embeddings of other seeds, and decoders trained in another way, stand the curves of figure 4 of the same seeds.
     """
     curves = load_ablations(results)
-    curves = curves[
-        ~curves.group.isin(
-            [IN_CONTROLS, MORE_UNTRAINED, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3), *sensitivity.VARIED]
-        )
-    ]
+    curves = curves[~curves.group.isin([*APART, *sensitivity.VARIED])]
     last = curves[curves.group.isin(OF_FIGURE_4)].groupby(["env", "group", "seed"]).steps.max().rename("last")
     default = load_published(results).query("method == 'DynE-TD3'").merge(last.reset_index(), on=["env", "seed"])
     default = default[default.steps <= default["last"]].drop(columns="last")

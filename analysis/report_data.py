@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, load_ablations, load_published
-from analysis.estimates import at_shared_steps, final_returns, interval, mean_probability
+from analysis.estimates import LAST, at_shared_steps, interval, mean_probability
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -126,13 +126,28 @@ def at(one: pd.DataFrame, step: int, width: int) -> pd.Series:
 def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series, int]:
     """The final returns (N,) and (M,) of two series over the last tenth of the steps that both have, and the last step.
 
+    Each is the mean of a seed's own evaluations in this span.
+
     Raises:
-        UsageError: they share no evaluation.
+        UsageError: one of them was not evaluated there.
     """
-    first, second = at_shared_steps(one, other)
-    if not len(first):
+    first, second, upto = ends(one, other)
+    return first.groupby("seed").mean_return.mean(), second.groupby("seed").mean_return.mean(), upto
+
+
+def ends(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """The parts of two series in the last tenth of the steps that both have, and the last of these steps; errors as in `finals`."""
+    upto = min(steps_of(one), steps_of(other))
+    first, second = (part[part.steps.between((1 - LAST) * upto, upto)] for part in (one, other))
+    if not (len(first) and len(second)):
         raise UsageError("two curves share no steps")
-    return final_returns(first), final_returns(second), steps_of(first)
+    return first, second, upto
+
+
+def on_the_way(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The mean returns (N,) and (M,) of two series over all evaluations that both have, but for those before training."""
+    first, second = (part[part.steps > 0].groupby("seed").mean_return.mean() for part in at_shared_steps(one, other))
+    return first, second
 
 
 def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.curves import FEW
-from analysis.report_claims import ROWS, said_of
+from analysis.report_claims import ROWS, SPREAD, said_of
 from analysis.report_data import (
     AHEAD,
     Data,
@@ -49,8 +49,10 @@ def table(data: Data) -> str:
         f"A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not "
         f"reproduce* if it lies below. Fewer than {FEW} seeds have no interval: then the data *point the same way* if the "
         f"probability is at least {AHEAD}, and the claim *does not reproduce* so far if it is at most {1 - AHEAD}. What is "
-        f"left is *not settled*, and so is what neither method does clearly better than policies that were not trained (below "
-        f"{LEARNED}, see figure 4)."
+        f"left is *not settled*. So is what neither method does clearly better than policies that were not trained (below "
+        f"{LEARNED}, see figure 4), what differs between the end and the mean over all steps, and an end of one evaluation a seed. "
+        "Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. The appendix's claim is taken "
+        f"to hold while the settings' means have less than {SPREAD:g} times the standard deviation that chance gives them."
     )
     return f"{markdown(HEADER, at_a_glance(data.results).to_numpy().tolist())}\n\n{told}"
 

@@ -20,12 +20,15 @@ from analysis.report_data import (
     number,
     paragraphs,
     read_off,
+    seeds,
+    seeds_of,
     standing,
     steps_of,
     window,
     with_interval,
 )
-from analysis.report_tables import BASELINES, COARSE, ENCODED, NAMES, PIXEL_BINS
+from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES, PIXEL_BINS
+from analysis.variants import LONGER
 from common.errors import UsageError
 
 FRAME_ENDS = {"ReacherVertical": max(authors_returns("ReacherVertical", "DynE-TD3"))}  # the paper's figure 4, steps
@@ -79,9 +82,14 @@ def td3_told(data: Data) -> str:
 
 
 def untrained(data: Data, task: str) -> pd.Series:
-    """The first evaluations of all methods from states on a task: those of policies that were not trained yet."""
+    """The first evaluations of all methods from states on a task: those of policies that were not trained yet.
+
+    Of a seed's that are alike one counts: baselines begin by doing nearly nothing, from the same starts.
+    """
     curves = pd.concat(data.methods(task, ["TD3", "DynE-TD3", *BASELINES]).values())
-    return curves[curves.steps == 0].mean_return
+    first = curves[curves.steps == 0]
+    alike = pd.DataFrame({"seed": first.seed, "return": first.mean_return.round()}).duplicated()
+    return first[~alike].mean_return
 
 
 LEARNED = 0.9  # the least probability that a final return is above an evaluation of a policy that was not trained
@@ -234,7 +242,7 @@ def figure5(data: Data) -> str:
 
 def _few_steps(pixel: pd.DataFrame, upto: int) -> str:
     """That Pixel-TD3 has too few steps to be compared, where it has less than half of them."""
-    few = f"Pixel-TD3 has {count(steps_of(pixel))} steps, too few to say whether Pixel-TD3 stays below VAE-TD3."
+    few = f"Pixel-TD3 has {count(steps_of(pixel))} steps, too few to say whether it is below VAE-TD3."
     return few if steps_of(pixel) < upto / 2 else ""
 
 
@@ -260,7 +268,20 @@ def figure9(data: Data) -> str:
         for sac in data.methods(task, ["SAC"]).values():
             last = steps_of(sac)
             told.append(f"SAC from states returns {entry(at(sac, last, PIXEL_BINS))} up to {count(last)} steps.")
+        told += longer_sac(data, task)
     return paragraphs(*told)
+
+
+def longer_sac(data: Data, task: str) -> list[str]:
+    """What SAC returns in the runs that are longer than its published curve, if there are some on a task."""
+    try:
+        one = data.variant(LONGER, "100k", task)
+    except UsageError:
+        return []
+    last = steps_of(one)
+    return [
+        f"{seeds(seeds_of(one)).capitalize()} of SAC that ran longer return {entry(at(one, last, FINE))} at {count(last)} steps."
+    ]
 
 
 def _rises(one: pd.DataFrame, upto: int) -> pd.Series:

@@ -43,6 +43,16 @@ KINDS_OF_TD3 = (
 )
 
 
+# ---- groups of ablations that have a place of their own ----
+
+OF_FIGURE_4 = {"embedding": "seed0", "decoder": "default"}  # {group of ablations: its variant that figure 4 has}
+IN_CONTROLS = "controls"  # those that the figure of controls shows
+MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
+LONGER = "longer"  # those of runs that are longer than the published ones, for the texts alone
+SMOOTHING = "smoothing"  # those that the figure of values shows
+APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3)]
+
+
 QUESTIONS = {
     "source": Question(
         "source of the decoder",

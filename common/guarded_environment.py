@@ -85,6 +85,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         """Starts an episode; returns its first observation (O,), a copy, and its info."""
         before = torch_settings()
+        streams = sys.stdout, sys.stderr
         try:
             result = self._call(self.env.reset, seed=seed, options=options)
         except NOT_ITS_FAULT:
@@ -92,7 +93,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "reset", error) from error
         finally:
-            put_back_output()
+            put_back_output(*streams)
             left = restore_torch(before)
         self._refuse_type("reset", left)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
@@ -106,6 +107,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict]:
         """A step: (observation (O,), a copy, reward, terminated, truncated, info)."""
         before = torch_settings(products=False)
+        streams = sys.stdout, sys.stderr
         try:
             result = self.env.step(action) if self._errors is None else self._call(self.env.step, action)
         except NOT_ITS_FAULT:
@@ -113,7 +115,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "step", error) from error
         finally:
-            put_back_output()
+            put_back_output(*streams)
             left = restore_torch(before)
         self._refuse_type("step", left)
         if not isinstance(result, (tuple, list)) or len(result) != 5:  # a union would take 0.1 us
@@ -140,6 +142,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     def render(self) -> Any:
         """The environment's own image."""
         before = torch_settings()
+        streams = sys.stdout, sys.stderr
         try:
             return self._call(self.env.render)
         except NOT_ITS_FAULT:
@@ -147,12 +150,13 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:
             raise fault(self._name, "render", error) from error
         finally:
-            put_back_output()
+            put_back_output(*streams)
             restore_torch(before)
 
     def close(self) -> None:
         """Closes the environment; what that raises is told on stderr and stops nothing, for all is done by then."""
         before = torch_settings()
+        streams = sys.stdout, sys.stderr
         try:
             self._call(self.env.close)
         except NOT_ITS_FAULT:
@@ -160,7 +164,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         except BaseException as error:  # noqa: BLE001 (all was done)
             print(f"{self._name}: its close() raised {_raised(error)}: nothing is lost", file=sys.stderr)
         finally:
-            put_back_output()
+            put_back_output(*streams)
             restore_torch(before)
 
     def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -58,9 +58,9 @@ def never_stop_at_output() -> None:
         sys.stderr = cast(TextIO, Output(sys.stderr))
 
 
-def put_back_output() -> None:
-    """Gives stdout and stderr back to a process in which an environment has set them to None."""
+def put_back_output(stdout: TextIO | None, stderr: TextIO | None) -> None:
+    """Gives a process the streams back that it had before an environment set them to None."""
     if sys.stdout is None:
-        sys.stdout = cast(TextIO, Output(sys.__stdout__))
+        sys.stdout = stdout
     if sys.stderr is None:
-        sys.stderr = cast(TextIO, Output(sys.__stderr__))
+        sys.stderr = stderr

@@ -63,6 +63,7 @@ REST = 0.1
 COST = 1.15  # in 1/k of what uniform raw actions cost
 EXCESS = 2.25  # of the objective, in that of the best plans found
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
+MAY_LEARN = "policies may learn in it all the same"
 PREDICTION = {True: 0.4, False: 0.85}  # in errors of "nothing moves"; by whether f sees s or not (--no_state)
 
 
@@ -171,7 +172,7 @@ def verdicts(m: Measures) -> dict[str, str]:
         if value <= limit:
             return "ok"
         way_out = f"try {' or '.join(cures)}, or" if cures else "no flag is known to cure it:"
-        return f"off, {value:.2g} is above {limit:.2g}: {way_out} go on, policies may learn in it all the same"
+        return f"off, {value:.2g} is above {limit:.2g}: {way_out} go on, {MAY_LEARN}"
 
     form, weight = m.objective or (None, None)
     lighter, heavier = ([f"--norm_weight {weight * times:g}"] if weight else [] for times in (0.1, 10))
@@ -194,7 +195,7 @@ def verdicts(m: Measures) -> dict[str, str]:
             " or an embedding of this environment" if m.elsewhere else ""
         )
         cure = f"try {training}" if found["reconstruction"] == "ok" else "cure the reconstruction first"
-        found["coverage"] = f"off, {share['embedding']:.0%} is below {wanted:.0%}: {cure}"
+        found["coverage"] = f"off, {share['embedding']:.0%} is below {wanted:.0%}: {cure}, or go on, {MAY_LEARN}"
     if m.prediction is None:
         found["prediction"] = "not judged: f knows states of {} numbers, these have {}".format(*m.sizes)
     else:

@@ -100,7 +100,7 @@ def main() -> None:
         print(
             f"± is the standard error over {args.episodes} episodes, whose starts all policies share{of_seeds}{more}."
         )
-    print("Curves are of other starts.")
+    print("Curves are of other starts" + (f"; compare with --episodes {MANY}." if args.episodes < MANY else "."))
     if out:
         table = pd.DataFrame(rows, columns=RETURNS)
         methods = " and ".join(dict.fromkeys(table.method))

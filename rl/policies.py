@@ -5,6 +5,7 @@ policy.reset()                                # at the start of every episode
 action = policy.select_action(observation)    # (A,) in the environment's units
 """
 
+import contextlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from common.cli import LARGEST_WHOLE
 from common.environments import known_id, make_env
 from common.finite import is_finite
 from common.paths import PUBLISHED_POLICIES, folder_of
+from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
@@ -89,10 +91,13 @@ class Policy:
 
         Args:
             trust: whether to import the module that the run's file names, if it names one: that executes its code.
-            kwargs: passed on to `gymnasium.make`.
+            kwargs: passed on to `gymnasium.make`; with `render_mode="rgb_array"` it draws without a display, too.
         Raises:
             UsageError: a module is needed and not trusted; or as for `common.environments.make_env`.
         """
+        if kwargs.get("render_mode") == "rgb_array":
+            with contextlib.suppress(RenderingUnavailable):  # it may draw without OpenGL
+                select_gl_backend()
         agree = "import it yourself, or call make_env(trust=True), which imports it ({})"
         env_name = self.env_name if trust else known_id(self.env_name, "the policy", agree)
         make = self.state_space.make_env if self.state_space else make_env

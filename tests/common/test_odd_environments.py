@@ -1,10 +1,12 @@
 """Environments that keep to gymnasium's API in unusual ways, and values whose own methods raise."""
 
 import collections
+import contextlib
 import copy
 import dataclasses
 import functools
 import random
+import sys
 import types
 from typing import NamedTuple
 
@@ -55,6 +57,15 @@ def made():
     gymnasium.register("Odd-v0", Odd, max_episode_steps=9)
     yield lambda **kwargs: make_env("Odd-v0", **kwargs)
     del gymnasium.registry["Odd-v0"]
+
+
+def test_output_that_a_program_has_silenced_stays_silent(made):
+    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        env = made()
+        env.reset(seed=0)
+        env.step(np.zeros(1, np.float32))
+        env.close()
+        assert sys.stdout is None and sys.stderr is None
 
 
 @pytest.mark.parametrize("declared", [None, "float32"], ids=["declared", "not declared"])

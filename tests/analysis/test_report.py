@@ -230,7 +230,8 @@ def test_at_a_glance_follows_the_data(tmp_path):
     write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 5)
     found = glance(tmp_path)
     assert found["4, ReacherVertical"] == (
-        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 (in all pairs of runs)"
+        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 (in all pairs of runs), over all "
+        "steps 1.00 (in all pairs of runs)"
     )
     assert {found[figure] for figure in found if figure != "4, ReacherVertical"} == {"not run yet"}
     assert "5, ReacherVertical and ReacherTurn and ReacherPush" in found
@@ -241,7 +242,7 @@ def test_at_a_glance_follows_the_data(tmp_path):
     found = glance(tmp_path)
     assert found["4, ReacherVertical"].startswith("points the same way, not settled")
     assert found["4, baselines on ReacherVertical"] == (
-        "not settled: DynE-TD3 is **level with** SAC (−7.0 against −7.0)"
+        "not settled: at the end DynE-TD3 is **level with** SAC (−7.0 against −7.0)"
     )
 
 
@@ -257,16 +258,44 @@ def test_a_comparison_says_if_neither_is_above_untrained_policies(tmp_path):
     write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101])  # untrained: -200 and -201
     write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
     assert glance(tmp_path)["4, baselines on ReacherTurn"].startswith(
-        "points the same way, not settled: DynE-TD3 is ahead"
+        "points the same way, not settled: at the end DynE-TD3 is ahead"
     )
     for method in ("DynE-TD3", "SAC"):
         path = tmp_path / "published" / f"ReacherTurn-v2_{method}.csv"
         path.write_text(path.read_text().replace(",0,-2", ",0,-"))  # now -0 to -21
     found = glance(tmp_path)["4, baselines on ReacherTurn"]
     assert found == (
-        "not settled: DynE-TD3 is ahead of SAC (−100 against −120); neither it nor SAC is clearly above untrained policies at "
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); neither it nor SAC is clearly above untrained policies at "
         "these steps"
     )
+
+
+def test_what_the_end_says_and_all_steps_do_not_is_not_settled(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101])
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    path = tmp_path / "published" / "ReacherTurn-v2_DynE-TD3.csv"
+    lines = path.read_text().splitlines()
+    before = [line for line in lines if line.split(",")[3] in map(str, range(1000, 9000, 1000))]
+    path.write_text("\n".join(line.replace(",-10", ",-15") if line in before else line for line in lines) + "\n")
+    assert glance(tmp_path)["4, baselines on ReacherTurn"] == (
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); over all steps it is **behind** SAC (−140 against "
+        "−120)"
+    )
+
+
+def test_one_evaluation_settles_nothing(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101], every=5000)
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    assert glance(tmp_path)["4, baselines on ReacherTurn"] == (
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); beside SAC it has one evaluation a seed there"
+    )
+
+
+def test_evaluations_of_a_seed_that_are_alike_count_once(tmp_path):
+    for method, value in (("TD3", -100), ("SAC", -50.2), ("PPO", -50.1)):
+        write_curve(tmp_path, "ReacherTurn", method, [value])
+    first = report_texts.untrained(Data(tmp_path), "ReacherTurn")
+    assert sorted(first) == [-200, -150.2]
 
 
 def test_the_summary_groups_the_claims_of_the_paper(tmp_path):

@@ -144,7 +144,7 @@ def test_demo_runs_twice(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
         assert (tmp_path / "side-by-side.mp4").stat().st_size > 1000
-        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the evaluation") :]
+        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the last evaluation") :]
         rows = [line for line in table.splitlines() if line.startswith(("TD3 (2 seeds) ", "DynE-TD3 (2 seeds) "))]
         assert len(rows) == 2 and all(
             "-" not in row.split() for row in rows

@@ -254,7 +254,7 @@ def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
     ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
     assert ran.code == 0, ran.err
     assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
-    assert "ReacherVertical-v2 SAC plain seed 0 1: not begun\n" in ran.out
+    assert "ReacherTurn-v2 SAC plain seed 0 1: not begun\n" in ran.out
 
 
 def test_a_list_of_runs_tells_results_of_other_flags(call, tmp_path):

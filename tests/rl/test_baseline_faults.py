@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_no_half_picture_of_runs(call, tmp_path, suffix):
     main, arguments = SCRIPTS["SAC-LSP"]
     assert call(main, *arguments, **SHORT, results_dir=tmp_path / "results").code == 0
     out = tmp_path / f"curves.{suffix}"
-    for before in (None, b"a picture"):
+    for before in (None, b"\x89PNG a picture" if suffix == "png" else b"<svg/>"):
         if before:
             out.write_bytes(before)
         with files_up_to(1000):

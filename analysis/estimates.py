@@ -188,9 +188,15 @@ def at_shared_steps(*series: pd.DataFrame) -> list[pd.DataFrame]:
     return [one[one.steps.isin(shared)] for one in series]
 
 
+def last_tenth(*series: pd.DataFrame) -> list[pd.DataFrame]:
+    """The parts of series in the last tenth of the steps that all of them have: their own evaluations there, if any."""
+    upto = min(one.steps.max() for one in series)
+    return [one[one.steps.between((1 - LAST) * upto, upto)] for one in series]
+
+
 def _shared_finals(*series: pd.DataFrame) -> list[np.ndarray]:
-    """The final returns (N_i,) of series over the last tenth of the steps that all of them have; none if they share none."""
-    return [final_returns(one).to_numpy() for one in at_shared_steps(*series)]
+    """The final returns (N_i,) of series over `last_tenth`."""
+    return [part.groupby("seed").mean_return.mean().to_numpy() for part in last_tenth(*series)]
 
 
 def _interval(statistic: Statistic, values: pd.Series, few: str = "seeds") -> str:

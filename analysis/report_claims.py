@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from analysis.curves import FEW
-from analysis.estimates import final_returns, interval, mean_probability
+from analysis.estimates import final_returns, interval, last_tenth, mean_probability
 from analysis.figures import reached
 from analysis.report_controls import NAMED, action_spaces
 from analysis.report_data import (
@@ -14,7 +14,6 @@ from analysis.report_data import (
     authors_returns,
     better,
     count,
-    ends,
     finals,
     listed,
     mostly,
@@ -136,7 +135,7 @@ def baselines(task: str) -> Callable[[Data], Said]:
             told[standing(found)].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
             learned = max(above_untrained(data, task, one) for one in (ours, theirs)) >= LEARNED
             unlearned += [] if learned else [method]
-            if one_evaluation := min(one.steps.nunique() for one in ends(dyne, other)[:2]) == 1:
+            if one_evaluation := min(one.steps.nunique() for one in last_tenth(dyne, other)) == 1:
                 alone.append(method)
             stands = standing(better(*over_all))
             if differs := stands != standing(found):

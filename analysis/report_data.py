@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, load_ablations, load_published
-from analysis.estimates import LAST, at_shared_steps, interval, mean_probability
+from analysis.estimates import at_shared_steps, interval, last_tenth, mean_probability
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -131,17 +131,10 @@ def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series
     Raises:
         UsageError: one of them was not evaluated there.
     """
-    first, second, upto = ends(one, other)
-    return first.groupby("seed").mean_return.mean(), second.groupby("seed").mean_return.mean(), upto
-
-
-def ends(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """The parts of two series in the last tenth of the steps that both have, and the last of these steps; errors as in `finals`."""
-    upto = min(steps_of(one), steps_of(other))
-    first, second = (part[part.steps.between((1 - LAST) * upto, upto)] for part in (one, other))
+    first, second = (part.groupby("seed").mean_return.mean() for part in last_tenth(one, other))
     if not (len(first) and len(second)):
         raise UsageError("two curves share no steps")
-    return first, second, upto
+    return first, second, min(steps_of(one), steps_of(other))
 
 
 def on_the_way(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.files import LARGEST_TABLE, open_to_read, read_whole
+from common.files import LARGEST_TABLE, open_to_read, read_whole, write_atomically
 
 
 class CsvLog:
@@ -28,10 +28,10 @@ class CsvLog:
         self.size, self.checksum = 0, 0
 
     def begin(self) -> None:
-        """Writes the header into a new file, which takes the place of what was there, be it a link."""
-        self.path.unlink(missing_ok=True)
-        self.size, self.checksum = 0, 0
-        self.append([self.columns])
+        """Writes the header into a new file, which takes the place of what was there, be it a link; nobody reads it empty."""
+        data = self._encoded([self.columns])
+        write_atomically(self.path, lambda file: file.write(data))
+        self.size, self.checksum = len(data), zlib.crc32(data)
 
     def append(self, rows: Iterable[Sequence[Any]]) -> None:
         """Writes rows behind the last; of each, as many fields as the file has columns."""

@@ -83,10 +83,9 @@ class Task:
 
     def progress(self) -> int:
         """How many of its steps are done."""
-        path = self.folder / "eval.csv"
-        if not (self.steps and path.is_file() and path.stat().st_size):  # empty for the moment in which it begins
+        if not self.steps or not (self.folder / "eval.csv").is_file():
             return 0
-        curve = read_csv(path, EVAL_COLUMNS, growing=True)
+        curve = read_csv(self.folder / "eval.csv", EVAL_COLUMNS, growing=True)
         return min(self.steps, int(curve.steps.max())) if len(curve) else 0
 
     def is_done(self) -> bool:

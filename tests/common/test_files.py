@@ -1,5 +1,6 @@
 """What is read of files that others may have written."""
 
+import builtins
 import fcntl
 import os
 import signal
@@ -91,6 +92,24 @@ def test_a_process_that_was_forked_off_keeps_no_lock(tmp_path):
         assert not RunFolder(tmp_path, "run").in_use()
         with open(tmp_path / LOCK, "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_table_that_begins_is_never_read_without_its_header(tmp_path, monkeypatch):
+    """Others read the tables of runs while they begin."""
+    table, seen, original = CsvLog(tmp_path / "eval.csv", ["steps", "mean_return"]), [], builtins.open
+
+    def watched(file, *args, **kwargs):
+        if table.path.exists():
+            seen.append(table.path.read_bytes())
+        return original(file, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "open", watched)
+    table.begin()
+    table.append([[1, 2]])
+    table.begin()
+    monkeypatch.undo()
+    assert seen and all(content.startswith(b"steps,mean_return\n") for content in seen)
+    assert table.path.read_bytes() == b"steps,mean_return\n"
 
 
 @pytest.mark.parametrize(

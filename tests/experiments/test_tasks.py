@@ -70,15 +70,6 @@ def test_only_what_is_needed_is_run(manifest, tmp_path):
     assert [task.name for task in needed(tasks, [wanted])] == ["embedding pend", wanted.name]
 
 
-def test_a_table_that_is_just_being_begun_is_no_progress(manifest, tmp_path):
-    run = next(task for task in tasks_of(manifest(TINY), tmp_path, {}) if task.steps)
-    run.folder.mkdir(parents=True)
-    (run.folder / "eval.csv").touch()
-    assert run.progress() == 0 and not run.is_done()
-    (run.folder / "eval.csv").write_text("episodes,steps,mean_return\n0,0,-1\n1,50,-1\n")
-    assert run.progress() == 50
-
-
 @pytest.fixture
 def made(manifest, tmp_path):
     """A folder of results in which the embedding and the runs of `TINY` seem to have been made."""

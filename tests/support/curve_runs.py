@@ -33,6 +33,27 @@ def frame(returns, steps, method="TD3", name="default", env=ENV):
     return pd.DataFrame([(env, method, name, *row) for row in evaluations], columns=curves.CURVES)
 
 
+HEADER = "env,method,seed,steps,mean_return\n"
+
+
+def write_curve(results, task, method, returns, last=10_000, every=1000):
+    """A published curve: seed n of `returns` returns its number at every step, and one hundred less at step 0."""
+    folder = results / "published"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        f"{task}-v2,{method},{seed},{step},{value - 100 * (step == 0)}\n"
+        for seed, value in enumerate(returns)
+        for step in range(0, last + 1, every)
+    ]
+    (folder / f"{task}-v2_{method}.csv").write_text(HEADER + "".join(rows))
+
+
+def one_series(*seeds, every=1000):
+    """Curves of one series; each seed is a list of returns, at every `every` steps from 0 on."""
+    rows = [(seed, every * place, value) for seed, of in enumerate(seeds) for place, value in enumerate(of)]
+    return pd.DataFrame(rows, columns=["seed", "steps", "mean_return"])
+
+
 def call(script, monkeypatch, *args):
     """Runs a script's `main` as the script is run, in this process."""
     monkeypatch.setattr(sys, "argv", ["script.py", *map(str, args)])

@@ -1,0 +1,116 @@
+"""The table that opens the results page: its verdicts on small invented curves."""
+
+import numpy as np
+import pytest
+from curve_runs import write_curve
+
+from analysis import report, report_claims, report_data, report_glance, report_texts
+from analysis.report_data import Data
+from common.errors import UsageError
+from common.paths import REPOSITORY
+
+
+def test_at_a_glance_is_a_frame_of_text_with_the_rows_of_the_page():
+    frame = report.at_a_glance(REPOSITORY / "results")
+    assert list(frame.columns) == report_glance.HEADER and frame.map(type).eq(str).all(axis=None)
+    page = (REPOSITORY / "results" / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {' | '.join(row)} |".replace("|  |", "| |") in page for row in frame.to_numpy())
+
+
+def glance(results):
+    """{figure: what there is here} of the table."""
+    frame = report.at_a_glance(results)
+    return dict(zip(frame.figure, frame.here, strict=True))
+
+
+def test_at_a_glance_follows_the_data(tmp_path):
+    write_curve(tmp_path, "ReacherVertical", "TD3", [-9] * 5)
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 5)
+    found = glance(tmp_path)
+    assert found["4, ReacherVertical"] == (
+        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 (in all pairs of runs), over all "
+        "steps 1.00 (in all pairs of runs)"
+    )
+    assert {found[figure] for figure in found if figure != "4, ReacherVertical"} == {"not run yet"}
+    assert "5, ReacherVertical and ReacherTurn and ReacherPush" in found
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-11] * 5)
+    assert glance(tmp_path)["4, ReacherVertical"].startswith("**does not reproduce** in the steps run: −11.0")
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 2)
+    write_curve(tmp_path, "ReacherVertical", "SAC", [-7] * 2, last=20_000)
+    found = glance(tmp_path)
+    assert found["4, ReacherVertical"].startswith("points the same way, not settled")
+    assert found["4, baselines on ReacherVertical"] == (
+        "not settled: at the end DynE-TD3 is **level with** SAC (−7.0 against −7.0)"
+    )
+
+
+def test_a_comparison_says_if_neither_is_above_untrained_policies(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101])  # untrained: -200 and -201
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    assert glance(tmp_path)["4, baselines on ReacherTurn"].startswith(
+        "points the same way, not settled: at the end DynE-TD3 is ahead"
+    )
+    for method in ("DynE-TD3", "SAC"):
+        path = tmp_path / "published" / f"ReacherTurn-v2_{method}.csv"
+        path.write_text(path.read_text().replace(",0,-2", ",0,-"))  # now -0 to -21
+    found = glance(tmp_path)["4, baselines on ReacherTurn"]
+    assert found == (
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); neither it nor SAC is clearly above untrained policies at "
+        "these steps"
+    )
+
+
+def test_what_the_end_says_and_all_steps_do_not_is_not_settled(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101])
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    path = tmp_path / "published" / "ReacherTurn-v2_DynE-TD3.csv"
+    lines = path.read_text().splitlines()
+    before = [line for line in lines if line.split(",")[3] in map(str, range(1000, 9000, 1000))]
+    path.write_text("\n".join(line.replace(",-10", ",-15") if line in before else line for line in lines) + "\n")
+    assert glance(tmp_path)["4, baselines on ReacherTurn"] == (
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); over all steps it is **behind** SAC (−140 against "
+        "−120)"
+    )
+
+
+def test_one_evaluation_settles_nothing(tmp_path):
+    write_curve(tmp_path, "ReacherTurn", "DynE-TD3", [-100, -101], every=5000)
+    write_curve(tmp_path, "ReacherTurn", "SAC", [-120, -121])
+    assert glance(tmp_path)["4, baselines on ReacherTurn"] == (
+        "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); beside SAC it has one evaluation a seed there"
+    )
+
+
+def test_evaluations_of_a_seed_that_are_alike_count_once(tmp_path):
+    for method, value in (("TD3", -100), ("SAC", -50.2), ("PPO", -50.1)):
+        write_curve(tmp_path, "ReacherTurn", method, [value])
+    first = report_texts.untrained(Data(tmp_path), "ReacherTurn")
+    assert sorted(first) == [-200, -150.2]
+
+
+def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
+    for method, ends in {"TD3": [-9] * 5, "DynE-TD3": [-7] * 5, "SAC": [-7] * 5, "PPO": [-9] * 5}.items():
+        write_curve(tmp_path, "ReacherVertical", method, ends)
+    _, _, *lines = report_glance.summary(Data(tmp_path)).splitlines()
+    found = dict(line.strip("| ").split(" | ") for line in lines)
+    assert found["reproduces"] == "DynE-TD3 learns faster than TD3 (figure 4, ReacherVertical)"
+    assert found["differs from method to method"] == f"{report_claims.SLOWER} (figure 4, baselines on ReacherVertical)"
+    assert found["does not reproduce so far"] == "nothing"
+    assert "(figure 5, ReacherVertical and ReacherTurn and ReacherPush)" in found["not run yet"]
+    assert "not in the paper" not in "".join(lines)
+
+
+def test_at_a_glance_needs_curves(tmp_path):
+    with pytest.raises(UsageError, match="no curves in it"):
+        report.at_a_glance(tmp_path)
+
+
+def test_standings():
+    assert [report_data.standing((value, np.nan, np.nan)) for value in (0.0, 0.25, 0.5, 0.75)] == (
+        ["behind", "behind", "level with", "ahead of"]
+    )
+    sure = [(0.8, 0.51, 1.0), (0.8, 0.5, 1.0), (0.2, 0.0, 0.49), (0.2, 0.0, 0.6), (0.7, 0.6, 0.8)]
+    assert [report_data.standing(found) for found in sure] == (
+        ["ahead of", "level with", "behind", "level with", "level with"]
+    )
+    assert np.isclose(report_data.AHEAD, 0.75)

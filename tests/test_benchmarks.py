@@ -1,10 +1,8 @@
 """The benchmarks run, say what they claim, and count the matrix products of an update as torch counts them."""
 
-import fcntl
 import importlib
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -42,6 +40,13 @@ if find_spec("ray"):
     CLAIMS["scheduler"] = 1
 if can_draw():
     CLAIMS["pixel_agents"] = 7
+SPEEDS = {
+    "updates": {"TD3", "DynE-TD3"},
+    "embedding_stages": {"main.py"},
+    "pixels": {"main_pixels.py", "main_vae.py"},
+    "pixel_agents": {"SA-DynE-TD3", "S-DynE-TD3", "Pixel-TD3", "VAE-TD3"},
+}
+ANOTHER = "## Another\n\n    python benchmarks/another.py\n"  # a section of results
 
 
 @pytest.fixture
@@ -54,56 +59,57 @@ def benchmark_module(monkeypatch):
 # ---- the scripts ----
 
 
-@pytest.fixture(scope="module")
-def quick_run(tmp_path_factory):
-    """All scripts at tiny sizes, from a folder outside the repository: what was printed, and where results are.
-
-    Test processes side by side share one call: the first makes it, the others wait.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "benchmarks"
-    folder.mkdir(exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "printed").exists():
-            command = [sys.executable, BENCHMARKS / "run_all.py", "--quick", "--out", "RESULTS.md"]
-            command += ["--json_dir", ".", "--results_dir", "."]
-            done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-            (folder / "printed").write_text(done.stdout)
-    return (folder / "printed").read_text(), folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_script_says_what_it_claims(quick_run, name):
-    printed, folder = quick_run
-    content = json.loads((folder / f"{name}.json").read_text())
-    results = (folder / "RESULTS.md").read_text()
+def test_a_script_says_what_it_claims(tmp_path, benchmark_module, name):
+    """Run by run_all.py at tiny sizes, from a folder outside the repository."""
+    results = tmp_path / "RESULTS.md"
+    results.write_text(f"# Benchmarks\n\n{ANOTHER}")
+    command = [sys.executable, BENCHMARKS / "run_all.py", "--quick", "--only", name, "--out", "RESULTS.md"]
+    command += ["--json_dir", ".", "--results_dir", "."]
+    done = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    content, text = json.loads((tmp_path / f"{name}.json").read_text()), results.read_text()
     assert len(content["claims"]) == CLAIMS[name]
     for claim in content["claims"]:
         bound = claim["measured"] >= claim["least"] if "least" in claim else claim["measured"] <= claim["most"]
         assert claim["reached"] == bound
         line = f"- {'reached' if bound else 'NOT REACHED'}: {claim['claim']}: "
-        assert line in printed and line in results
-    assert f"python benchmarks/{name}.py" in results
+        assert line in done.stdout and line in text
+    assert f"python benchmarks/{name}.py" in text
+    assert ANOTHER in text  # what is not run stays
     assert content["machine"].keys() >= {"processor", "python", "torch", "mujoco", "stable-baselines3"}
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_numbers_are_finite_and_positive(quick_run, name):
-    content = json.loads((quick_run[1] / f"{name}.json").read_text())
-
-    def numbers(value):
-        if isinstance(value, dict):
-            value = list(value.values())
-        if isinstance(value, list):
-            return [number for part in value for number in numbers(part)]
-        return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
     measured = numbers([content["tables"], [claim["measured"] for claim in content["claims"]]])
     assert len(measured) >= 5
     assert all(math.isfinite(number) and number > 0 for number in measured)
+
+    # Tiny sizes tell no speeds; under the name of the full ones they would.
+    speeds = benchmark_module("speeds")
+    assert speeds.speeds_of(results) == {}
+    results.write_text(re.sub(r"(    python benchmarks/\w+\.py) .*", r"\1", text))
+    found = speeds.speeds_of(results)
+    assert found.keys() == SPEEDS.get(name, set())
+    if name == "updates":
+        assert found["TD3"] == pytest.approx(steps_of(content, "TD3"), rel=0.01)
+
+
+def numbers(value):
+    """All numbers of nested dicts and lists."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for part in value for number in numbers(part)]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+
+def steps_of(content, method):
+    """Whole steps a second in the result of updates.py."""
+    tables = content["tables"]
+    return next(
+        row[1] for table in tables if "steps/s" in table["columns"] for row in table["rows"] if row[0] == method
+    )
 
 
 def test_every_script_is_run(benchmark_module):
@@ -121,25 +127,6 @@ def test_speeds_are_those_of_the_results(benchmark_module):
     assert tomllib.loads(text)["speeds"] == pytest.approx(found, rel=0.005)
     assert found.keys() > {"main.py", "main_pixels.py", "main_vae.py", "TD3", "DynE-TD3", "Pixel-TD3"}
     assert {name for name in found if not name.endswith(".py")} <= METHODS.keys()
-
-
-def test_speeds_are_read_from_what_benchmarks_write(quick_run, benchmark_module):
-    """At sizes of no meaning, whose sections have other names; a machine that draws nothing has none of images."""
-    speeds, results = benchmark_module("speeds"), quick_run[1] / "RESULTS.md"
-    assert speeds.speeds_of(results) == {}
-    text = re.sub(r"(    python benchmarks/\w+\.py) .*", r"\1", results.read_text())
-    results.with_name("as_full.md").write_text(text)
-    found = speeds.speeds_of(results.with_name("as_full.md"))
-    assert found["TD3"] == pytest.approx(steps_of(quick_run[1] / "updates.json", "TD3"), rel=0.01)
-    assert found.keys() >= {"DynE-TD3", "main.py"} and ("Pixel-TD3" in found) == can_draw()
-
-
-def steps_of(path, method):
-    """Whole steps a second in the result of updates.py."""
-    tables = json.loads(path.read_text())["tables"]
-    return next(
-        row[1] for table in tables if "steps/s" in table["columns"] for row in table["rows"] if row[0] == method
-    )
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def lines_of(block):
 def folder(tmp_path):
     """A folder that looks like the repository, so that the commands run word for word and write nothing into it."""
     for name in ("analysis", "benchmarks", "common", "embedding", "envs", "experiments", "rl"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "results" / "published", tmp_path / "results" / "published")
     return tmp_path
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.files import LARGEST_TABLE, open_to_read, read_whole, write_atomically
+from common.files import LARGEST_TABLE, naming, open_to_read, read_whole, write_atomically
 
 
 class CsvLog:
@@ -36,13 +36,13 @@ class CsvLog:
     def append(self, rows: Iterable[Sequence[Any]]) -> None:
         """Writes rows behind the last; of each, as many fields as the file has columns."""
         data = self._encoded(row[: len(self.columns)] for row in rows)
-        with open(self.path, "ab") as file:
+        with naming(self.path), open(self.path, "ab") as file:
             file.write(data)
         self.size, self.checksum = self.size + len(data), zlib.crc32(data, self.checksum)
 
     def snapshot(self) -> dict[str, int]:
         """Makes sure that the file is on the disk; returns the size and the checksum of what was written to it."""
-        with open(self.path, "ab") as file:
+        with naming(self.path), open(self.path, "ab") as file:
             os.fsync(file.fileno())
         return {"size": self.size, "checksum": self.checksum}
 

@@ -50,6 +50,15 @@ class Progress:
         elif time.monotonic() - self._told >= EVERY:
             self._tell()
 
+    def alive(self) -> None:
+        """Shows that it goes on, though nothing more is done yet: what was shown last is shown anew if that was long ago."""
+        if time.monotonic() - self._told >= EVERY:
+            if self._bar is None:
+                self._tell()
+            else:
+                self._bar.refresh()
+                self._told = time.monotonic()
+
     def note(self, text: str) -> None:
         """Shows `text` behind the numbers from now on."""
         self._note = text

@@ -14,6 +14,7 @@ from typing import Any
 
 from common.cli import seed_list
 from common.errors import UsageError
+from common.files import LARGEST_NOTES, read_whole
 from experiments.trainings import IMAGES, Curve, Embedding, needs_embedding, parsed
 from rl.methods import METHODS
 
@@ -96,7 +97,7 @@ def read(path: str | Path) -> Manifest:
         UsageError: no such file, not TOML, an unknown key, method, flag or embedding; the line names the entry.
     """
     try:
-        content = tomllib.loads(Path(path).read_text())
+        content = tomllib.loads(read_whole(path, LARGEST_NOTES).decode())
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: it is not a manifest: {error}") from error
     for section, entries in content.items():

@@ -179,7 +179,8 @@ class SeedRun:
     def look(self) -> None:
         """Evaluates; raises `Diverged` if the return is not finite."""
         episodes = self.args.eval_episodes
-        returns = evaluate(self.learner.policies, [self.baseline.eval_env], [self.seed], [self.evaluations], episodes)
+        which = [self.seed], [self.evaluations], episodes
+        returns = evaluate(self.learner.policies, [self.baseline.eval_env], *which, alive=self._shown.alive)
         mean = float(np.mean(returns))
         if not np.isfinite(mean):
             raise Diverged(f"evaluation {self.evaluations}: return not finite")

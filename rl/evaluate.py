@@ -32,6 +32,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, positi
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
+from common.progress import Progress, tell
 from common.provenance import check_table, notes, typed_command, write_table
 from common.run_folder import RunFolder
 from common.streams import reset_seed
@@ -77,23 +78,20 @@ def main() -> None:
         tell_what_is_missing(Path(folder), seed_folders(folder))
     print(f"{env_id}: {args.episodes} episodes a seed")
     rows: list[tuple[str, str, int, int, float]] = []
-    for folder, policies, env in zip(args.runs, runs, envs, strict=True):
-        means = []
-        if len(runs) > 1:
-            print(f"{shown(folder)}:")
-        for policy in policies:
-            returns = [play(policy, env, seed) for seed in seeds]
-            if not np.isfinite(returns).all():
-                raise Diverged(
-                    f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite"
-                )
-            told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
-            print(f"{policy.method} seed {policy.seed}: {told}")
-            rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
-            means.append(float(np.mean(returns)))
-        if len(policies) > 1:
-            told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"
-            print(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
+    with Progress(sum(map(len, runs)) * args.episodes, "playing", "episode") as progress:
+        for folder, policies, env in zip(args.runs, runs, envs, strict=True):
+            means = []
+            if len(runs) > 1:
+                tell(f"{shown(folder)}:")
+            for policy in policies:
+                returns = play_episodes(policy, env, seeds, progress)
+                told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
+                tell(f"{policy.method} seed {policy.seed}: {told}")
+                rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
+                means.append(float(np.mean(returns)))
+            if len(policies) > 1:
+                told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"
+                tell(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
     if args.episodes > 1 or max(map(len, runs)) >= FEW:
         more = "" if args.episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
         of_seeds = ", that of a mean of seeds over these" if max(map(len, runs)) >= FEW else ""
@@ -122,6 +120,17 @@ def main() -> None:
         tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
     elif has_curves:
         tell_next(args.video, "analysis/plot_runs.py", shown(os.path.commonpath(folders)))
+
+
+def play_episodes(policy: Policy, env: gymnasium.Env, seeds: Sequence[int], progress: Progress) -> list[float]:
+    """The returns of one episode for every reset seed; raises `Diverged` if one is not finite."""
+    returns = []
+    for seed in seeds:
+        returns.append(play(policy, env, seed, alive=progress.alive))
+        progress.update()
+    if not np.isfinite(returns).all():
+        raise Diverged(f"{policy.method} seed {policy.seed}: an observation, an action or a reward is not finite")
+    return returns
 
 
 def with_error(values: Sequence[float]) -> str:

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +20,10 @@ from rl.policies import Policies, Policy
 from rl.protocols import StateSpace
 
 
+def quietly() -> None:
+    """Of what nobody waits for: it shows nothing."""
+
+
 def evaluate(
     policies: Policies,
     envs: Sequence[gymnasium.Env],
@@ -27,6 +31,7 @@ def evaluate(
     evaluations: Sequence[int],
     episodes: int,
     active: Iterable[int] | None = None,
+    alive: Callable[[], None] = quietly,
 ) -> np.ndarray:
     """Plays `episodes` episodes a seed, each seed in its own environment, all seeds side by side.
 
@@ -39,6 +44,7 @@ def evaluate(
         seeds: the N seeds.
         evaluations: N numbers, that of this evaluation within each seed's run.
         active: the indices of the seeds to play, all by default; the others' returns are NaN.
+        alive: is called at every step.
     Returns:
         (N, episodes) float64 returns; NaN from the episode on in which an observation or action is not finite.
     """
@@ -68,6 +74,7 @@ def evaluate(
                 plans.start(n, chosen[n])
                 if not is_finite(plans.raw[n]):
                     give_up(n)
+        alive()
         indices, observations, begin = np.flatnonzero(episode < episodes), [], []
         for n in indices.tolist():
             observation, reward, terminated, truncated, _ = envs[n].step(plans.next(n))
@@ -123,17 +130,25 @@ def frames_a_second(env: gymnasium.Env) -> float:
     return float(declared) if isinstance(declared, int | float) and 0.1 <= declared <= 1000 else 30.0
 
 
-def play(policy: Policy, env: gymnasium.Env, seed: int, frames: list[np.ndarray] | None = None) -> float:
+def play(
+    policy: Policy,
+    env: gymnasium.Env,
+    seed: int,
+    frames: list[np.ndarray] | None = None,
+    alive: Callable[[], None] = quietly,
+) -> float:
     """Plays one episode of `env`, reset with `seed`, and returns its return; NaN if an observation is not finite.
 
     Args:
         policy: an object with `reset()` and `select_action(observation)`.
         frames: a list that the images of the states acted in are appended to; none are drawn without it.
+        alive: is called at every step.
     """
     observation, _ = env.reset(seed=seed)
     policy.reset()
     total, over = 0.0, False
     while not over:
+        alive()
         if not is_finite(observation):
             return float("nan")
         if frames is not None:

@@ -5,7 +5,7 @@ wherever the seeds' episodes stand. Evaluations, videos and checkpoints fall bet
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from common.interruption import Interruption
 from common.next_step import own_env_flag, shown, tell_next
 from common.progress import Progress, tell
 from common.streams import reset_seed, stream
-from rl.evaluation import evaluate, record_video
+from rl.evaluation import evaluate, quietly, record_video
 from rl.methods import Method
 from rl.policies import Policies, Policy
 from rl.protocols import Content
@@ -215,7 +215,7 @@ class Experiment:
     def _between_blocks(self, shown: Progress) -> None:
         args, steps = self.args, self.collector.steps
         if evaluated := self._crossed(args.eval_freq):
-            shown.note(f"last evaluation {self.evaluate():.1f}")
+            shown.note(f"last evaluation {self.evaluate(shown.alive):.1f}")
         if args.render_freq and steps and self._crossed(args.render_freq):
             self._record_videos()
         if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:
@@ -228,13 +228,14 @@ class Experiment:
 
     # ---- between blocks ----
 
-    def evaluate(self) -> float:
-        """Evaluates every seed's policy, notes what it returns, and gives the mean over seeds."""
+    def evaluate(self, alive: Callable[[], None] = quietly) -> float:
+        """Evaluates every seed's policy, notes what it returns, and gives the mean over seeds; calls `alive` at every step."""
         active, collector, setup = self.collector.active(), self.collector, self.setup
         self.agent.sync_acting()
         policies = Policies(setup.states, setup.actions, self.agent.evaluation_policy(self.evaluations))
         episodes = self.args.eval_episodes
-        means = evaluate(policies, setup.eval_envs, self.seeds, self.evaluations, episodes, active).mean(axis=1)
+        which = self.seeds, self.evaluations, episodes, active
+        means = evaluate(policies, setup.eval_envs, *which, alive).mean(axis=1)
         for n in active:
             self.evaluations[n] += 1
             if np.isfinite(means[n]):

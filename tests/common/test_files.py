@@ -1,6 +1,7 @@
 """What is read of files that others may have written."""
 
 import builtins
+import errno
 import fcntl
 import os
 import signal
@@ -12,7 +13,15 @@ import pytest
 from common.cli import check_out
 from common.csv_log import CsvLog
 from common.errors import UsageError
-from common.files import LARGEST_NOTES, LARGEST_TABLE, open_to_read, read_entries, read_whole, write_atomically
+from common.files import (
+    LARGEST_NOTES,
+    LARGEST_TABLE,
+    open_to_read,
+    put_in_place,
+    read_entries,
+    read_whole,
+    write_atomically,
+)
 from common.run_folder import FAILURE, LOCK, RunFolder
 
 pytestmark = pytest.mark.quick
@@ -92,6 +101,21 @@ def test_a_process_that_was_forked_off_keeps_no_lock(tmp_path):
         assert not RunFolder(tmp_path, "run").in_use()
         with open(tmp_path / LOCK, "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_names_the_file(tmp_path):
+    table, target = CsvLog("/dev/full", ["steps"]), tmp_path / "checkpoint.pt"
+    with pytest.raises(OSError, match="/dev/full") as found:
+        table.append([[1]])
+    assert found.value.errno == errno.ENOSPC and found.value.filename == "/dev/full"
+    with (
+        pytest.raises(OSError, match=r"checkpoint\.pt") as found,
+        put_in_place(target),
+        open("/dev/full", "wb") as full,
+    ):
+        full.write(b"x")
+    assert found.value.errno == errno.ENOSPC and found.value.filename == str(target)
 
 
 def test_a_table_that_begins_is_never_read_without_its_header(tmp_path, monkeypatch):

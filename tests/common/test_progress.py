@@ -42,6 +42,27 @@ def test_elsewhere_there_is_a_line_every_few_seconds(clock, capsys):
     ]
 
 
+def test_what_takes_long_shows_that_it_goes_on(clock, capsys):
+    with Progress(2, "playing", "episode") as shown:
+        for _ in range(12):
+            clock(1)
+            shown.alive()
+        shown.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["playing: 0 of 2 episodes"] * 2 and lines[2].startswith("playing: 1 of 2 episodes, ")
+
+
+def test_a_bar_that_stands_still_shows_the_time(clock, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Progress(2, "playing", "episode") as shown:
+        before = sys.stderr.getvalue()
+        shown.alive()
+        assert sys.stderr.getvalue() == before
+        clock(6)
+        shown.alive()
+        assert sys.stderr.getvalue() != before
+
+
 def test_slow_units_are_told_by_their_seconds(clock, capsys):
     with Progress(3, "pixels", "epoch") as shown:
         clock(35)

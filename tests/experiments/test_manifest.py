@@ -1,5 +1,7 @@
 """The manifest of what is published: it agrees with the files that there are, and its errors are one line each."""
 
+import os
+
 import pytest
 from manifests import TINY, reader
 
@@ -156,6 +158,13 @@ def test_a_mistake_is_told_in_one_line_before_anything_starts(tmp_path, call, mi
     ran = call(experiments.run.main, "--dry_run", **flags)
     assert ran.code == 2 and ran.err.count("\n") == 1 and words in ran.err, ran.err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe", "missing.toml"])
+def test_what_has_no_end_or_is_not_there_is_no_manifest(tmp_path, call, path):
+    os.mkfifo(tmp_path / "pipe")
+    ran = call(experiments.run.main, "--dry_run", manifest=tmp_path / path, results_dir=tmp_path, threads=None)
+    assert ran.code == 2 and "it is not a manifest" in ran.err and ran.err.count("\n") == 1, ran
 
 
 def test_entries_of_other_seeds_may_be_evaluated_at_other_steps(manifest):

@@ -4,6 +4,7 @@ import pytest
 
 import rl.evaluate
 import rl.main_td3
+from common import progress
 from common.run_folder import RunFolder
 
 SHORT = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 2, "batch_size": 32}
@@ -20,6 +21,14 @@ def test_evaluate_tells_which_seeds_did_not_go_as_far(call, tmp_path):
     assert given_up == f"{run / 'seed_1'}: it was given up (step 200: actor): its last good checkpoint is played"
     assert shorter == f"{run}: its seeds have different numbers of steps: seed_0 200, seed_1 100"
     assert "given up" not in call(rl.evaluate.main, run / "seed_0", threads=None, episodes=1).out
+
+
+def test_evaluate_shows_how_far_it_is_within_long_episodes_too(call, a_run, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    ran = call(rl.evaluate.main, a_run, threads=None, episodes=2)
+    assert ran.code == 0 and ran.err.count("playing: 0 of 2 episodes\n") >= 50, ran  # an episode has 50 steps
+    assert "playing: 1 of 2 episodes, " in ran.err and ran.err.splitlines()[-1].startswith("playing: 2 of 2 episodes, ")
+    assert "playing" not in ran.out
 
 
 @pytest.mark.parametrize("flag", ["episodes", "video_episodes"])

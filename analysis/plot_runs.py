@@ -21,9 +21,12 @@ import pandas as pd
 from analysis.charts import figure, save
 from analysis.curves import FEW, bin_width_of, load_runs, series_of, table
 from analysis.estimates import final_returns
+from analysis.report_data import better, count, finals, on_the_way, seeds_of, standing, with_interval
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
+from common.errors import UsageError
 from rl.methods import METHODS
 
+SETTLED = {"ahead of": "ahead", "level with": "not settled", "behind": "behind"}  # what `standing` says
 WITH_START_TIMESTEPS = ("main_td3.py", "main_dyne.py", "main_pixel_td3.py", "main_vae_td3.py")
 
 
@@ -49,6 +52,8 @@ def main() -> None:
         print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")
+        for line in compared(of_env):
+            print(f"{line}\n")
         if lost := below_their_start(of_env):
             print(
                 f"{' and '.join(lost)}: worse at the end than at step 0, before any training. If episodes end early, random"
@@ -56,6 +61,32 @@ def main() -> None:
             print("steps to begin with may help: --start_timesteps 1000\n")
     save(figure(curves, args.bin_width), out)
     print(out)
+
+
+def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
+    """How each series of one environment does against each of a baseline's, a line for each two with `FEW` seeds or more."""
+    enough = {}
+    for (method, name), label in series_of(of_env).items():
+        one = of_env[(of_env.method == method) & (of_env.name == name)]
+        if seeds_of(one) >= FEW:
+            enough[method, label] = one
+    lines = []
+    for (method, label), one in enough.items():
+        for (other_method, other_label), other in enough.items():
+            if method == baseline or other_method != baseline:
+                continue
+            try:
+                *ends, upto = finals(one, other)
+            except UsageError:  # there is nothing to compare
+                continue
+            pairs = {f"in the last tenth of {count(upto)} steps": ends, "over all of them": on_the_way(one, other)}
+            odds = {where: better(*pair) for where, pair in pairs.items() if len(pair[0])}
+            told = (f"{with_interval(found)} {where} ({SETTLED[standing(found)]})" for where, found in odds.items())
+            lines.append(
+                f"{label} against {other_label}: a run returns more with probability {', '.join(told)};\n"
+                "0.50 is even, brackets are 95 % intervals over seeds"
+            )
+    return lines
 
 
 def below_their_start(of_env: pd.DataFrame) -> list[str]:

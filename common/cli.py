@@ -5,6 +5,7 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 """
 
 import argparse
+import difflib
 import math
 import re
 import signal
@@ -64,6 +65,9 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (--\w+)", message)
+        if unknown and (like := difflib.get_close_matches(unknown[1], self._option_string_actions, 1)):
+            message += f": did you mean {like[0]}?"
         self.exit(2, f"{self.prog}: error: {one_line(message)} (--help lists the flags)\n")
 
 

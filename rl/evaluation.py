@@ -111,7 +111,8 @@ def make_video_env(state_space: StateSpace | None, env_id: str, flag: str) -> gy
         if isinstance(error, UsageError) and not of_drawing:
             raise
         cause = (error.__cause__ if of_drawing else None) or error
-        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(cause).__name__}: {cause}") from error
+        reason = f"{cause}" or ("it has no render()" if isinstance(cause, NotImplementedError) else "no reason given")
+        raise UsageError(f"{flag}: {env_id} cannot be drawn here: {type(cause).__name__}: {reason}") from error
     if image is None:
         raise UsageError(f"{flag}: {env_id} draws no (height, width, 3) images of uint8: it cannot be filmed")
     return env

@@ -138,7 +138,8 @@ def _write_gif(frames: Sequence[Image.Image], path: str | Path, fps: float) -> N
     sample = Image.new("RGB", (kept[0].width, 8 * kept[0].height))
     for place in range(8):
         sample.paste(kept[place * len(kept) // 8], (0, place * kept[0].height))
-    colors = sample.quantize(128)
+    # The ordinary choice of colours, the median cut, loses those of small things, such as a target's.
+    colors = sample.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=1)
     images = [frame.quantize(palette=colors, dither=Image.Dither.NONE) for frame in kept]
     try:
         with put_in_place(path) as temporary:

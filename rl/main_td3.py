@@ -36,7 +36,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--action_range",
         choices=["first", "own"],
         default="first",
-        help="what the policy's actions span: the first dimension's bound in all, as in the authors' release, or each its own",
+        help="what the policy's actions span where all bounds lie about 0: the first dimension's in all, as in the authors' "
+        "release, or each its own, as they always do where bounds do not lie about 0",
     )
     args = parser.parse_args(argv)
     if args.action_bound is not None and METHODS[args.policy_name].sees == "nothing":

@@ -116,11 +116,11 @@ def set_up(
     agent_class: type[Agent] = pkgutil.resolve_name(method.agent)
     replay_class: type[ReplayBuffer] = FrameReplay if method.sees == "frames" else Replay
     _check_least(args, agent_class, replay_class)
-    check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
     seeds = list(seeds_of(args))
     width = replay_class.row_width(states.shape, actions.dim)
     store = RunStore(folder, seeds, width, args, args.replay_size)
     store.check()
+    check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
 
     envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))
     capacity = replay_class.capacity_for(args.replay_size, args.max_timesteps + args.update_every)

@@ -43,6 +43,11 @@ def test_scripts_are_not_libraries():
     assert users <= {"analysis.commands"} and len(SCRIPTS) >= 9
 
 
+def test_the_linter_looks_at_all_packages_and_at_nothing_of_ones_own():
+    (line,) = [line for line in (REPOSITORY / "Makefile").read_text().splitlines() if line.startswith("OWN := ")]
+    assert {*line.split()[2:]} == {*FLOORS, "benchmarks", "tests", "rl_plots.ipynb"}
+
+
 def test_reading_curves_needs_no_torch():
     """Tables and figures of csv files load in a moment."""
     needed, seen = ["analysis.curves"], set()

@@ -273,6 +273,34 @@ def test_plot_runs_names_what_ends_below_its_start():
     assert plot_runs.below_their_start(frame([fallen, fallen], steps, name="mine")) == ["TD3"]
 
 
+def test_plot_runs_says_how_five_seeds_do_against_tds():
+    steps = range(0, 21_000, 1000)
+
+    def seeds(method, end, count=5):
+        return frame([[-50.0 + seed] + [end + seed] * 20 for seed in range(count)], steps, method)
+
+    ahead = plot_runs.compared(pd.concat([seeds("TD3", -30.0), seeds("DynE-TD3", -10.0)]))
+    assert ahead == [
+        (
+            "DynE-TD3 against TD3: a run returns more with probability 1.00 (in all pairs of runs) in the last tenth of 20 000 "
+            "steps (ahead), 1.00 (in all pairs of runs) over all of them (ahead);\n"
+            "0.50 is even, brackets are 95 % intervals over seeds"
+        )
+    ]
+    (open_,) = plot_runs.compared(pd.concat([seeds("TD3", -30.0), seeds("DynE-TD3", -30.5)]))
+    assert open_.count("(not settled)") == 2 and "0.40 [" in open_
+    (behind,) = plot_runs.compared(pd.concat([seeds("TD3", -30.0), seeds("PPO", -36.0)]))
+    assert behind.startswith("PPO against TD3: ") and behind.count("(behind)") == 2
+    late = seeds("DynE-TD3", -10.0)
+    late.loc[late.steps > 0, "steps"] += 500  # only the untrained policy is evaluated at the same step
+    (at_the_end,) = plot_runs.compared(pd.concat([seeds("TD3", -30.0), late]))
+    assert "in the last tenth of 20 000 steps (ahead);" in at_the_end
+    # too few seeds, no TD3, or no evaluations that both have: nothing is said
+    assert plot_runs.compared(pd.concat([seeds("TD3", -30.0), seeds("DynE-TD3", -10.0, 4)])) == []
+    assert plot_runs.compared(seeds("DynE-TD3", -10.0)) == []
+    assert plot_runs.compared(pd.concat([seeds("TD3", -30.0), late[late.steps <= 1500]])) == []
+
+
 def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     assert "no evaluations in it" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     eval_csv = write_run(tmp_path, [0]) / "seed_0" / "eval.csv"

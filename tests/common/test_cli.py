@@ -69,6 +69,11 @@ def test_unknown_flags_and_abbreviations(refuse, a_run, main):
     refuse(main, ["unrecognized arguments: --see"], "--see=3")
 
 
+def test_a_flag_that_is_almost_right_is_named(refuse):
+    said = "unrecognized arguments: --max_timessteps 3: did you mean --max_timesteps? (--help lists the flags)"
+    refuse(TD3, [said], "--max-timessteps", "3")
+
+
 def test_choices(refuse):
     refuse(DYNE, ["--policy_name", "'SAC'", "DynE-TD3"], policy_name="SAC")
     refuse(TD3, ["--policy_name", "'DynE-TD3'"], policy_name="DynE-TD3")
@@ -105,7 +110,12 @@ def test_names_of_embeddings_that_mean_something_else(refuse, name):
 
 
 def test_an_environment_that_cannot_be_filmed(refuse):
-    refuse(TD3, ["--render_freq: toy_envs:Walk-v0 cannot be drawn here"], env="toy_envs:Walk-v0", render_freq=50)
+    refuse(
+        TD3,
+        ["--render_freq: toy_envs:Walk-v0 cannot be drawn here"],
+        env="toy_envs:Walk-v0",
+        render_freq=50,
+    )
 
 
 def test_an_unknown_opengl_backend(tmp_path):

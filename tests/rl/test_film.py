@@ -80,6 +80,26 @@ def test_a_gif_repeats_itself_at_a_speed_that_browsers_show(shown, tmp_path):
     assert fast.info["duration"] == 40 and (tmp_path / "y.gif").stat().st_size < (tmp_path / "x.gif").stat().st_size * 2
 
 
+def test_small_things_keep_their_colours_in_a_gif(tmp_path):
+    brown, red = (90, 60, 30), (220, 40, 40)
+
+    class Colourful(Drawn):
+        def render(self):
+            across, down = np.meshgrid(np.linspace(150, 230, WIDTH), np.linspace(120, 255, HEIGHT))
+            image = np.stack([across * 0.6, across, down], axis=2).astype(np.uint8)  # water, in which there are
+            image[40:46, 50:56], image[60:66, 80:86] = brown, red  # a boat and a buoy
+            image[:, 100 + min(self.taken, 10)] = 0
+            return image
+
+    film([Shown(Still("TD3"), Colourful(20))], tmp_path / "x.gif", [0], whole=True)
+    image = np.asarray(Image.open(tmp_path / "x.gif").convert("RGB")).astype(int)
+    scale = HEIGHTS[".gif"] / HEIGHT
+    caption = image.shape[0] - HEIGHTS[".gif"]
+    for (row, column), color in (((43, 53), brown), ((63, 83), red)):
+        found = image[caption + round(row * scale), round(column * scale)]
+        assert np.abs(found - color).max() <= 30, (found, color)
+
+
 def test_a_file_that_cannot_be_written_is_told(shown, tmp_path):
     for name in ("x.gif", "x.mp4"):
         with pytest.raises(OSError):

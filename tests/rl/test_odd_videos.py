@@ -1,11 +1,12 @@
 """Films of environments that draw in unusual ways, and to files of unusual names; none needs OpenGL."""
 
+import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
 from common import provenance
-from common.errors import EnvironmentFault
+from common.errors import EnvironmentFault, UsageError
 from rl.action_spaces import RawActions
 from rl.evaluation import frames_a_second, make_video_env, record_video, write_video
 from rl.film import Shown, film
@@ -43,6 +44,14 @@ def test_images_a_second_that_make_no_sense_count_as_30(dot, declared, suffix, t
     assert frames_a_second(dot) == 30
     film([Shown(policy(), dot)], tmp_path / f"x.{suffix}", [0])
     assert (tmp_path / f"x.{suffix}").stat().st_size > 0
+
+
+def test_an_environment_without_render_is_refused_for_it(monkeypatch):
+    monkeypatch.setattr("toy_pixel_envs.Dot.render", gymnasium.Env.render)
+    with pytest.raises(
+        UsageError, match=r"--video: .* cannot be drawn here: NotImplementedError: it has no render\(\)"
+    ):
+        make_video_env(None, "toy_pixel_envs:Dot-v0", "--video")
 
 
 def test_those_that_an_environment_declares_are_kept(dot):

@@ -19,8 +19,8 @@ PART = 2**26  # bytes that are read at once
 class ReplayFiles:
     """Every row that one seed ever wrote and may still need, as raw float32 in `replay/<chunk>.f32`.
 
-    A checkpoint notes how many rows there were and a checksum of each file up to there (`snapshot`); `verify` and `rewind`
-    return to that.
+    A checkpoint notes how many rows there were and a checksum of each file that it needs (`snapshot`); `verify` and `rewind`
+    return to that. Files stay until neither the newest checkpoint nor the one before it needs them (`prune`).
 
     Args:
         folder: the folder of the seed.
@@ -33,7 +33,8 @@ class ReplayFiles:
         self.rows = 0
         self.checksums: dict[int, int] = {}
         self._unsynced: set[int] = set()  # chunks that were written to since `snapshot`
-        self._still_needed = 0  # first row that the older checkpoint needs
+        self._first = 0  # first row that the last `snapshot` needs
+        self._first_before = 0  # first row that the checkpoint before it needs
 
     def _path(self, chunk: int) -> Path:
         return self.folder / f"{chunk}.f32"
@@ -53,18 +54,23 @@ class ReplayFiles:
 
     def snapshot(self) -> Content:
         """Makes sure that all rows are on the disk and returns what `verify` and `rewind` take, plain values."""
-        first = max(0, self.rows - self.capacity)
-        for chunk in [chunk for chunk in self.checksums if (chunk + 1) * CHUNK <= min(first, self._still_needed)]:
-            self._path(chunk).unlink()
-            del self.checksums[chunk]
-        self._still_needed = first
         for chunk in self._unsynced & self.checksums.keys():
             with open(self._path(chunk), "rb") as file:
                 os.fsync(file.fileno())
         if self._unsynced:
             sync_folder(self.folder)
         self._unsynced = set()
-        return {"rows": self.rows, "checksums": dict(self.checksums)}
+        self._first = self._first_of(self.rows)
+        return {"rows": self.rows, "checksums": _since(self._first, self.checksums)}
+
+    def prune(self) -> None:
+        """Deletes the files that two checkpoints do not need: that of the last `snapshot`, which is written by now, and the
+        one before it."""
+        for chunk, path in self._files():
+            if (chunk + 1) * CHUNK <= self._first_before:
+                path.unlink()
+        self.checksums = _since(self._first_before, self.checksums)
+        self._first_before = self._first
 
     def verify(self, state: Content) -> Iterator[np.ndarray]:
         """Yields the rows that the replay held at a state that `snapshot` returned, in parts (M, width); changes nothing.
@@ -74,8 +80,8 @@ class ReplayFiles:
         """
         if self.folder.is_symlink():
             raise UsageError(f"--resume: {self.folder} is a link: put the folder there, or start over with --overwrite")
-        first = max(0, state["rows"] - self.capacity)
-        for chunk, checksum in sorted(state["checksums"].items()):
+        first = self._first_of(state["rows"])
+        for chunk, checksum in sorted(_since(first, state["checksums"]).items()):
             begin, left, found = chunk * CHUNK, self._size(chunk, state["rows"]), 0
             with contextlib.suppress(FileNotFoundError), open_to_read(self._path(chunk)) as file:
                 while left and (data := file.read(min(left, max(1, PART // (4 * self.width)) * 4 * self.width))):
@@ -89,15 +95,29 @@ class ReplayFiles:
                 raise UsageError(f"--resume: {self._path(chunk)} is damaged: start over with --overwrite")
 
     def rewind(self, state: Content) -> None:
-        """Cuts the files back to a state that `snapshot` returned and `verify` found whole."""
-        self.rows, self.checksums = state["rows"], dict(state["checksums"])
-        self._still_needed = max(0, self.rows - self.capacity)
+        """Cuts the files back to a state that `snapshot` returned and `verify` found whole; older rows stay."""
+        self.rows = state["rows"]
+        self._first = self._first_before = self._first_of(self.rows)
+        self.checksums = _since(self._first, state["checksums"])
         for chunk in self.checksums:
             os.truncate(self._path(chunk), self._size(chunk, self.rows))
-        for path in self.folder.glob("*.f32"):
-            if path.stem.isdecimal() and int(path.stem) not in self.checksums:
+        for chunk, path in self._files():
+            if chunk * CHUNK >= self.rows:
                 path.unlink()
+
+    def _first_of(self, rows: int) -> int:
+        """The first row that is kept when there are so many."""
+        return max(0, rows - self.capacity)
+
+    def _files(self) -> list[tuple[int, Path]]:
+        """(chunk, path) of the files there are."""
+        return [(int(path.stem), path) for path in self.folder.glob("*.f32") if path.stem.isdecimal()]
 
     def _size(self, chunk: int, rows: int) -> int:
         """Bytes of a chunk's file when there are so many rows."""
         return (min(rows, (chunk + 1) * CHUNK) - chunk * CHUNK) * self.width * 4
+
+
+def _since(first: int, checksums: dict[int, int]) -> dict[int, int]:
+    """Those of {chunk: checksum} whose files hold a row from `first` on."""
+    return {chunk: checksum for chunk, checksum in checksums.items() if (chunk + 1) * CHUNK > first}

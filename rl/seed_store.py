@@ -54,6 +54,7 @@ class SeedStore:
             self.replay.append(part)
         files = {"replay": self.replay.snapshot(), "results": self.results.snapshot(), "flags": self.flags}
         self.folder.save(content | files)
+        self.replay.prune()
 
     def verify(self, content: Content) -> Iterator[np.ndarray]:
         """Checks flags and files against a checkpoint's content; returns the rows of its replay, in parts (M, width).

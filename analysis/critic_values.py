@@ -52,7 +52,7 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
-    parser.add_argument("--until", type=positive_int, default=None, help="so many steps; none: all")
+    parser.add_argument("--until", type=positive_int, default=None, help="so many steps; without it: all")
     parser.add_argument("--out", default=str(RESULTS / "figures" / "values.csv"), help="csv file to write")
     args = parser.parse_args()
     out = check_table(args.out)

@@ -319,7 +319,7 @@ FIGURES: dict[str, Callable[[str | Path], alt.HConcatChart | alt.ConcatChart]] =
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("results", help="folder of results")
-    parser.add_argument("--out", default=None, help="folder to draw into; none: figures/ in that folder")
+    parser.add_argument("--out", default=None, help="folder to draw into; without it: figures/ in that folder")
     args = parser.parse_args()
     out = Path(args.out or Path(args.results) / "figures")
     if not out.is_dir():

@@ -24,7 +24,7 @@ from analysis.estimates import final_returns
 from analysis.report_data import better, count, finals, on_the_way, seeds_of, standing, with_interval
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
 from common.errors import UsageError
-from rl.methods import METHODS
+from rl.methods import METHODS, PRETRAINING
 
 SETTLED = {"ahead of": "ahead", "level with": "not settled", "behind": "behind"}  # what `standing` says
 WITH_START_TIMESTEPS = ("main_td3.py", "main_dyne.py", "main_pixel_td3.py", "main_vae_td3.py")
@@ -33,12 +33,21 @@ WITH_START_TIMESTEPS = ("main_td3.py", "main_dyne.py", "main_pixel_td3.py", "mai
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("results", help="folder of results, of an environment in it, or of a run")
-    parser.add_argument("--out", default=None, help="figure to draw, .png or .svg; none: curves.png in that folder")
     parser.add_argument(
-        "--steps", type=non_negative_int, nargs="+", default=None, help="columns of the table; none: quarters of a run"
+        "--out", default=None, help="figure to draw, .png or .svg; without it: curves.png in that folder"
     )
     parser.add_argument(
-        "--bin_width", type=positive_int, default=None, help="steps averaged into a point; none: 1/20 of a run or more"
+        "--steps",
+        type=non_negative_int,
+        nargs="+",
+        default=None,
+        help="columns of the table; without it: quarters of a run",
+    )
+    parser.add_argument(
+        "--bin_width",
+        type=positive_int,
+        default=None,
+        help="steps averaged into a point; without it: 1/20 of a run or more",
     )
     args = parser.parse_args()
     curves = load_runs(args.results)
@@ -52,6 +61,12 @@ def main() -> None:
         print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")
+        if shifted := [
+            method for method in dict.fromkeys(of_env.method) if method in METHODS and METHODS[method].pretrained
+        ]:
+            print(
+                f"{' and '.join(shifted)}: {count(PRETRAINING)} steps of pretraining are counted, the default of its --steps\n"
+            )
         for line in compared(of_env):
             print(f"{line}\n")
         if lost := below_their_start(of_env):

@@ -45,14 +45,21 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
     parser.add_argument("--out", required=True, help="csv file to write; the text is written beside it")
     parser.add_argument(
-        "--variant", type=folder_name, default=None, help="name of the variant or ablation; none: default settings"
+        "--variant",
+        type=folder_name,
+        default=None,
+        help="name of the variant or ablation; without it: default settings",
     )
     parser.add_argument(
-        "--seeds", type=seed_list, default=None, help="publish these, as 0-3 or 0,2; none: all there are"
+        "--seeds", type=seed_list, default=None, help="publish these, as 0-3 or 0,2; without it: all there are"
     )
-    parser.add_argument("--until", type=positive_int, default=None, help="publish so many steps; none: the whole run")
-    parser.add_argument("--command", action="append", help="command that made the run; none: rebuilt from its flags")
-    parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
+    parser.add_argument(
+        "--until", type=positive_int, default=None, help="publish so many steps; without it: the whole run"
+    )
+    parser.add_argument(
+        "--command", action="append", help="command that made the run; without it: rebuilt from its flags"
+    )
+    parser.add_argument("--commit", default=None, help="commit the run was made with; without it: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     args = parser.parse_args()
     out = check_table(args.out, overwrite=True)

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--out", required=True, help="folder to write, <env>/k<k> or <env>/pixels of a folder of embeddings"
     )
-    parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
+    parser.add_argument("--commit", default=None, help="commit the run was made with; without it: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     args = parser.parse_args()
     folder, out = Path(args.run), Path(args.out)

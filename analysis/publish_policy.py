@@ -32,7 +32,7 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("seed_folder", help="folder of one seed of a run, results/rl/<env>/<method>/<name>/seed_<n>")
     parser.add_argument("--out", required=True, help="folder to write, <env> of a folder of policies")
-    parser.add_argument("--commit", default=None, help="commit the run was made with; none: the repository's")
+    parser.add_argument("--commit", default=None, help="commit the run was made with; without it: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     args = parser.parse_args()
     folder, out = Path(args.seed_folder), Path(args.out)

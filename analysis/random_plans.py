@@ -20,7 +20,7 @@ KINDS = ("raw", "DynE", "held")  # of actions; the number of each gives its rand
 def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) -> None:
     """Adds the flags that these scripts share: the embedding's folder, the environment, the seed, the file to write."""
     parser.add_argument("folder", help=f"folder of an embedding that embedding/main.py wrote{folder}")
-    add_env_flag(parser, None, "environment to play; none: the embedding's own")
+    add_env_flag(parser, None, "environment to play; without it: the embedding's own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
 

@@ -96,7 +96,9 @@ class Stopwatch:
 def add_report_flags(parser):
     """Adds the flags that every benchmark has."""
     parser.add_argument("--results_dir", default=str(RESULTS), help="folder for temporary files")
-    parser.add_argument("--out", default=None, help="file to write the result to, .json or .md; none: print it only")
+    parser.add_argument(
+        "--out", default=None, help="file to write the result to, .json or .md; without it: print it only"
+    )
 
 
 def temporary_folder(results_dir):

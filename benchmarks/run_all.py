@@ -45,10 +45,10 @@ RUNS = [
 def main():
     parser = Parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    parser.add_argument("--only", nargs="+", choices=list(QUICK), default=None, help="which; none: all of them")
+    parser.add_argument("--only", nargs="+", choices=list(QUICK), default=None, help="which; without it: all of them")
     parser.add_argument("--out", default=str(RESULTS), help="file to write")
     parser.add_argument("--json_dir", default=None, help="folder that also gets each benchmark's result as .json")
-    parser.add_argument("--results_dir", default=None, help="folder for temporary files; none: results/")
+    parser.add_argument("--results_dir", default=None, help="folder for temporary files; without it: results/")
     args = parser.parse_args()
     for flag, folder in (("--out", Path(args.out).absolute().parent), ("--json_dir", Path(args.json_dir or "."))):
         if not folder.is_dir():

@@ -230,7 +230,7 @@ def check_out(out: str | Path, *suffixes: str, flag: str = "--out") -> Path:
 
 def add_common_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that every training script has."""
-    parser.add_argument("--seed", type=non_negative_int, default=0, help="first random seed")
+    parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed; of several the first")
     parser.add_argument(
         "--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to"
     )

@@ -2,9 +2,12 @@
 
 import contextlib
 import errno
+import functools
 import glob
 import json
 import os
+import platform
+import re
 import stat
 import weakref
 from collections.abc import Callable, Iterator
@@ -25,12 +28,12 @@ def write_atomically(path: str | Path, write: Callable[[BinaryIO], object]) -> N
 @contextlib.contextmanager
 def put_in_place(path: str | Path) -> Iterator[Path]:
     """Within `with`, the path of a temporary file to be written; at the end it replaces `path`, on an error it goes."""
-    path = Path(path)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    path, own = Path(path), _machine()
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{own}.*.tmp"):
         pid = left.name.split(".")[-2]
         if pid.isdecimal() and not _is_alive(int(pid)):  # its writer was killed
             left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{own}.{os.getpid()}.tmp")
     try:
         with naming(path):
             yield temporary
@@ -120,6 +123,16 @@ def sync_folder(path: str | Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@functools.cache
+def _machine() -> str:
+    """Where this process has its number: the machine, and on Linux the container. Others may share the folder, and numbers."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "_", platform.node()) or "unnamed"
+    try:
+        return f"{name}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return name
 
 
 def _is_alive(pid: int) -> bool:

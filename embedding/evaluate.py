@@ -207,7 +207,7 @@ def verdicts(m: Measures) -> dict[str, str]:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("folder", help="folder of an embedding: results/<env>/<name>")
-    add_env_flag(parser, None, "environment to judge it on; none: its own")
+    add_env_flag(parser, None, "environment to judge it on; without it: its own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the random play and the plans")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -54,7 +54,7 @@ def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=non_negative_int, default=50, help="epochs of encoder and predictor")
     parser.add_argument("--epoch_size", type=positive_int, default=10_000, help="samples an epoch")
     parser.add_argument("--batch_size", type=positive_int, default=128, help="samples a batch")
-    parser.add_argument("--lr", type=positive_float, default=1e-4, help="Adam's step size, all networks")
+    parser.add_argument("--lr", type=positive_float, default=1e-4, help="Adam's step size, encoder and predictor")
     parser.add_argument("--amsgrad", action="store_true", help="the AMSGrad variant of Adam (the release's)")
     parser.add_argument("--gamma", type=non_negative_float, default=1e-4, help="weight of the KL divergence of z_a")
     parser.add_argument("--no_state", action="store_true", help="f sees z_a alone, not s_t")

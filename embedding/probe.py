@@ -184,7 +184,7 @@ def main() -> None:
         "--encoder", default="default", help="name of an embedding of embedding/main_pixels.py, a path, or published"
     )
     parser.add_argument(
-        "--vae", default=None, help="name of an embedding of embedding/main_vae.py, or a path; none: left out"
+        "--vae", default=None, help="name of an embedding of embedding/main_vae.py, or a path; without it: left out"
     )
     parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the embeddings")

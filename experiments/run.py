@@ -48,7 +48,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--cores", type=positive_int, default=usable_cores(), help="tasks at once on this machine")
     parser.add_argument("--gpus", type=fraction, default=0.0, help="share of a GPU that a task takes; 0: none")
-    parser.add_argument("--address", default=None, help="a Ray cluster that exists; none: this machine")
+    parser.add_argument("--address", default=None, help="a Ray cluster that exists; without it: this machine")
     parser.add_argument(
         "--results_dir", type=folder_path, default=str(RESULTS), help="folder that results are written to"
     )

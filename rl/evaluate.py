@@ -36,7 +36,7 @@ from common.progress import Progress, tell
 from common.provenance import check_table, notes, typed_command, write_table
 from common.run_folder import RunFolder
 from common.streams import reset_seed
-from rl.evaluation import make_video_env, play
+from rl.evaluation import make_video_env, play, require_ffmpeg
 from rl.film import SUFFIXES, Shown, film
 from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
@@ -50,7 +50,7 @@ RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs or of single seeds, of one environment")
-    add_env_flag(parser, None, "environment to play; none: the run's own")
+    add_env_flag(parser, None, "environment to play; without it: the run's own")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
     parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
@@ -65,6 +65,8 @@ def main() -> None:
     out = check_table(args.out) if args.out else None
     if args.video:
         check_out(args.video, *SUFFIXES, flag="--video")
+        if Path(args.video).suffix == ".mp4":
+            require_ffmpeg("--video")
     runs = [load_run(folder) for folder in args.runs]
     check_different(args.runs)
     if out:

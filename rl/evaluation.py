@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +11,7 @@ import gymnasium
 import numpy as np
 
 from common.environments import make_env
-from common.errors import EnvironmentFault, UsageError
+from common.errors import EnvironmentFault, UsageError, one_line
 from common.files import put_in_place
 from common.finite import is_finite
 from common.streams import reset_seed
@@ -181,6 +182,20 @@ def record_video(policy: Policy, env: gymnasium.Env, path: str | Path, seeds: It
     if frames:  # none, if the first observation was not finite
         write_video(frames, path, frames_a_second(env))
     return returns
+
+
+def require_ffmpeg(flag: str) -> None:
+    """Raises `UsageError`, naming `flag`, if there is no ffmpeg that could write an mp4."""
+    import imageio_ffmpeg
+
+    try:
+        imageio_ffmpeg.get_ffmpeg_version()
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        named = os.environ.get("IMAGEIO_FFMPEG_EXE")
+        cure = f"unset IMAGEIO_FFMPEG_EXE ({named})" if named else "pip install imageio-ffmpeg anew"
+        raise UsageError(
+            f"{flag}: ffmpeg, which writes films, cannot be started ({one_line(error)}): {cure}"
+        ) from error
 
 
 def write_video(frames: Sequence[np.ndarray], path: str | Path, fps: float) -> None:

@@ -35,7 +35,7 @@ def training_parser(
     )
     parser.add_argument("--update_every", type=positive_int, default=100, help="steps, then updates, in a block")
     parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
-    either = "" if eval_freq else f"; none: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
+    either = "" if eval_freq else f"; without it: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
     parser.add_argument("--eval_freq", type=positive_int, default=eval_freq, help=f"steps between evaluations{either}")
     parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
     parser.add_argument(
@@ -56,7 +56,9 @@ def training_parser(
     parser.add_argument(
         "--policy_noise", type=noise, default=0.2, help="target noise: raw units; DynE: max_embedding / k"
     )
-    parser.add_argument("--noise_clip", type=noise, default=0.5, help="bound of the target noise")
+    parser.add_argument(
+        "--noise_clip", type=noise, default=0.5, help="bound of the target noise: raw units; DynE: those of z"
+    )
     add_common_flags(parser)
     return parser
 

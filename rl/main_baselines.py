@@ -98,7 +98,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=None,
         help="act in its embeddings, k steps at once: name of an embedding, published-k4, published-k8, or a decoder.pt",
     )
-    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env")
+    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; without it: --env")
     args = parser.parse_args(argv)
     if args.algo == "TD3" and args.decoder is None:
         raise UsageError("--algo TD3: on raw actions it is rl/main_td3.py: use that, or name a --decoder")

@@ -38,16 +38,18 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(__doc__, POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
-    add_encoder_flag(parser, "main_pixels.py", None, ", or published; none: default, with --pixels")
+    add_encoder_flag(parser, "main_pixels.py", None, ", or published; without it: default, with --pixels")
     parser.add_argument(
         "--decoder",
         default=None,
-        help="name of an embedding, published-k4, published-k8, or a decoder.pt; none: default, --pixels: the encoder's",
+        help="name of an embedding, published-k4, published-k8, or a decoder.pt; without it: default, --pixels: the encoder's",
     )
-    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; none: --env")
-    parser.add_argument("--plan_length", type=positive_int, default=None, help="k of held-TD3 and chunk-TD3; none: 4")
+    parser.add_argument("--source_env", default=None, help="environment the decoder was trained on; without it: --env")
     parser.add_argument(
-        "--plan_share", type=share, default=None, help="share of the actions' range, of the controls; none: 1"
+        "--plan_length", type=positive_int, default=None, help="k of held-TD3 and chunk-TD3; without it: 4"
+    )
+    parser.add_argument(
+        "--plan_share", type=share, default=None, help="share of the actions' range, of the controls; without it: 1"
     )
     args = parser.parse_args(argv)
     method = METHODS[args.policy_name]

@@ -91,7 +91,8 @@ class Policy:
 
         Args:
             trust: whether to import the module that the run's file names, if it names one: that executes its code.
-            kwargs: passed on to `gymnasium.make`; with `render_mode="rgb_array"` it draws without a display, too.
+            kwargs: passed on to `gymnasium.make`; with `render_mode="rgb_array"` it draws without a display, too. A policy
+                that sees images takes this one alone.
         Raises:
             UsageError: a module is needed and not trusted; or as for `common.environments.make_env`.
         """

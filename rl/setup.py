@@ -29,7 +29,7 @@ from embedding.trained import load_decoder, load_image_encoder
 from rl.action_spaces import ControlActions, DynEActions, RawActions, longest_plan
 from rl.agents import Agents
 from rl.collection import Collector
-from rl.evaluation import make_video_env
+from rl.evaluation import make_video_env, require_ffmpeg
 from rl.fingerprint import Fingerprint
 from rl.flags import seeds_of
 from rl.frame_replay import FrameReplay
@@ -111,6 +111,8 @@ def set_up(
     assert env.spec is not None
     states = make_states(env, device) if make_states else state_space(args, method, env, device)
     actions = make_actions(env) if make_actions else action_space(args, method, env)
+    if args.render_freq:
+        require_ffmpeg("--render_freq")
     video_env = make_video_env(states, args.env_name, "--render_freq") if args.render_freq else None
     folder = policy_run(args.results_dir, env.spec.id, method.name, args.name)
     agent_class: type[Agent] = pkgutil.resolve_name(method.agent)

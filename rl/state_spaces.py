@@ -67,8 +67,16 @@ class FrameStates:
         self.source_img_width = source_img_width
         self.description = f"images, drawn {source_img_width} wide"
 
-    def make_env(self, env_id: str, flag: str = "--env", **_: Any) -> gymnasium.Env:
-        """Makes an environment that observes its newest frames; errors as in `make_pixel_env`."""
+    def make_env(self, env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
+        """Makes an environment that observes its newest frames; errors as in `make_pixel_env`.
+
+        Raises:
+            TypeError: it is to be made with other arguments than `render_mode="rgb_array"`, which it has anyway.
+        """
+        if kwargs.items() - {("render_mode", "rgb_array")}:
+            raise TypeError(
+                f"an environment that observes images draws rgb_array of its own size, and takes no {kwargs}"
+            )
         return make_pixel_env(env_id, self.source_img_width, flag=flag)
 
     def encode(self, observations: Sequence[np.ndarray], previous: np.ndarray | None = None) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Checkpoints: what is written is read back, and nothing else is ever read."""
 
+import os
 import pickle
 import subprocess
 from collections import OrderedDict, defaultdict
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from common import checkpoint
+from common import checkpoint, files
 from common.checkpoint import CheckpointError
 from common.errors import UsageError
-from common.files import write_atomically
+from common.files import put_in_place, write_atomically
 from common.run_folder import RunFolder
 from embedding.decoder import ActionDecoder
 from rl.replay import Batch
@@ -252,12 +253,30 @@ def test_the_file_is_whole_before_it_has_its_name(tmp_path):
 def test_what_killed_writers_left_is_cleared_away_and_living_ones_is_not(tmp_path):
     child = subprocess.Popen(["true"])
     child.wait()
-    dead, living = tmp_path / f".a.txt.{child.pid}.tmp", tmp_path / ".a.txt.1.tmp"
-    other = tmp_path / f".b.txt.{child.pid}.tmp"
-    for path in (dead, living, other):
+
+    def temporary(name, pid):
+        with put_in_place(tmp_path / name) as path:
+            path.touch()
+        (tmp_path / name).unlink()
+        return path.with_name(path.name.replace(f".{os.getpid()}.tmp", f".{pid}.tmp"))
+
+    dead, living, other = temporary("a.txt", child.pid), temporary("a.txt", 1), temporary("b.txt", child.pid)
+    elsewhere = tmp_path / f".a.txt.node7-4026531836.{child.pid}.tmp"  # on another machine that shares the folder
+    for path in (dead, living, other, elsewhere):
         path.touch()
     write_atomically(tmp_path / "a.txt", lambda file: file.write(b"x"))
-    assert sorted(tmp_path.iterdir()) == sorted([living, other, tmp_path / "a.txt"])
+    assert sorted(tmp_path.iterdir()) == sorted([living, other, elsewhere, tmp_path / "a.txt"])
+
+
+def test_writers_of_equal_numbers_on_two_machines_do_not_meet(tmp_path, monkeypatch):
+    """As in containers that share a folder: whoever is last replaces, and none takes the other's file away."""
+    monkeypatch.setattr(files, "_machine", lambda: "one")
+    with put_in_place(tmp_path / "a") as first:
+        first.write_bytes(b"first")
+        monkeypatch.setattr(files, "_machine", lambda: "two")
+        write_atomically(tmp_path / "a", lambda file: file.write(b"second"))
+        assert (tmp_path / "a").read_bytes() == b"second" and first.exists()
+    assert (tmp_path / "a").read_bytes() == b"first" and [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_checkpoints_of_other_versions_are_read_with_a_warning(tmp_path, monkeypatch, capsys):

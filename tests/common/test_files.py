@@ -46,7 +46,9 @@ def test_a_run_whose_failure_cannot_be_read_has_failed(tmp_path):
 
 
 def test_what_was_left_under_a_number_that_no_process_has_goes(tmp_path):
-    (tmp_path / f".a.{10**30}.tmp").touch()
+    with put_in_place(tmp_path / "a") as path:
+        path.touch()
+    path.with_name(path.name.replace(f".{os.getpid()}.tmp", f".{10**30}.tmp")).touch()
     write_atomically(tmp_path / "a", lambda file: file.write(b"whole"))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 

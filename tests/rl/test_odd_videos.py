@@ -8,7 +8,7 @@ import pytest
 from common import provenance
 from common.errors import EnvironmentFault, UsageError
 from rl.action_spaces import RawActions
-from rl.evaluation import frames_a_second, make_video_env, record_video, write_video
+from rl.evaluation import frames_a_second, make_video_env, record_video, require_ffmpeg, write_video
 from rl.film import Shown, film
 from rl.policies import Policy
 
@@ -52,6 +52,20 @@ def test_an_environment_without_render_is_refused_for_it(monkeypatch):
         UsageError, match=r"--video: .* cannot be drawn here: NotImplementedError: it has no render\(\)"
     ):
         make_video_env(None, "toy_pixel_envs:Dot-v0", "--video")
+
+
+@pytest.mark.parametrize("made", [None, "no program\n"])
+def test_an_ffmpeg_that_cannot_be_started_is_told_before_anything_runs(made, tmp_path, monkeypatch):
+    exe = tmp_path / "ffmpeg"
+    if made:
+        exe.write_text(made)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(exe))
+    with pytest.raises(
+        UsageError, match=r"--video: ffmpeg, .* cannot be started .*: unset IMAGEIO_FFMPEG_EXE \(.*/ffmpeg\)"
+    ):
+        require_ffmpeg("--video")
+    monkeypatch.delenv("IMAGEIO_FFMPEG_EXE")
+    require_ffmpeg("--video")
 
 
 def test_those_that_an_environment_declares_are_kept(dot):

@@ -1,6 +1,7 @@
 """What policies see: state spaces of images."""
 
 import numpy as np
+import pytest
 import torch
 import toy_pixel_envs  # noqa: F401  (registers its environments)
 
@@ -36,6 +37,14 @@ def test_dyne_states_are_the_means_of_their_stacks_whatever_is_beside_them():
         np.testing.assert_allclose(state, alone, rtol=0, atol=1e-5 * np.abs(alone).max())  # rounding
         assert np.array_equal(space.encode([image])[0], state)
     assert states.dtype == np.float32 and states.shape == (3, 7) and space.shape == (7,)
+
+
+def test_what_an_environment_of_images_cannot_be_made_with_is_refused():
+    space = FrameStates(64)
+    assert space.make_env("toy_pixel_envs:Dot-v0", render_mode="rgb_array").observation_space.shape == (12, 64, 64)
+    for other in ({"render_mode": "human"}, {"max_episode_steps": 3}):
+        with pytest.raises(TypeError, match=next(iter(other))):
+            space.make_env("toy_pixel_envs:Dot-v0", **other)
 
 
 def test_without_onednn_an_encoder_is_taken_as_it_is(monkeypatch):

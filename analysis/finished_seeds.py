@@ -58,7 +58,7 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
         return flags, None
     try:
         content = checkpoint.load(newest, "run")
-        with entries.of(newest):
+        with entries.naming(newest):
             saved = entries.table(content, "flags")
             entries.environment(content)
             if entries.entry(content, "method") in OF_ONE_LENGTH:

@@ -134,7 +134,7 @@ def newest(run_folder: RunFolder) -> tuple[dict[str, Any] | None, bool]:
     return None, not paths
 
 
-def flags_of(folder: Path) -> dict[str, Any]:
+def noted_flags(folder: Path) -> dict[str, Any]:
     """The flags in a folder's opt.json; {} if it cannot be read."""
     try:
         return read_entries(folder / "opt.json")
@@ -148,7 +148,7 @@ def progress_of(content: dict[str, Any] | None, folder: Path, is_policy: bool) -
         complete = (folder / WHOLE).is_file()
         return complete, f"{WHOLE}, no checkpoint" if complete else "nothing yet"
     if is_policy:
-        end = flags_of(folder).get("max_timesteps") or content["flags"]["max_timesteps"]
+        end = noted_flags(folder).get("max_timesteps") or content["flags"]["max_timesteps"]
         return content["steps"] >= end, f"{content['steps']:,} of {end:,} steps"
     part, parts = content["part"], content["parts"]
     if part == len(parts):

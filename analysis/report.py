@@ -31,9 +31,9 @@ from analysis import (
 )
 from analysis.report_data import Data
 from analysis.report_glance import at_a_glance
-from common.checkpoint import write_atomically
 from common.cli import Parser, run
 from common.errors import UsageError
+from common.files import write_atomically
 from common.paths import REPOSITORY
 
 __all__ = ["BLOCKS", "at_a_glance", "main"]

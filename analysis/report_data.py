@@ -223,7 +223,7 @@ def listed(words: list[str]) -> str:
 
 
 def mostly(told: dict[str, str], unit: str) -> str:
-    """What most names have, in brackets the others' values; name by name if all differ."""
+    """The commonest value, exceptions in brackets, as "2 seeds (DynE-TD3 16)"; name by name if all differ."""
     ((usual, times),) = Counter(told.values()).most_common(1)
     others = [f"{name} {value}" for name, value in told.items() if value != usual]
     if times == 1 and others:

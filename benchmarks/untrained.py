@@ -13,14 +13,14 @@ from rl.flags import training_parser
 from rl.methods import METHODS
 from rl.setup import set_up
 from rl.state_spaces import DynEStates, VAEStates
-from rl.training import Experiment
+from rl.training import TrainingRun
 
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 K = 4
 
 
 def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
-    """An `Experiment` that has not begun, as the scripts of rl/ make it.
+    """An `TrainingRun` that has not begun, as the scripts of rl/ make it.
 
     Args:
         policy_name: a method; its decoder (k = 4) and its encoder of images have random weights.
@@ -50,7 +50,7 @@ def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
     with contextlib.redirect_stdout(None):
         untrained = {"make_actions": actions} if method.acts_in == "decoder" else {}
         untrained |= {"make_states": states} if method.pretrained else {}
-        return Experiment(set_up(args, method, **untrained))
+        return TrainingRun(set_up(args, method, **untrained))
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, Ru
 
 
 @contextlib.contextmanager
-def of(path: str | Path) -> Iterator[None]:
+def naming(path: str | Path) -> Iterator[None]:
     """Within `with`, whatever is wrong with the content of the file `path` becomes a `CheckpointError` that names it."""
     try:
         yield

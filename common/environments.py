@@ -151,9 +151,9 @@ def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, 
     """What an environment of `make_env` is and does, as a digest, and whether it does that again.
 
     The digest is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations,
-    rewards and ends of `PROBED_STEPS` drawn actions. Of an environment that breaks on the way it is "", and it counts as one that
-    does the same again. Others do so if they do after a reset with the same seed, whatever else draws from the random streams of
-    numpy, torch and Python meanwhile.
+    rewards and ends of `PROBED_STEPS` drawn actions. It does that again if a second probe from the same seed gives the same
+    digest although numpy's, torch's and Python's global random streams were drawn from in between. An environment that raises
+    something while it is probed has the digest "", and counts as one that does the same again.
 
     Args:
         env: one that is not in use.

@@ -108,7 +108,7 @@ class ActionDecoder(nn.Module):
     def load(cls, path: str | Path) -> Self:
         """Reads a decoder; raises `checkpoint.CheckpointError` for anything that is not one."""
         found = checkpoint.load(path, "decoder")
-        with entries.of(path):
+        with entries.naming(path):
             return cls.from_content(found)
 
     @classmethod

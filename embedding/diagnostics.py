@@ -59,7 +59,7 @@ def largest_action_at_rest(decoder: ActionDecoder, encoder: ActionEncoder) -> fl
 
 
 def excess_over_best_plans(decoder: ActionDecoder, encoder: ActionEncoder, actions: torch.Tensor) -> float | None:
-    """How far the decoder is from its minimum: its objective on some z, in that of the best plans found for the same z.
+    """How far the decoder is from its minimum: its objective on some z, divided by that of the best plans found for the same z.
 
     These are looked for without a network, each z by itself: gradient descent on L(d_a) with regard to the actions, once
     from rest on, the norm's weight annealed as in training, and once from the decoder's own plan on. The better one

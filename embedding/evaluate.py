@@ -7,8 +7,8 @@ takes the folder that embedding/main.py wrote, plays 10 000 random steps that th
 quantities (embedding/diagnostics.py) and for each whether it is good, and writes nothing. Where --env has states of
 another size the prediction of f is left out: no policy needs it.
 
-R  reconstruction error, whitened; D  d(0), in units of the bounds, from their middle; E  the decoder's objective, in that of the best plans
-found for single z; A  action cost of z ~ N(0, I), in 1/k of what uniform raw actions cost; C  coverage of uniform z: 0 is
+R  reconstruction error, whitened; D  d(0), in units of the bounds, from their middle; E  the decoder's objective, divided by
+that of the best plans found for single z; A  action cost of z ~ N(0, I), in 1/k of what uniform raw actions cost; C  coverage of uniform z: 0 is
 that of uniform raw actions, 1 that of the reference mixture; P  error of f, in errors of "nothing moves". Measured with
 these flags on ReacherVertical:
 
@@ -61,7 +61,7 @@ IMPROVED = 200  # sequences whose plans are improved one by one
 RECONSTRUCTION = 0.01
 REST = 0.1
 COST = 1.15  # in 1/k of what uniform raw actions cost
-EXCESS = 2.25  # of the objective, in that of the best plans found
+EXCESS = 2.25  # of the objective, divided by that of the best plans found
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
 MAY_LEARN = "policies may learn in it all the same"
 PREDICTION = {True: 0.4, False: 0.85}  # in errors of "nothing moves"; by whether f sees s or not (--no_state)
@@ -76,7 +76,7 @@ class Measures:
         elsewhere: whether it is judged on another environment than its own.
         reconstruction, rest: the error of section 3.1 in whitened units, over uniformly random sequences of the
             environment that the embedding was learned in; d(0) in units of the bounds.
-        excess: L(d_a) in that of the best plans that were found for the same z; None if the decoder does not name its norm.
+        excess: L(d_a) divided by that of the best plans that were found for the same z; None if the decoder does not name its norm.
         cost, raw_cost: of z ~ N(0, I) and of uniform raw actions, in the environment's units squared, from the middle of the
             bounds.
         reached: of each way to draw plans the share of landmarks covered, and the reach.

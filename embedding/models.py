@@ -166,7 +166,7 @@ def load_encoder(path: str | Path) -> tuple[ActionEncoder, Predictor, str]:
         checkpoint.CheckpointError: there is no such file, or it is not an encoder.
     """
     found = checkpoint.load(path, "encoder")
-    with entries.of(path):
+    with entries.naming(path):
         encoder = encoder_from(found, "encoder")
         mean = entries.tensor(entries.table(found, "predictor"), "state_whitening.mean", (None,))
         sizes = len(mean), encoder.action_dim, entries.choice(found, "use_state", True, False)

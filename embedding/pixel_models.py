@@ -191,7 +191,7 @@ def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
 def load_pixel_embedding(path: str | Path) -> PixelEmbedding:
     """Reads what `save_pixel_embedding` wrote; raises `checkpoint.CheckpointError` for anything else."""
     found = checkpoint.load(path, PIXEL_ENCODER)
-    with entries.of(path):
+    with entries.naming(path):
         frames, width = entries.choice(found, "frames", FRAMES), entries.whole(found, "state_dim", 1)
         action_encoder = encoder_from(found, "action_encoder")
         state_encoder = entries.network(found, "state_encoder", lambda: ImageEncoder(3 * frames, width))
@@ -234,7 +234,7 @@ def save_vae(path: str | Path, vae: VAE) -> None:
 def load_vae(path: str | Path) -> VAE:
     """Reads what `save_vae` wrote; raises `checkpoint.CheckpointError` for anything else."""
     found = checkpoint.load(path, "vae")
-    with entries.of(path):
+    with entries.naming(path):
         width = entries.whole(found, "width", 1)
         encoder = entries.network(found, "encoder", lambda: ImageEncoder(3, width))
         decoder = entries.network(found, "decoder", lambda: ImageDecoder(width, 1))

@@ -87,10 +87,10 @@ def _does(env: gymnasium.Env) -> str:
 
 
 def sources(env: gymnasium.Env, args: argparse.Namespace) -> dict[str, str]:
-    """Checksums of what the random play of a script's flags comes from, but for its model and the versions of libraries: of the
-    environment's `code`, and of all else (`asked`).
+    """{"code": a checksum of the environment's code, "asked": one of all else in the key of random play (`play_key`), without
+    the environment's MuJoCo model and the versions of libraries}.
 
-    They are known before anything is played; where a change of code or an upgrade changes what is played, `RandomPlay.digest` tells.
+    They are known before anything is played. Whether other code or versions change what is played, `RandomPlay.digest` tells.
     """
     key = play_key(env, args.steps, args.seed)
     code = key.pop("code")

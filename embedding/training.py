@@ -181,7 +181,7 @@ def resolved(device: torch.device, seed: int, networks: Mapping[str, nn.Module])
 
 
 def never() -> bool:
-    """Of a training that nothing stops."""
+    """Returns False: what `stopped` is by default."""
     return False
 
 
@@ -197,7 +197,7 @@ def first_not_finite(state: Any, name: str = "") -> str | None:
 
 
 def check_play(content: dict[str, Any], play: dict[str, str], folder: RunFolder) -> None:
-    """Raises `UsageError` if a checkpoint's content is of other play; those of earlier versions do not name all of theirs.
+    """Raises `UsageError` if a checkpoint was trained on other random play; digests that an older checkpoint lacks are not compared.
 
     Where the code of the environment is another and all of the play is known to be the same, a line says so.
     """

@@ -12,7 +12,7 @@ from common.finite import is_finite
 from rl.protocols import Content
 
 
-class Guarded(gymnasium.Wrapper):
+class BaselineEnv(gymnasium.Wrapper):
     """An environment that stops at what is not finite, and knows how its episode under way came about.
 
     Its `info` holds nothing of the environment's own, whose keys may be those of stable-baselines3 or of

@@ -13,7 +13,7 @@ from common import entries
 from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError
 from common.interruption import Interruption
 from common.progress import Progress
-from rl.baseline_env import Guarded
+from rl.baseline_env import BaselineEnv
 from rl.evaluation import evaluate
 from rl.fingerprint import Fingerprint
 from rl.policies import Policies
@@ -83,7 +83,7 @@ class Baseline:
     eval_env: gymnasium.Env
     actions: ActionSpace
     device: torch.device
-    make: Callable[["Baseline", Guarded, int], Learner]
+    make: Callable[["Baseline", BaselineEnv, int], Learner]
 
 
 class SeedRun:
@@ -108,7 +108,7 @@ class SeedRun:
         self.args, self.max_steps = baseline.args, baseline.args.max_timesteps
         self.steps = self.episodes = self.evaluations = self._before = 0
         self.saved_steps, self._is_due = -1, False
-        self.env = Guarded(baseline.env)
+        self.env = BaselineEnv(baseline.env)
         self.learner = baseline.make(baseline, self.env, seed)
         if content is None:
             store.results.begin()
@@ -159,7 +159,7 @@ class SeedRun:
     def start(self) -> None:
         """Evaluates the policy that a new run begins with, which is saved at the first pause."""
         if self.saved_steps < 0:
-            self.look()
+            self.evaluate()
             self._is_due = True
 
     def count(self, steps: int, ended: tuple[float, int] | None) -> None:
@@ -171,12 +171,12 @@ class SeedRun:
             self.episodes += 1
             self.store.results.add_episodes(self.episodes, [(self.steps, *ended)], NOT_MEASURED)
 
-    def look_if_due(self) -> None:
+    def evaluate_if_due(self) -> None:
         """Evaluates if a multiple of --eval_freq lies in the steps that were counted last."""
         if self._crossed(self.args.eval_freq):
-            self.look()
+            self.evaluate()
 
-    def look(self) -> None:
+    def evaluate(self) -> None:
         """Evaluates; raises `Diverged` if the return is not finite."""
         episodes = self.args.eval_episodes
         which = [self.seed], [self.evaluations], episodes

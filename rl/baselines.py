@@ -18,7 +18,7 @@ from common.interruption import Interruption
 from common.memory import require_disk, require_memory
 from common.next_step import own_env_flag, shown, tell_next
 from common.paths import policy_run
-from rl.baseline_env import Guarded
+from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, Learner, SeedRun
 from rl.fingerprint import Fingerprint
 from rl.flags import seeds_of
@@ -57,7 +57,7 @@ def replay_rows(args: argparse.Namespace) -> int:
 def train_all(
     args: argparse.Namespace,
     method: str,
-    make: Callable[[Baseline, Guarded, int], Learner],
+    make: Callable[[Baseline, BaselineEnv, int], Learner],
     row_width: Callable[[int, int], int],
     make_actions: Callable[[gymnasium.Env], ActionSpace],
 ) -> None:

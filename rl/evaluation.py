@@ -22,7 +22,7 @@ from rl.protocols import StateSpace
 
 
 def quietly() -> None:
-    """Of what nobody waits for: it shows nothing."""
+    """Does nothing: what `alive` is by default."""
 
 
 def evaluate(

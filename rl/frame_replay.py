@@ -69,7 +69,7 @@ class FrameReplay(Ring):
 
     @staticmethod
     def memory(steps: int, capacity: int, width: int, batch: int, updates: int) -> tuple[int, int, int]:
-        """Bytes that a seed takes: its frames after so many steps, likewise, and the samples of an update.
+        """Bytes that a seed takes: its frames after so many steps, at most while they grow (the same), the samples of an update.
 
         An episode's last frame is counted as a twentieth of a step: episodes are mostly longer.
         """

@@ -40,7 +40,7 @@ from common.streams import stream
 from embedding.trained import load_decoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions, RawActions
-from rl.baseline_env import Guarded
+from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline
 from rl.baselines import baseline_parser, replay_rows, train_all
 from rl.protocols import ActionSpace
@@ -151,7 +151,7 @@ def make_model(
     return algorithm("MlpPolicy", DummyVecEnv([lambda: env]), **settings | more, **common), lambda states: states
 
 
-def make_learner(baseline: Baseline, env: Guarded, seed: int) -> SB3Learner:
+def make_learner(baseline: Baseline, env: BaselineEnv, seed: int) -> SB3Learner:
     """What trains one seed in `env`."""
     model, normalise = make_model(baseline.args, env, baseline.actions, seed, baseline.device)
     return SB3Learner(model, normalise, env, baseline.actions)

@@ -28,7 +28,7 @@ from common.cli import positive_int, run
 from common.errors import UsageError
 from common.streams import reset_seed, stream, torch_stream
 from rl.action_spaces import RawActions
-from rl.baseline_env import Guarded
+from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, SeedRun, on_cpu
 from rl.baselines import baseline_parser, replay_rows, train_all
 from rl.latent_space_policies import PolicyStack, SoftActorCritic
@@ -69,7 +69,7 @@ class LSPLearner:
         seed: the seed.
     """
 
-    def __init__(self, baseline: Baseline, env: Guarded, seed: int) -> None:
+    def __init__(self, baseline: Baseline, env: BaselineEnv, seed: int) -> None:
         self.args, self.env, self.seed, self.device = baseline.args, env, seed, baseline.device
         space = cast(Box, env.action_space)
         self.state_dim, self.action_dim = cast(Box, env.observation_space).shape[0], len(space.low)
@@ -112,7 +112,7 @@ class LSPLearner:
                 self.env.reset(seed=reset_seed(self.seed, "resets", run.episodes))
             if self.place >= min(LEARNING_STARTS, self.level_steps):
                 self._update()
-            run.look_if_due()
+            run.evaluate_if_due()
 
     def _step(self) -> tuple[float, int] | None:
         """One step into the replay; return and length of the episode if it ended with it."""

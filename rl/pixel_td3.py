@@ -62,11 +62,11 @@ class PixelTD3(TD3):
         for module in self._modules().values():
             module.eval()
 
-    def _make_critics(self, seeds: Sequence[int]) -> list[MLP]:
+    def make_critics(self, seeds: Sequence[int]) -> list[MLP]:
         (width,) = self.state_shape
         return initial_critics(self._critic_inputs(width, share=1.0), seeds, self.device, HIDDEN)
 
-    def _make_actors(self, seeds: Sequence[int], lr: float) -> None:
+    def make_actors(self, seeds: Sequence[int], lr: float) -> None:
         space = self.actions
         (width,) = self.state_shape
         sizes = width, space.dim, space.center, space.scale, seeds
@@ -116,7 +116,7 @@ class PixelTD3(TD3):
         self.trunk_adam.step()
         return of_features
 
-    def _update_actor(self, batch: Batch) -> None:
+    def update_actor(self, batch: Batch) -> None:
         self.actor.train()
         with torch.enable_grad():
             action = self.actor(batch.state.detach())

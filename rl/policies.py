@@ -165,7 +165,7 @@ def load_policy(run: str | Path) -> Policy:
     content = checkpoint.load(path, "run")
     if type(method := content.get("method")) is str and method not in METHODS:
         raise checkpoint.CheckpointError(f"{path}: its method, {method:.60}, has no row in rl/methods.py: add its row")
-    with entries.of(path):
+    with entries.naming(path):
         trial = _policy_of(content)
         action = trial.select_action(_blank(trial.state_space))
         if action.shape != trial.actions.low.shape or not np.isfinite(action).all():

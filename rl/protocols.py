@@ -31,7 +31,7 @@ class ActionSpace(Protocol):
         policy_low, policy_high: (D,) float32, the bounds of the policy's actions.
         noise_unit, target_noise_unit: what standard deviations of exploration and of the targets are multiplied by: a
             number, or (D,) one for each dimension.
-        clip_unit: what the bound of the targets' noise is multiplied by, likewise.
+        clip_unit: what the bound of the targets' noise is multiplied by: a number, or (D,).
     """
 
     k: int

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rl.baseline_env import Guarded, plain
+from rl.baseline_env import BaselineEnv, plain
 from rl.baseline_run import SeedRun, on_cpu
 from rl.policies import Policies
 from rl.protocols import ActionSpace, Content
@@ -39,7 +39,7 @@ class SB3Learner:
         actions: what it acts in.
     """
 
-    def __init__(self, model: "BaseAlgorithm", normalise: Normalise, env: Guarded, actions: ActionSpace) -> None:
+    def __init__(self, model: "BaseAlgorithm", normalise: Normalise, env: BaselineEnv, actions: ActionSpace) -> None:
         self.model, self.env, self.actions = model, env, actions
         self._saved = 0  # rows of the replay that are on the disk
 
@@ -80,7 +80,7 @@ class SB3Learner:
                 (info,) = self.locals["infos"]
                 total, length = info.get("ended", (None, 0))
                 run.count(info.get("steps", 1), None if total is None else (round(total, 6), length))
-                run.look_if_due()
+                run.evaluate_if_due()
                 return off_policy or not run.is_over()  # PPO does not finish its last rollout
 
         left = run.max_steps - self.model.num_timesteps

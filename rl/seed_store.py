@@ -40,7 +40,7 @@ class SeedStore:
         self.folder.lock(empty=not (self.args.resume or self.args.overwrite))
 
     def has_results(self) -> bool:
-        """Whether there are more evaluations than that before the first checkpoint."""
+        """Whether eval.csv has more than the evaluation at step 0, which comes before the first checkpoint."""
         return self.results.eval.path.is_file() and len(self.results.eval.rows()) > 1
 
     def begin(self) -> None:

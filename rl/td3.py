@@ -68,19 +68,19 @@ class TD3:
         self.noise_clip = torch.as_tensor(noise_clip, dtype=torch.float32, device=device)
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
-        self.critics = self._make_critics(seeds)
+        self.critics = self.make_critics(seeds)
         self.target_critics = [critic.like(critic.rows.clone()) for critic in self.critics]
         self.critic_adams = [Adam(critic, lr) for critic in self.critics]
-        self._make_actors(seeds, lr)
+        self.make_actors(seeds, lr)
         self.updates = 0
         self._make_sums(0)
 
     # ---- networks ----
 
-    def _make_critics(self, seeds: Sequence[int]) -> list[MLP]:
+    def make_critics(self, seeds: Sequence[int]) -> list[MLP]:
         return initial_critics(self._critic_inputs(*self.state_shape), seeds, self.device)
 
-    def _make_actors(self, seeds: Sequence[int], lr: float) -> None:
+    def make_actors(self, seeds: Sequence[int], lr: float) -> None:
         """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
         space = self.actions
         (state_dim,) = self.state_shape
@@ -177,7 +177,7 @@ class TD3:
         self.updates += 1
         self._update_critics(batch, target)
         if self.updates % self.policy_freq == 0:
-            self._update_actor(batch)
+            self.update_actor(batch)
             self._follow()
 
     def _update_critics(
@@ -201,7 +201,7 @@ class TD3:
             of_inputs.append(of_these)
         return of_inputs
 
-    def _update_actor(self, batch: Batch) -> None:
+    def update_actor(self, batch: Batch) -> None:
         action, trace = self.actor.forward(batch.state)
         self.actor_adam.step(self.actor.backward(trace, self._actor_slope(batch, action)))
 

@@ -33,10 +33,10 @@ def train(args: argparse.Namespace, method: Method) -> None:
         UsageError: a flag will not do; nothing was written.
         Diverged: at the end, if seeds were given up on the way.
     """
-    Experiment(set_up(args, method)).run()
+    TrainingRun(set_up(args, method)).run()
 
 
-class Experiment:
+class TrainingRun:
     """A run of N seeds: the loop, and what it counts.
 
     Args:

@@ -278,7 +278,7 @@ def test_targets_follow_the_weights_and_copy_the_statistics():
 def test_the_trunk_learns_from_the_critics_alone(monkeypatch):
     agent = updated(agent_of([0], policy_freq=1), [0], 1)
     without = agent_of([0], policy_freq=1)
-    monkeypatch.setattr(without, "_update_actor", lambda batch: None)
+    monkeypatch.setattr(without, "update_actor", lambda batch: None)
     updated(without, [0], 1)
     for one, other in zip(agent.trunk.parameters(), without.trunk.parameters(), strict=True):
         assert torch.equal(one, other)

@@ -21,7 +21,7 @@ from common.cli import LARGEST_WHOLE
 from common.environments import make_env
 from rl.fingerprint import Fingerprint
 from rl.policies import load_policy
-from rl.training import Experiment
+from rl.training import TrainingRun
 
 FLAGS = {"env": "Pendulum-v1", "max_timesteps": 100, "eval_freq": 50, "eval_episodes": 1, "batch_size": 20}
 WALK = {"env": "toy_envs:Walk-v0", "update_every": 6, "eval_freq": 60, "eval_episodes": 1, "batch_size": 20}
@@ -29,7 +29,7 @@ WALK = {"env": "toy_envs:Walk-v0", "update_every": 6, "eval_freq": 60, "eval_epi
 
 def test_a_seed_that_began_meanwhile_with_other_flags_is_seen(call, tmp_path, monkeypatch):
     """Another process comes and goes between the check of the folders and their locks."""
-    start, other = Experiment.start, []
+    start, other = TrainingRun.start, []
 
     def late(experiment):
         if not other:
@@ -38,7 +38,7 @@ def test_a_seed_that_began_meanwhile_with_other_flags_is_seen(call, tmp_path, mo
             other.append(listing(tmp_path))
         return start(experiment)
 
-    monkeypatch.setattr(Experiment, "start", late)
+    monkeypatch.setattr(TrainingRun, "start", late)
     ran = call(rl.main_td3.main, **FLAGS, results_dir=tmp_path)
     assert other[0].code == 0, other[0].err
     assert ran.code == 2 and "--lr 0.001: seed_1 of the run" in ran.err and ran.err.count("\n") == 1, ran

@@ -40,7 +40,7 @@ def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
     def actions(env):
         low, high = env.action_space.low, env.action_space.high
         with _fixed_weights():
-            return DynEActions(ActionDecoder(low, high, K, env_id=env.spec.id).requires_grad_(False), low, high)
+            return DynEActions(ActionDecoder(low, high, K, env_name=env.spec.id).requires_grad_(False), low, high)
 
     def states(env, device):
         space, channels, width = (VAEStates, 3, VAE_DIM) if method.sees == "vae" else (DynEStates, 12, STATE_DIM)

@@ -29,8 +29,8 @@ class ActionDecoder(nn.Module):
         low, high: (A,) bounds of the environment of the actions; the output spans them.
         k: the number of actions.
         max_embedding: the largest |whitened z| that a policy should ask for.
-        env_id: the environment it was trained on, an id, or module:id as it was named; the attribute
-            `env_id` is the id alone, `env_name` what was given.
+        env_name: the environment it was trained on, an id, or module:id as it was named; the attribute `env_id` is the id
+            alone.
         objective: form and weight of the norm that it was trained with, or None.
         encoder: digest of the weights of the encoder that it inverts (`ActionEncoder.digest`), or None.
     """
@@ -44,13 +44,13 @@ class ActionDecoder(nn.Module):
         high: np.ndarray | torch.Tensor,
         k: int,
         max_embedding: float = PRIOR_MAX_EMBEDDING,
-        env_id: str = "",
+        env_name: str = "",
         objective: Objective | None = None,
         encoder: str | None = None,
     ) -> None:
         super().__init__()
         self.k, self.action_dim, self.max_embedding = k, len(low), max_embedding
-        self.env_name, self.env_id = env_id, env_id.rpartition(":")[2]
+        self.env_name, self.env_id = env_name, env_name.rpartition(":")[2]
         self.objective, self.encoder = objective, encoder
         self.register_buffer("low", torch.as_tensor(low))
         self.register_buffer("high", torch.as_tensor(high))

@@ -161,7 +161,7 @@ class PixelEmbedding:
         state_encoder: e_s, `ImageEncoder` of stacks (B, 12, 64, 64); its mu is the state of a policy.
         action_encoder, predictor: e_a and f; None: f was left out, which policies do not need.
         k: actions in a sequence.
-        env_id: what it was trained on, an id, or module:id as it was named.
+        env_name: what it was trained on, an id, or module:id as it was named.
         source_img_width: what was drawn before it was averaged, pixels.
     """
 
@@ -169,7 +169,7 @@ class PixelEmbedding:
     action_encoder: ActionEncoder
     predictor: PixelPredictor | None
     k: int
-    env_id: str
+    env_name: str
     source_img_width: int
 
 
@@ -177,7 +177,7 @@ def save_pixel_embedding(path: str | Path, embedding: PixelEmbedding) -> None:
     """Writes a `PixelEmbedding` as a checkpoint that is complete in itself."""
     content = {
         "k": embedding.k,
-        **entries.environment_entries(embedding.env_id),
+        **entries.environment_entries(embedding.env_name),
         "source_img_width": embedding.source_img_width,
         "frames": FRAMES,
         "state_dim": embedding.state_encoder.width,
@@ -210,19 +210,19 @@ class VAE:
     Attributes:
         encoder: `ImageEncoder` of frames (B, 3, 64, 64); the mus of the four newest are the state of a policy.
         decoder: `ImageDecoder` of one image.
-        env_id, source_img_width: as in `PixelEmbedding`.
+        env_name, source_img_width: as in `PixelEmbedding`.
     """
 
     encoder: ImageEncoder
     decoder: ImageDecoder
-    env_id: str
+    env_name: str
     source_img_width: int
 
 
 def save_vae(path: str | Path, vae: VAE) -> None:
     """Writes a `VAE` as a checkpoint that is complete in itself."""
     content = {
-        **entries.environment_entries(vae.env_id),
+        **entries.environment_entries(vae.env_name),
         "source_img_width": vae.source_img_width,
         "width": vae.encoder.width,
         "encoder": vae.encoder.state_dict(),
@@ -239,4 +239,4 @@ def load_vae(path: str | Path) -> VAE:
         encoder = entries.network(found, "encoder", lambda: ImageEncoder(3, width))
         decoder = entries.network(found, "decoder", lambda: ImageDecoder(width, 1))
         drawn = entries.choice(found, "source_img_width", *SOURCE_WIDTHS)
-        return VAE(encoder, decoder, env_id=entries.environment(found), source_img_width=drawn)
+        return VAE(encoder, decoder, env_name=entries.environment(found), source_img_width=drawn)

@@ -89,7 +89,7 @@ def load_image_encoder(
         found, encoder = load(path)
     except CheckpointError as error:
         raise UsageError(f"{flag} {name}: {error}: train it anew with embedding/{script}") from error
-    own = found.env_id.rpartition(":")[2]
+    own = found.env_name.rpartition(":")[2]
     if own != env_id:
         raise UsageError(
             f"{flag} {name}: it was trained on images of {own}, not of {env_id}: train one with "

@@ -67,7 +67,7 @@ def test_a_checkpoint_is_plain_and_says_what_it_is(path):
 
 
 def test_a_decoder_decodes_the_same_after_it(tmp_path):
-    decoder = ActionDecoder([-1.0, -2.0], [3.0, 2.0], k=3, max_embedding=2.5, env_id="X-v0")
+    decoder = ActionDecoder([-1.0, -2.0], [3.0, 2.0], k=3, max_embedding=2.5, env_name="X-v0")
     decoder.whitening.fit(torch.randn(50, 2))
     decoder.save(tmp_path / "decoder.pt")
     loaded = ActionDecoder.load(tmp_path / "decoder.pt")

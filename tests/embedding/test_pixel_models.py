@@ -171,13 +171,13 @@ def embedding():
     low, high = torch.tensor([-1.0, -2.0]), torch.tensor([3.0, 2.0])
     networks = ImageEncoder(12, 30), ActionEncoder(low, high, 3), PixelPredictor(30, 2)
     networks[0](images(4, 12, 64, 64))
-    return PixelEmbedding(*networks, k=3, env_id="lab:Some-v0", source_img_width=128)
+    return PixelEmbedding(*networks, k=3, env_name="lab:Some-v0", source_img_width=128)
 
 
 def test_a_pixel_embedding_is_complete_in_its_file(embedding, tmp_path):
     save_pixel_embedding(tmp_path / "encoder.pt", embedding)
     loaded = load_pixel_embedding(tmp_path / "encoder.pt")
-    assert (loaded.k, loaded.env_id, loaded.source_img_width) == (3, "lab:Some-v0", 128)
+    assert (loaded.k, loaded.env_name, loaded.source_img_width) == (3, "lab:Some-v0", 128)
     stacks, actions = images(2, 12, 64, 64), torch.rand(2, 3, 2)
     for module in (embedding.state_encoder, embedding.action_encoder, embedding.predictor):
         module.eval()
@@ -193,7 +193,7 @@ def test_a_vae_is_complete_in_its_file(embedding, tmp_path):
     vae = VAE(ImageEncoder(3, 25).eval(), ImageDecoder(25, 1).eval(), "Some-v0", 64)
     save_vae(tmp_path / "encoder.pt", vae)
     loaded = load_vae(tmp_path / "encoder.pt")
-    assert (loaded.env_id, loaded.source_img_width) == ("Some-v0", 64)
+    assert (loaded.env_name, loaded.source_img_width) == ("Some-v0", 64)
     frames = images(2, 3, 64, 64)
     assert torch.equal(vae.encoder(frames)[0], loaded.encoder(frames)[0])
     assert torch.equal(vae.decoder(torch.ones(1, 25)), loaded.decoder(torch.ones(1, 25)))

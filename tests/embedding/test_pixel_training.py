@@ -73,7 +73,7 @@ def test_a_run_writes_its_files(train, call, tmp_path, main, likelihood, precisi
 def test_networks_are_loaded_as_they_were_trained(train, tmp_path):
     folder, _ = train(PIXELS, "a")
     loaded, decoder = load_pixel_embedding(folder / "encoder.pt"), ActionDecoder.load(folder / "decoder.pt")
-    assert (loaded.k, loaded.env_id, loaded.source_img_width) == (2, DOT, 64)
+    assert (loaded.k, loaded.env_name, loaded.source_img_width) == (2, DOT, 64)
     assert (decoder.k, decoder.action_dim, decoder.env_name) == (2, 1, DOT)
     env = make_pixel_env(DOT, loaded.source_img_width)
     state = loaded.state_encoder(torch.from_numpy(env.reset(seed=0)[0])[None])[0]

@@ -50,7 +50,7 @@ def whole_run():
 
 
 def whole_dyne_run():
-    actions = DynEActions(ActionDecoder(LOW, HIGH, 2, env_id=ENV), LOW.numpy(), HIGH.numpy()).content()
+    actions = DynEActions(ActionDecoder(LOW, HIGH, 2, env_name=ENV), LOW.numpy(), HIGH.numpy()).content()
     return whole_run() | {"method": "DynE-TD3", "actions": actions}
 
 

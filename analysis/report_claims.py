@@ -24,7 +24,7 @@ from analysis.report_data import (
     steps_of,
     with_interval,
 )
-from analysis.report_embeddings import farthest, figure8_r_squared, peak_of_plans
+from analysis.report_embeddings import evenness, farthest, figure8_r_squared, points
 from analysis.report_sensitivity import Spread, panels
 from analysis.report_tables import BASELINES, ENCODED, FINE, NAMES
 from analysis.report_texts import LEARNED, above_untrained, at_the_end, last_tenths
@@ -54,20 +54,19 @@ def controls(data: Data) -> Said:
     return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
 
 
-EPISODES = "1000 episodes each"  # of figure 3
-
-
-EVEN = 2.0  # the highest density of distances, in means, of places that are spread evenly over a disc
-
-
 def figure3_plan(data: Data) -> Said:
     """Distances after one random plan: the paper's left panel."""
-    place, times = peak_of_plans(data, "DynE")
-    claim = "reproduces" if times < EVEN else "**does not reproduce**"
+    dyne, raw, held = (evenness(data, kind) for kind in ("DynE", "raw", "held"))
+    claim = "reproduces" if dyne.even else "**does not reproduce**"
     said = (
-        f"{claim}: the density of distances is highest at {place:.2f}, {times:.1f} times the mean (even over a disc: 2)"
+        f"{claim}: the share of plans within some distance is up to {points(dyne.gap)} off that of places spread evenly over a "
+        f"disc (95 % of even samples: less than {points(dyne.by_chance)}), with raw actions {points(raw.gap)}, with held ones {points(held.gap)}"
     )
-    return said, EPISODES
+    return said, _episodes(dyne.plans)
+
+
+def _episodes(many: int) -> str:
+    return f"{many} episodes each"
 
 
 def figure3_episode(data: Data) -> Said:
@@ -79,7 +78,7 @@ def figure3_episode(data: Data) -> Said:
         f"{claim}: the farthest 5 % of states are more than {far['DynE']:.0f} away, with raw actions {far['raw']:.0f}; "
         f"but so they are with raw actions held for as long, {far['held']:.0f}"
     )
-    return said, EPISODES
+    return said, _episodes(evenness(data, "DynE").plans)
 
 
 def figure4_vertical(data: Data) -> Said:

@@ -1,8 +1,11 @@
 """The sentences of the results page about embeddings: how far random actions reach, what is where, what an encoder holds."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
+from analysis.evenness import even_discs, gap, sample_size
 from analysis.figure8_effects import affine_r_squared
 from analysis.figures import load, reached
 from analysis.report_data import MINUS, Data, markdown, paragraphs, share
@@ -21,34 +24,65 @@ def figure3(data: Data) -> str:
         f"{share(far['held'])}"
         for edge, far in (_beyond(table, distance) for distance in (20, 30))
     )
-    (place, times), (_, of_raw), (_, of_held) = (peak_of_plans(data, kind) for kind in kinds)
-    bins = int((table[table.horizon != "episode"].actions == "DynE").sum())
-    (_, in_wide), (_, raw_in_wide) = (peak_of_plans(data, kind, together=2) for kind in kinds[:2])
+    found = {kind: evenness(data, kind) for kind in kinds}
+    dyne = found["DynE"]
+    bins, place, times, usual = dyne.bins, dyne.densest, dyne.times, dyne.usual_times
     return paragraphs(
         f"After one plan of {k} actions the median distance is {first[0]} with DynE actions, {first[1]} with raw actions and",
         f"{first[2]} with one raw action held for {k} steps (radians of the two joints).",
         f"Over whole episodes the median distances are {whole[0]:.1f}, {whole[1]:.1f} and {whole[2]:.1f}.",
         f"Of all states of episodes with DynE actions {beyond}.",
-        f"After one plan DynE's distances are not even: their density is highest at {place:.2f}, {times:.1f} times its mean",
-        f"over the range reached ({bins} bins); with raw actions it is at most {of_raw:.1f} and with held ones {of_held:.1f} times.",
-        f"In bins twice as wide DynE's is {in_wide:.1f} and that of raw actions {raw_in_wide:.1f} times. Places spread evenly over a",
-        "disc would give 2.0 times at its edge. The left panel of the paper's figure is called uniform.",
+        "The left panel of the paper's figure is called nearly uniform. Of places spread evenly over a disc the share within a",
+        "distance r is (r / R)², R being the farthest. After one plan of DynE actions the share within some distance is up to",
+        f"{points(dyne.gap)} off; 95 % of samples of {dyne.plans} even places are off by less than {points(dyne.by_chance)}.",
+        f"So DynE's distances are {'even by this measure' if dyne.even else 'not even'}. Those of raw actions are off by up to",
+        f"{points(found['raw'].gap)} and those of held ones by up to {points(found['held'].gap)}.",
+        f"DynE's are densest at {place:.2f}, {times:.1f} times their mean density over the {bins} bins reached; as many even",
+        f"places give {usual:.1f} times on average.",
     )
 
 
-def peak_of_plans(data: Data, kind: str, together: int = 1) -> tuple[float, float]:
-    """Where distances after one plan of a kind of actions are densest, and how many times the mean of their range.
+class Evenness(NamedTuple):
+    """How even distances after one plan are, beside places spread evenly over a disc (`analysis.evenness`).
 
-    Args:
-        together: so many bins of the table count as one.
+    Attributes:
+        plans: how many there are.
+        bins: how many of the table they reach.
+        gap: the largest difference to the share of even places within a distance.
+        by_chance: what 95 % of samples of as many even places stay below.
+        densest: the middle of the bin with the highest density, a distance.
+        times: this density, in means over the bins reached.
+        usual_times: the same of as many even places, on average.
     """
+
+    plans: int
+    bins: int
+    gap: float
+    by_chance: float
+    densest: float
+    times: float
+    usual_times: float
+
+    @property
+    def even(self) -> bool:
+        return self.gap < self.by_chance
+
+
+def evenness(data: Data, kind: str) -> Evenness:
+    """How even the distances of figure 3 are after one plan of a kind of actions."""
     table = load(data.results, "figure3")
-    plan = table[(table.horizon != "episode") & (table.actions == kind)]
-    wide = plan.groupby(np.arange(len(plan)) // together)
-    plan = wide.agg({"low": "min", "high": "max", "share": "sum"})
-    density = plan.share / (plan.high - plan.low)
-    densest = plan.iloc[int(density.argmax())]
-    return float(densest.low + densest.high) / 2, float(density.max() * plan[plan.share > 0].high.max())
+    of_plans = table[table.horizon != "episode"]
+    plans, plan = sample_size(of_plans.share), of_plans[of_plans.actions == kind]
+    bins = int(np.flatnonzero(plan.share)[-1]) + 1
+    by_chance, usual_times = even_discs(plans, bins)
+    densest = plan.iloc[int(plan.share.argmax())]
+    middle, times = float(densest.low + densest.high) / 2, float(densest.share) * bins
+    return Evenness(plans, bins, gap(plan.share.to_numpy()), by_chance, middle, times, usual_times)
+
+
+def points(of_share: float) -> str:
+    """A difference of shares, in percentage points."""
+    return f"{100 * of_share:.1f} points"
 
 
 def _beyond(table: pd.DataFrame, distance: float) -> tuple[float, pd.Series]:

@@ -231,5 +231,7 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     assert (
         "30 % are more than 20.0 away, with raw actions 0 % and with held ones 50 %; 10 % are more than 30.0" in found
     )
-    assert report_embeddings.peak_of_plans(Data(tmp_path), "DynE") == (5.0, pytest.approx(0.04 * 40))
-    assert report_embeddings.peak_of_plans(Data(tmp_path), "held")[1] == pytest.approx(1)  # even
+    held = report_embeddings.evenness(Data(tmp_path), "held")
+    assert (held.plans, held.bins, held.times, held.even) == (20, 4, 1.0, True)  # of so few nothing is ruled out
+    assert held.gap == pytest.approx(0.15, abs=0.01)
+    assert report_embeddings.evenness(Data(tmp_path), "DynE").densest == 5.0

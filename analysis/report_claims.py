@@ -1,6 +1,6 @@
 """The claims of the paper, one by one: what there is of each here, and on which data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
@@ -235,13 +235,16 @@ SPREAD = 2.0  # times what chance makes it: a standard deviation of settings' me
 
 
 def sensitivity(data: Data) -> Said:
-    """λ and γ over decades."""
+    """λ and γ over decades: each panel against its own TD3, over its own seeds and steps."""
     told, behind, spreads = [], [], []
+    td3s, seeds, steps = dict[str, str](), dict[str, int](), dict[str, str]()
     for panel, found in panels(data).items():
         if panel == LENGTH:
             continue
         ours, td3 = found[found.series != "TD3"], found[found.series == "TD3"]["return"]
         name = panel.partition(",")[0]
+        td3s[name], seeds[name] = number(td3.mean()), int(ours.seed.nunique())
+        steps[name] = count(int(ours.steps.iloc[0]))
         means = ours.groupby(["series", "setting"])["return"].mean()
         told.append(
             f"with {name} from {' to '.join(_ends(ours.setting))} {number(means.min())} to {number(means.max())}"
@@ -251,13 +254,21 @@ def sensitivity(data: Data) -> Said:
         for (series, setting), one in ours.groupby(["series", "setting"], sort=False):
             if standing(better(one["return"], td3)) != "ahead of":
                 behind.append(f"{name} = {setting} ({series})")
+    if not told:
+        raise UsageError("neither λ nor γ was varied")
     alike = all(one.of_means < SPREAD * one.expected for _, one in spreads)
-    claim = ("reproduces" if ours.seed.nunique() >= FEW else LIKELY) if alike else OPEN
+    claim = ("reproduces" if min(seeds.values()) >= FEW else LIKELY) if alike else OPEN
     claim = f"{FAILED}: not ahead of TD3 for {listed(behind)}" if behind else f"{claim}: ahead of TD3 at all settings"
     chance = listed([f"{one.of_means:.2f} for {name} ({one.expected:.2f} by chance)" for name, one in spreads])
-    returned = f"DynE-TD3 {listed(told)}, TD3 {number(td3.mean())}"
-    claim += f", whose means have a standard deviation of {chance}; {returned}"
-    return claim, f"{ours.seed.nunique()} seeds a setting, {count(int(ours.steps.iloc[0]))} steps"
+    claim += f", whose means have a standard deviation of {chance}; DynE-TD3 {listed(told)}, TD3 {_each(td3s)}"
+    return claim, f"{_each(seeds)} seeds a setting, {_each(steps)} steps"
+
+
+def _each(told: Mapping[str, object]) -> str:
+    """What all of some names have; where they differ, of each its own."""
+    if len({*told.values()}) == 1:
+        return f"{next(iter(told.values()))}"
+    return listed([f"{value} ({name})" for name, value in told.items()])
 
 
 def lengths(data: Data) -> Said:

@@ -1,5 +1,7 @@
 """Returns against the settings of stage one, on small invented curves."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +94,37 @@ def test_nothing_varied_is_told(results):
         path.rename(path.with_name(path.name.replace("lambda", "other").replace("gamma", "more")))
     with pytest.raises(UsageError, match="no setting of stage one was varied"):
         sensitivity.returns(results)
+
+
+def test_at_a_glance_tells_seeds_steps_and_td3_of_each_weight_its_own(results):
+    said, many = report_claims.sensitivity(Data(results))
+    assert said.endswith(
+        "; DynE-TD3 with λ from 1e-5 to 1e-2 −31.5 to −11.5 and with γ from 1e-4 to 1e-2 −26.5 to −21.5, TD3 −41.5"
+    )
+    assert many == "2 seeds a setting, 5 000 steps"
+    write(results, "ablations", "gamma_1e-2", "DynE-TD3", "1e-2", [9, 10, 11], -35, last=4000)
+    said, many = report_claims.sensitivity(Data(results))
+    assert said.endswith(", TD3 −41.5 (λ) and −424 (γ)")  # in the steps up to 4 000
+    assert many == "2 (λ) and 3 (γ) seeds a setting, 5 000 (λ) and 4 000 (γ) steps"
+
+
+def test_without_either_weight_nothing_is_said_of_them(results):
+    for path in (results / "ablations").iterdir():
+        path.unlink()
+    write(results, "ablations", "k_8", "DynE-TD3", "8", [8, 9], -25)
+    with pytest.raises(UsageError, match="neither λ nor γ was varied"):
+        report_claims.sensitivity(Data(results))
+    assert report_claims.said_of(report_claims.sensitivity, Data(results)) == ("not run yet", "")
+    assert report_claims.said_of(report_claims.lengths, Data(results))[0] != "not run yet"
+
+
+def test_few_seeds_of_one_weight_settle_nothing(results, monkeypatch):
+    monkeypatch.setattr(report_claims, "Spread", lambda table: SimpleNamespace(of_means=0.5, expected=0.5))
+    for of_lambda, claim in (([8, 9], "points the same way, not settled: "), (range(8, 13), "reproduces: ")):
+        for setting in ("1e-5", "1e-2"):
+            write(results, "ablations", f"lambda_{setting}", "DynE-TD3", setting, of_lambda, -30)
+            write(results, "ablations", f"gamma_{setting}", "DynE-TD3", setting, range(8, 13), -30)
+        assert report_claims.sensitivity(Data(results))[0].startswith(f"{claim}ahead of TD3 at all settings")
 
 
 def test_the_page_tells_settings_and_their_spread(results):

@@ -1,7 +1,8 @@
 """Statistics of learning curves: what a run ends with, how fast it gets there, and how sure a difference is.
 
 Every seed gives one number: its final return, the mean of its evaluations in the last tenth of the steps, or its area
-under the curve, the mean return over all steps. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
+under the curve, the mean return over all steps. Steps are those that all seeds have, of all series that are compared:
+of a seed that ran longer the rest does not count. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
 task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). What fewer than `FEW` seeds of a method return has
 no interval, which would be too narrow. Frames of curves are those of `analysis.curves`.
 """
@@ -23,10 +24,15 @@ LAST = 0.1  # share of the steps that a final return is of
 TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at either end
 
 
+def last_step(*series: pd.DataFrame) -> int:
+    """The last step that all seeds of some series have."""
+    return min(int(one.groupby("seed").steps.max().min()) for one in series)
+
+
 def final_returns(curves: pd.DataFrame) -> pd.Series:
-    """The final return of each seed of one series, over the last tenth of its own steps; a Series (N,) by seed."""
-    last = curves.groupby("seed").steps.transform("max")
-    return curves[curves.steps >= (1 - LAST) * last].groupby("seed").mean_return.mean()
+    """The final return of each seed of one series, over `last_tenth` of it; a Series (N,) by seed."""
+    (part,) = last_tenth(curves)
+    return part.groupby("seed").mean_return.mean()
 
 
 def areas(curves: pd.DataFrame) -> pd.Series:
@@ -123,10 +129,11 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
     of_baseline = curves[curves.method == baseline]
     width = bin_width or bin_width_of(curves.steps.max())
     untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
-    goal = final_returns(of_baseline).mean()
+    goal = final_returns(of_baseline).mean() if len(of_baseline) else np.nan
     rows = {}
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
+        one = one[one.steps <= last_step(one)]
         final = final_returns(one)
         rows[label] = {
             "seeds": f"{len(final)}",
@@ -139,10 +146,11 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
             reached = steps_to_reach(one, goal, width)
             told = _count(reached) if reached else f"not in {_count(one.steps.max())}"
             rows[label][f"steps to {baseline}'s final return"] = told if goal > untrained else "-"
-            pair = _shared_finals(one, of_baseline)
-            told = "no steps shared"
-            if all(len(values) for values in pair):
-                told = _probability(mean_probability, *([values] for values in pair))
+            try:
+                pair = shared_finals(one, of_baseline)
+                told = _probability(mean_probability, *([values.to_numpy()] for values in pair))
+            except UsageError:
+                told = "no steps shared"
             rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -168,8 +176,8 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     for env in shared:
         low, high = AUTHORS_RANGE[env]
         of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
-        for method, final in zip(methods, _shared_finals(*of_methods), strict=True):
-            finals[method].append((final - low) / (high - low))
+        for method, final in zip(methods, shared_finals(*of_methods), strict=True):
+            finals[method].append((final.to_numpy() - low) / (high - low))
     few = sum(min(len(tasks[place]) for tasks in finals.values()) < FEW for place in range(len(shared)))
     rows = {}
     for method, tasks in finals.items():
@@ -183,20 +191,27 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 
 
 def at_shared_steps(*series: pd.DataFrame) -> list[pd.DataFrame]:
-    """The parts of series that are of the same steps: the evaluations that all of them have."""
-    shared = set.intersection(*(set(one.steps) for one in series))
+    """The parts of series that are of the same steps: the evaluations that all seeds of all of them have."""
+    shared = set.intersection(*(set(steps) for one in series for _, steps in one.groupby("seed").steps))
     return [one[one.steps.isin(shared)] for one in series]
 
 
 def last_tenth(*series: pd.DataFrame) -> list[pd.DataFrame]:
-    """The parts of series in the last tenth of the steps that all of them have: their own evaluations there, if any."""
-    upto = min(one.steps.max() for one in series)
+    """The parts of series in the last tenth of the steps that all seeds of all of them have: their own evaluations there."""
+    upto = last_step(*series)
     return [one[one.steps.between((1 - LAST) * upto, upto)] for one in series]
 
 
-def _shared_finals(*series: pd.DataFrame) -> list[np.ndarray]:
-    """The final returns (N_i,) of series over `last_tenth`."""
-    return [part.groupby("seed").mean_return.mean().to_numpy() for part in last_tenth(*series)]
+def shared_finals(*series: pd.DataFrame) -> list[pd.Series]:
+    """The final returns of all seeds of series, over `last_tenth` of them; a Series (N_i,) by seed of each.
+
+    Raises:
+        UsageError: a seed was not evaluated there.
+    """
+    found = [part.groupby("seed").mean_return.mean() for part in last_tenth(*series)]
+    if any(len(values) < one.seed.nunique() for values, one in zip(found, series, strict=True)):
+        raise UsageError("the curves share no steps: a seed has no evaluation in the last tenth of those that all have")
+    return found
 
 
 def _interval(statistic: Statistic, values: pd.Series, few: str = "seeds") -> str:

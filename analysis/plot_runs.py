@@ -79,8 +79,11 @@ def main() -> None:
 
 
 def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
-    """How each series of one environment does against each of a baseline's, a line for each two with `FEW` seeds or more."""
-    enough = {}
+    """How each series of one environment does against each of a baseline's, a line for each two with `FEW` seeds or more.
+
+    Seeds that have only just begun (`begun`) do not count; of the others the steps that all of them have.
+    """
+    enough, of_env = {}, begun(of_env)
     for (method, name), label in series_of(of_env).items():
         one = of_env[(of_env.method == method) & (of_env.name == name)]
         if seeds_of(one) >= FEW:
@@ -104,10 +107,15 @@ def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
     return lines
 
 
+def begun(of_env: pd.DataFrame) -> pd.DataFrame:
+    """The curves of one environment without seeds that have no evaluation after step 0 yet."""
+    return of_env[of_env.groupby(["method", "name", "seed"]).steps.transform("max") > 0]
+
+
 def below_their_start(of_env: pd.DataFrame) -> list[str]:
-    """The series of one environment that end, over the last tenth of their steps, below the lowest of their evaluations at step
-    0; of the methods that have --start_timesteps."""
-    found = []
+    """The series of one environment that end, over the last tenth of the steps that all their seeds have, below the lowest of
+    their evaluations at step 0; of the methods that have --start_timesteps, without seeds that have only just begun."""
+    found, of_env = [], begun(of_env)
     for (method, name), label in series_of(of_env).items():
         one = of_env[(of_env.method == method) & (of_env.name == name)]
         has_flag = method in METHODS and METHODS[method].script in WITH_START_TIMESTEPS

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, load_ablations, load_published
-from analysis.estimates import at_shared_steps, interval, last_tenth, mean_probability
+from analysis.estimates import at_shared_steps, interval, last_step, mean_probability, shared_finals
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -124,21 +124,21 @@ def at(one: pd.DataFrame, step: int, width: int) -> pd.Series:
 
 
 def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series, int]:
-    """The final returns (N,) and (M,) of two series over the last tenth of the steps that both have, and the last step.
+    """The final returns (N,) and (M,) of two series over the last tenth of the steps that all seeds of both have, and the last
+    step.
 
     Each is the mean of a seed's own evaluations in this span.
 
     Raises:
-        UsageError: one of them was not evaluated there.
+        UsageError: a seed was not evaluated there.
     """
-    first, second = (part.groupby("seed").mean_return.mean() for part in last_tenth(one, other))
-    if not (len(first) and len(second)):
-        raise UsageError("two curves share no steps")
-    return first, second, min(steps_of(one), steps_of(other))
+    first, second = shared_finals(one, other)
+    return first, second, last_step(one, other)
 
 
 def on_the_way(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """The mean returns (N,) and (M,) of two series over all evaluations that both have, but for those before training."""
+    """The mean returns (N,) and (M,) of two series over all evaluations that all seeds of both have, but for those
+    before training."""
     first, second = (part[part.steps > 0].groupby("seed").mean_return.mean() for part in at_shared_steps(one, other))
     return first, second
 
@@ -166,8 +166,8 @@ def seeds_of(one: pd.DataFrame) -> int:
 
 
 def steps_of(one: pd.DataFrame) -> int:
-    """The last step of a series."""
-    return int(one.steps.max())
+    """The last step that all seeds of a series have."""
+    return last_step(one)
 
 
 # ---- how they are written ----

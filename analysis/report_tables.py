@@ -186,10 +186,9 @@ def encoder_told(data: Data, task: str, method: str) -> str:
 
 def plans(data: Data) -> str:
     """What algorithms return on whole plans, on raw actions, and DynE-TD3, after as many steps."""
-    task, found = "ReacherVertical", {}
-    upto = min(steps_of(data.series(task, method)) for method in ("TD3-plans", "SAC-plans"))
-    for method in ("TD3", "TD3-plans", "SAC", "SAC-plans", "DynE-TD3"):
-        found[method] = data.series(task, method)
+    task = "ReacherVertical"
+    found = {method: data.series(task, method) for method in ("TD3", "TD3-plans", "SAC", "SAC-plans", "DynE-TD3")}
+    upto = min(map(steps_of, found.values()))
     said = {method: entry(at(one, upto, FINE)) for method, one in found.items()}
     lines = [
         ["TD3", said["TD3"], said["TD3-plans"], said["DynE-TD3"]],

@@ -301,6 +301,25 @@ def test_plot_runs_says_how_five_seeds_do_against_tds():
     assert plot_runs.compared(pd.concat([seeds("TD3", -30.0), late[late.steps <= 1500]])) == []
 
 
+def test_plot_runs_compares_seeds_that_are_still_running_over_the_steps_that_all_have():
+    def seeds(method, *ends):
+        """Seeds that return -30, from step 10 000 on 0, and have only run to a step each."""
+        steps = range(0, 21_000, 1000)
+        every = frame([[-30.0 + seed / 10] * 10 + [0.0] * 11 for seed in range(len(ends))], steps, method)
+        return every[every.steps <= every.seed.map(dict(enumerate(ends)))]
+
+    whole = seeds("TD3", *[20_000] * 5)
+    (told,) = plot_runs.compared(pd.concat([whole, seeds("DynE-TD3", 20_000, 20_000, 20_000, 20_000, 8_000)]))
+    assert "in the last tenth of 8 000 steps (not settled)" in told and told.startswith("DynE-TD3 against TD3: ")
+    (told,) = plot_runs.compared(pd.concat([whole, seeds("DynE-TD3", *[20_000] * 5, 0)]))  # one has only just begun
+    assert "in the last tenth of 20 000 steps" in told
+    assert plot_runs.compared(pd.concat([whole, seeds("DynE-TD3", *[20_000] * 4, 0)])) == []  # so there are four
+    fallen = frame([[20.0] + [5.0] * 10, [20.5] + [5.0] * 10], range(0, 11_000, 1000))
+    for last in (5_000, 0):
+        assert plot_runs.below_their_start(fallen[(fallen.seed == 0) | (fallen.steps <= last)]) == ["TD3"]
+    assert plot_runs.below_their_start(fallen[fallen.steps == 0]) == []
+
+
 def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     assert "no evaluations in it" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     eval_csv = write_run(tmp_path, [0]) / "seed_0" / "eval.csv"

@@ -39,6 +39,37 @@ def test_a_final_return_is_of_the_last_tenth_of_the_steps():
     assert found.to_dict() == {0: 19.0, 1: 119.0}  # those at 18, 19 and 20 thousand
 
 
+def unequal(method="TD3", ends=(20_000, 20_000, 10_000)):
+    """Seeds n that return n + their step in thousands, and have each run to a step of its own."""
+    steps = range(0, 21_000, 1000)
+    every = frame([[seed + step / 1000 for step in steps] for seed in range(len(ends))], steps, method)
+    return every[every.steps <= every.seed.map(dict(enumerate(ends)))]
+
+
+def test_final_returns_are_of_the_steps_that_all_seeds_have():
+    assert estimates.last_step(unequal()) == 10_000
+    assert estimates.final_returns(unequal()).to_dict() == {0: 9.5, 1: 10.5, 2: 11.5}
+    shorter = unequal("SAC", [6_000, 8_000])
+    assert estimates.last_step(unequal(), shorter) == 6_000
+    ours, theirs = estimates.shared_finals(unequal(), shorter)
+    assert ours.to_dict() == {0: 6.0, 1: 7.0, 2: 8.0} and theirs.to_dict() == {0: 6.0, 1: 7.0}
+    assert [set(one.steps) for one in estimates.at_shared_steps(unequal(), shorter)] == [set(range(0, 7000, 1000))] * 2
+    table = estimates.summary(pd.concat([unequal(), shorter]))
+    assert table.seeds.tolist() == ["3", "2"] and table.steps.tolist() == ["10 000", "6 000"]
+    assert table["final return"].tolist() == ["10.5 (9.5 10.5 11.5)", "6.5 (6.0 7.0)"]
+    assert table["mean return over all steps"].tolist() == ["6.0 (5.0 6.0 7.0)", "3.5 (3.0 4.0)"]
+
+
+def test_a_seed_that_was_not_evaluated_there_is_not_left_out_silently():
+    often, other = unequal(), unequal("SAC", [12_000] * 2)
+    rarely = other[(other.seed == 0) | (other.steps % 4000 == 0)]  # the second one at 8 000 and 12 000
+    assert estimates.last_step(often, rarely) == 10_000
+    with pytest.raises(UsageError, match="share no steps"):
+        estimates.shared_finals(often, rarely)
+    table = estimates.summary(pd.concat([often, rarely]))
+    assert table.loc["SAC", "P(better than TD3)"] == "no steps shared"
+
+
 def test_an_area_is_that_of_trapezoids_whatever_the_order_of_rows():
     steps, returns = [0, 1000, 3000], [[-40.0, -20.0, -10.0], [0.0, 0.0, 6.0]]
     found = estimates.areas(frame(returns, steps).sample(frac=1, random_state=0))

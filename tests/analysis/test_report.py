@@ -11,7 +11,20 @@ from analysis import (
     report_tables,
     report_texts,
 )
-from analysis.report_data import Data, columns, entry, finals, markdown, number, read_off, window
+from analysis.report_data import (
+    Data,
+    at,
+    columns,
+    entry,
+    finals,
+    markdown,
+    number,
+    on_the_way,
+    read_off,
+    seeds_of,
+    steps_of,
+    window,
+)
 from common.errors import UsageError
 
 # ---- the real pages ----
@@ -121,6 +134,12 @@ def test_windows_are_open_on_their_left_and_of_seeds_that_got_so_far():
 def test_finals_are_of_as_many_steps_as_both_have():
     one, other, upto = finals(one_series(range(21)), one_series([0] * 10 + [7, 7, 7]))
     assert (one.to_dict(), other.to_dict(), upto) == ({0: 11.5}, {0: 7.0}, 12_000)
+    many, few = one_series(range(21), range(21), range(11)), one_series(range(6), range(8))
+    one, other, upto = finals(many, few)
+    assert (one.to_dict(), other.to_dict(), upto) == ({0: 5.0, 1: 5.0, 2: 5.0}, {0: 5.0, 1: 5.0}, 5_000)
+    ours, theirs = on_the_way(many, few)
+    assert (ours.tolist(), theirs.tolist()) == ([3.0] * 3, [3.0] * 2)
+    assert (steps_of(many), seeds_of(many)) == (10_000, 3) and len(at(many, steps_of(many), 1000)) == 3
     with pytest.raises(UsageError, match="share no steps"):
         finals(one_series([1, 1]), one_series([1, 1]).assign(steps=[100_000, 101_000]))
 

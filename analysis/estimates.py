@@ -3,8 +3,8 @@
 Every seed gives one number: its final return, the mean of its evaluations in the last tenth of the steps, or its area
 under the curve, the mean return over all steps. Steps are those that all seeds have, of all series that are compared:
 of a seed that ran longer the rest does not count. Intervals are bootstrapped 95 %, stratified by task: the seeds of each
-task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). What fewer than `FEW` seeds of a method return has
-no interval, which would be too narrow. Frames of curves are those of `analysis.curves`.
+task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Intervals of few seeds are somewhat too narrow; what
+fewer than `FEW` seeds of a method return has none. Frames of curves are those of `analysis.curves`.
 """
 
 from collections.abc import Callable, Iterable, Sequence

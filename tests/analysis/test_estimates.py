@@ -1,15 +1,17 @@
 """Statistics of curves against literal loops, and against numbers of rliable 1.2.0."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from curve_runs import ENV, frame
 
-from analysis import estimates
+from analysis import curves, estimates
 from analysis.authors import AUTHORS_RANGE
 from common.errors import UsageError
+from common.paths import REPOSITORY
 
 pytestmark = pytest.mark.quick
 
@@ -105,6 +107,16 @@ def test_bootstrap_samples_stay_within_their_task():
     drawn = estimates.resample(tasks, np.random.default_rng(0))
     for values, sample in zip(tasks, drawn, strict=True):
         assert sample.shape == (estimates.RESAMPLES, len(values)) and set(sample.ravel()) == set(values)
+
+
+@pytest.mark.parametrize(("seeds", "share"), [(5, 0.83), (8, 0.89), (16, 0.92)])
+def test_intervals_of_few_seeds_are_somewhat_too_narrow_as_the_page_says(seeds, share):
+    drawn = np.random.default_rng(0).normal(size=(2000, seeds))
+    bounds = np.array([curves.bootstrap(values, resamples=500)[1:] for values in drawn])
+    held = (bounds[:, 0] <= 0) & (0 <= bounds[:, 1])
+    assert held.mean() == pytest.approx(share, abs=0.02)
+    page = (REPOSITORY / "results" / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"in\s(about\s)?{100 * share:.0f} %\s(of\scases\s)?with\s{seeds}\b", page)
 
 
 def test_steps_to_reach_a_return():

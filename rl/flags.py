@@ -31,7 +31,10 @@ def training_parser(
     parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained side by side from --seed on")
     parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed, in whole blocks")
     parser.add_argument(
-        "--start_timesteps", type=non_negative_int, default=start_timesteps, help="random steps at the start"
+        "--start_timesteps",
+        type=non_negative_int,
+        default=start_timesteps,
+        help="random steps at the start; updates go on",
     )
     parser.add_argument("--update_every", type=positive_int, default=100, help="steps, then updates, in a block")
     parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")

@@ -28,10 +28,10 @@ from analysis.variants import IN_CONTROLS, MORE_UNTRAINED
 from common.errors import UsageError
 
 TASK = "ReacherVertical"
-CONTROLS = {
+CONTROLS = {  # {k} is the number of steps of a plan
     "identity-TD3": "single raw actions by the same code, k = 1",
-    "held-TD3": "one raw action held for 4 steps",
-    "chunk-TD3": "4 raw actions, one behind the other",
+    "held-TD3": "one raw action held for {k} steps",
+    "chunk-TD3": "{k} raw actions, one behind the other",
 }
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
@@ -71,7 +71,10 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
 def controls(data: Data) -> str:
     """The same agent in several action spaces, TD3 and SAC."""
     wanted = fresh(data)
-    rows: Rows = [([words, NAMED.get(words, "DynE-TD3")], one) for words, one in action_spaces(data).items()]
+    rows: Rows = []
+    for words, one in action_spaces(data).items():
+        curve = NAMED.get(words, "DynE-TD3")
+        rows.append(([words.format(k=data.plan_length(TASK, curve) or "k"), curve], one))
     header, lines = returns(rows, LADDER, FINE)
     title = f"{TASK}, seeds {wanted[0]} to {wanted[-1]}, {averages(FINE)}, ± half of the 95 % interval:"
     return f"{title}\n\n{markdown(['action space', 'curve', *header], lines)}"

@@ -91,9 +91,16 @@ class Data:
 
     def encoder_epochs(self, task: str, method: str) -> int | None:
         """For how many epochs the encoder of a published curve was trained, as the text beside the curve tells."""
+        return self._flag(task, method, r"embedding/main_\w+\.py.*--epochs (\d+)")
+
+    def plan_length(self, task: str, method: str) -> int | None:
+        """How many steps a plan of a control's published curve has, as the text beside the curve tells."""
+        return self._flag(task, method, r"--plan_length (\d+)")
+
+    def _flag(self, task: str, method: str, pattern: str) -> int | None:
+        """The number that a pattern finds in the text beside a published curve; None: it is not there."""
         path = self.results / "published" / f"{environment(task)}_{method}.txt"
-        text = path.read_text() if path.is_file() else ""
-        found = re.search(r"embedding/main_\w+\.py.*--epochs (\d+)", text)
+        found = re.search(pattern, path.read_text() if path.is_file() else "")
         return int(found[1]) if found else None
 
 

@@ -124,7 +124,7 @@ def figure10(data: Data) -> str:
         f"The figure shows {episodes} episodes of each kind on PointMass.",
         f"An episode's farthest distance from the start is {means['DynE']:.1f} on average with DynE actions and",
         f"{means['raw']:.1f} with raw actions. The paper shows the same kind of difference, without numbers.",
-        f"With raw actions held for 4 steps, which the paper does not have, it is {means['held']:.1f}.",
+        f"With raw actions held for as long as a plan, which the paper does not have, it is {means['held']:.1f}.",
     )
 
 

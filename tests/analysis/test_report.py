@@ -186,6 +186,13 @@ def test_held_actions_are_told_on_the_tasks_that_have_them(tmp_path):
     assert ends in told and "of 10 000 steps" in told
 
 
+def test_the_length_of_a_controls_plans_is_read_from_the_text_beside_its_curve(tmp_path):
+    write_curve(tmp_path, "ReacherVertical", "held-TD3", [-15])
+    assert Data(tmp_path).plan_length("ReacherVertical", "held-TD3") is None
+    (tmp_path / "published" / "ReacherVertical-v2_held-TD3.txt").write_text("python rl/main_dyne.py --plan_length 8\n")
+    assert Data(tmp_path).plan_length("ReacherVertical", "held-TD3") == 8
+
+
 def test_tables_of_baselines_are_of_the_tasks_that_have_some(tmp_path):
     for method in ("TD3", "DynE-TD3", "SAC"):
         write_curve(tmp_path, "Striker", method, [-100, -200])

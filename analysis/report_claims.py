@@ -291,12 +291,21 @@ SEVEN_DOF = NAMES[3:]
 
 
 def seven_dof(data: Data) -> Said:
-    """The baselines on the 7DoF family, task by task."""
+    """The baselines on the 7DoF family, task by task, under the verdict that they share; not settled until all were run."""
     found = [(task, said_of(baselines(task), data)) for task in SEVEN_DOF]
-    told = [(task, said) for task, said in found if said[0] != NOT_RUN]
+    told = [(task, *said.split(": ", 1), many) for task, (said, many) in found if said != NOT_RUN]
     if not told:
         raise UsageError("there are no baselines on the 7DoF family")
-    return "; ".join(f"{task}: {said}" for task, (said, _) in told), "; ".join(f"{task}: {n}" for task, (_, n) in told)
+    verdicts = {claim for _, claim, _, _ in told}
+    shared = verdicts.pop() if len(verdicts) == 1 else PARTLY
+    said = "; ".join(f"on {task} {rest}" for task, _, rest, _ in told)
+    runs = {(task, method) for task in SEVEN_DOF for method in data.methods(task, BASELINES)}
+    missing = [(task, method) for task in SEVEN_DOF for method in BASELINES if (task, method) not in runs]
+    if missing:
+        nowhere = [method for method in BASELINES if not any(method == there for _, there in runs)]
+        some = [f"{method} on {task}" for task, method in missing if method not in nowhere]
+        shared, said = OPEN, f"{said}; not run yet: {listed([*nowhere, *some])}"
+    return f"{shared}: {said}", "; ".join(f"{task}: {many}" for task, _, _, many in told)
 
 
 SLOWER = "SAC, PPO and SAC-LSP learn more slowly than DynE-TD3"

@@ -100,6 +100,32 @@ def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
     assert "not in the paper" not in "".join(lines)
 
 
+def test_the_7dof_family_is_not_settled_until_all_baselines_were_run(tmp_path):
+    tasks, baselines = ("Pusher", "Striker", "Thrower"), ("SAC", "PPO", "SAC-LSP")
+    for task in tasks:
+        write_curve(tmp_path, task, "DynE-TD3", [-20.0, -21.0])
+
+    def row():
+        return next(row for row in report_glance.at_a_glance(tmp_path).itertuples() if "7DoF" in row.figure)
+
+    assert row().here == "not run yet"
+    write_curve(tmp_path, "Pusher", "PPO", [-40.0, -41.0])
+    missing = "not run yet: SAC, SAC-LSP, PPO on Striker and PPO on Thrower"
+    assert row().here.startswith("not settled: on Pusher at the end DynE-TD3 is ahead of PPO") and row().here.endswith(
+        missing
+    )
+    for task in tasks:
+        for method in baselines:
+            write_curve(tmp_path, task, method, [-40.0, -41.0])
+    assert (
+        row().here.startswith("points the same way, not settled: on Pusher at the end") and "not run" not in row().here
+    )
+    assert row().here.count("DynE-TD3 is ahead of SAC (") == 3
+    write_curve(tmp_path, "Thrower", "SAC", [-10.0, -11.0])
+    assert row().here.startswith("differs from method to method: on Pusher")
+    assert report_glance.summary(Data(tmp_path))
+
+
 def test_at_a_glance_needs_curves(tmp_path):
     with pytest.raises(UsageError, match="no curves in it"):
         report.at_a_glance(tmp_path)

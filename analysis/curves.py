@@ -134,9 +134,20 @@ def names_of(run: str | Path) -> tuple[str, str, str]:
 
 
 def seed_files(run: str | Path) -> dict[int, Path]:
-    """{seed: its eval.csv} of a run's folder, in the order of the seeds; raises `UsageError` if there are none."""
-    named = {file.parent.name.removeprefix("seed_"): file for file in Path(run).glob("seed_*/eval.csv")}
-    files = {int(seed): file for seed, file in named.items() if seed.isdecimal()}
+    """{seed: its eval.csv} of a run's folder, in the order of the seeds.
+
+    Raises:
+        UsageError: there are none, a seed that was trained has lost its own, or a folder's name is that of no seed.
+    """
+    files = {}
+    for folder in Path(run).glob("seed_*"):
+        seed, file = folder.name.removeprefix("seed_"), folder / "eval.csv"
+        if seed.isdecimal() and os.path.lexists(file):
+            if seed != f"{int(seed)}":
+                raise UsageError(f"{folder}: the folder of a seed is called seed_{int(seed)}: remove the copy")
+            files[int(seed)] = file
+        elif seed.isdecimal() and (folder / "checkpoint.pt").is_file():
+            raise UsageError(f"{folder}: its eval.csv is gone, its checkpoint is there: put back the run's own table")
     if not files:
         raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
     return dict(sorted(files.items()))

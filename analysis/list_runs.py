@@ -77,7 +77,7 @@ def find_runs(results: Path) -> list[Path]:
     """
     if not results.is_dir():
         raise UsageError(f"{results}: there is no such folder: name one that runs were written to, their --results_dir")
-    folders = {path.parent for name in (LOCK, "opt.json") for path in results.rglob(name)}
+    folders = {path.parent for name in (LOCK, "opt.json") for path in results.rglob(name) if not path.is_dir()}
     return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
 
 

@@ -11,7 +11,7 @@ What the checkpoints beside the tables know is compared: environment, method, fl
 decoders. A command is rebuilt only of flags that make just these evaluations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -36,8 +36,17 @@ from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import open_to_read
 from common.provenance import PACKAGES, check_table, notes, write_table
+from common.run_folder import first_difference
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
+
+OF_ONE_RUN = {
+    "seed",
+    "num_seeds",
+    "name",
+    "threads",
+    "eval_episodes",
+}  # flags that runs of one curve may have each their own
 
 
 def main() -> None:
@@ -84,6 +93,7 @@ def main() -> None:
             contents[folder, seed] = content
             check_seed(folder, file.parent, content)
     check_kinds(curves)
+    check_alike(flags)
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
         if (method := curves.method.iloc[0]) in OF_ONE_LENGTH or method not in METHODS:
@@ -121,6 +131,17 @@ def check_kinds(curves: pd.DataFrame) -> None:
     twice = curves[curves.duplicated(["seed", "steps"])]
     if len(twice):
         raise UsageError(f"runs: seed {twice.seed.iloc[0]} is in two of them: publish runs of different seeds")
+
+
+def check_alike(flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+    """Raises `UsageError` unless runs were made with the same flags, but for their names and seeds; {(folder, seed): flags}."""
+    (first, of_first), *others = (
+        (folder, {name: value for name, value in of_seed.items() if name not in OF_ONE_RUN})
+        for (folder, _), of_seed in flags.items()
+    )
+    for folder, of_other in others:
+        if differing := first_difference(of_first, of_other):
+            raise UsageError(f"runs: {folder} has {differing[0]}, {first} {differing[1]}: publish them one by one")
 
 
 def describe(

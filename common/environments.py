@@ -8,7 +8,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import gymnasium
@@ -48,7 +48,7 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
         EnvironmentFault: importing its module, or making it, raised something else.
     """
-    name, folder, device, before = f"{flag} {env_id}", working_folder(), torch.get_default_device(), torch_settings()
+    name, folder, before = f"{flag} {env_id}", working_folder(), torch_settings()
     if ":" in env_id and not re.fullmatch(r"\w+(\.\w+)*:[^:]+", env_id):
         raise UsageError(f"{flag} {env_id}: an environment of one's own is named as module:id")
     if ":" in env_id and folder is not None and folder not in sys.path:
@@ -79,10 +79,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         left = restore_torch(before)  # which some modules change for all of this process
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
-    if torch.get_default_device() != device:
-        raise EnvironmentFault(f"{name}: it left torch's default device at {torch.get_default_device()}: put it back")
     if left is not None:
-        raise EnvironmentFault(f"{name}: it left torch's default type at {left}: put {before[1]} back")
+        raise EnvironmentFault(f"{name}: it left torch's {left}: put back what it was")
     if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.shape[0] == 0:
         raise UsageError(f"{flag} {env_id}: its actions are {space}; DynE needs a one-dimensional Box")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()):
@@ -110,6 +108,16 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
     if env.observation_space.shape == (0,):
         raise UsageError(f"{flag} {env_id}: its observations, {observations}, are empty: have it observe something")
     return GuardedEnvironment(env, name)
+
+
+def require_alike(env: gymnasium.Env, others: Iterable[gymnasium.Env], name: str) -> None:
+    """Raises `UsageError`, naming `name`, unless other environments have the spaces of `env`."""
+    for other in others:
+        for ours, theirs in ((env.observation_space, other.observation_space), (env.action_space, other.action_space)):
+            if ours != theirs:
+                raise UsageError(
+                    f"{name}: its spaces differ from one instance to the next, {ours} and {theirs}: have it always declare the same"
+                )
 
 
 def known_id(env_name: str, told: str, agree: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 import gymnasium
 import numpy as np
@@ -23,32 +23,48 @@ _REWARDS = frozenset({float, np.float64, np.float32})
 _ENDS = frozenset({bool, np.bool_})
 
 
-TorchSettings = tuple[bool, torch.dtype, tuple[str, ...] | None]
+class TorchSettings(NamedTuple):
+    """What an environment must not change of torch."""
+
+    gradients: bool  # whether they are recorded
+    dtype: torch.dtype  # by default
+    contexts: int  # that stand around torch's functions: a default device is one
+    products: tuple[str, ...] | None  # how precise they are, or None: not looked at
+    threads: int
+
+
 # What torch takes the precision of float32 products from, each before those that follow it.
 _ONEDNN: Any = torch.backends.mkldnn  # whose attributes are not typed
+# How many contexts stand around torch's functions; asking for the default device takes as long as a step.
+_contexts: Callable[[], int] = getattr(torch._C, "_len_torch_function_stack", lambda: 0)
 _PRODUCTS = (torch.backends, _ONEDNN, _ONEDNN.matmul, torch.backends.cuda.matmul)
 
 
 def torch_settings(products: bool = True) -> TorchSettings:
-    """What an environment must not change of torch: whether it records gradients, its default type, and, if `products`, how
-    precisely it multiplies."""
+    """Torch's settings as they are; without `products` that part of them is left out, which takes longest."""
     precisions = tuple(place.fp32_precision for place in _PRODUCTS) if products else None
-    return torch.is_grad_enabled(), torch.get_default_dtype(), precisions
+    return TorchSettings(
+        torch.is_grad_enabled(), torch.get_default_dtype(), _contexts(), precisions, torch.get_num_threads()
+    )
 
 
-def restore_torch(before: TorchSettings) -> torch.dtype | None:
-    """Puts back the settings that torch had; the default type that was left, if it was another."""
-    gradients, dtype, precisions = before
-    if torch.is_grad_enabled() != gradients:
-        torch.set_grad_enabled(gradients)
-    for place, precision in zip(_PRODUCTS, precisions or (), strict=False):
+def restore_torch(before: TorchSettings) -> str | None:
+    """Puts back the settings that torch had; returns the default type or device that was left, in words, if it was another."""
+    if torch.is_grad_enabled() != before.gradients:
+        torch.set_grad_enabled(before.gradients)
+    if torch.get_num_threads() != before.threads:
+        torch.set_num_threads(before.threads)
+    for place, precision in zip(_PRODUCTS, before.products or (), strict=False):
         if place.fp32_precision != precision:
             place.fp32_precision = precision
-    left = torch.get_default_dtype()
-    if left is dtype:
-        return None
-    torch.set_default_dtype(dtype)
-    return left
+    if _contexts() != before.contexts:
+        left = f"default device at {torch.get_default_device()}"
+        torch.set_default_device(None)
+        return left
+    if (dtype := torch.get_default_dtype()) is not before.dtype:
+        torch.set_default_dtype(before.dtype)
+        return f"default type at {dtype}"
+    return None
 
 
 class GuardedEnvironment(gymnasium.Wrapper):
@@ -58,7 +74,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     do types in which checkpoints can hold observations (`KEPT`), others become float64. Two
     rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
     working folder must not change, since paths of results may be relative to it. How numpy is to treat underflow and the like,
-    if its module has set that, holds within its calls alone; so does whether torch records gradients. How precisely torch
+    if its module has set that, holds within its calls alone; so does whether torch records gradients, and by how many threads. How precisely torch
     multiplies is put back after resets, output that was set to None after every call. A step costs 0.6 us more.
 
     Args:
@@ -72,7 +88,8 @@ class GuardedEnvironment(gymnasium.Wrapper):
         super().__init__(env)
         self._take_errors()
         self._name = name
-        if isinstance(space := env.observation_space, Box) and space.dtype not in KEPT:
+        self.action_space, self.observation_space = env.action_space, env.observation_space  # which might change
+        if isinstance(space := self.observation_space, Box) and space.dtype not in KEPT:
             self.observation_space = Box(space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64)
         self._shape = space.shape
         self._folder = working_folder()
@@ -95,7 +112,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         finally:
             put_back_output(*streams)
             left = restore_torch(before)
-        self._refuse_type("reset", left)
+        self._refuse_left("reset", left)
         if not isinstance(result, (tuple, list)) or len(result) != 2:
             self._refuse("reset", f"returned {_told(result)} instead of (observation, info)")
         observation = self._observation("reset", result[0])
@@ -117,7 +134,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         finally:
             put_back_output(*streams)
             left = restore_torch(before)
-        self._refuse_type("step", left)
+        self._refuse_left("step", left)
         if not isinstance(result, (tuple, list)) or len(result) != 5:  # a union would take 0.1 us
             told = f"returned {_told(result)} instead of (observation, reward, terminated, truncated, info)"
             self._refuse("step", told)
@@ -181,9 +198,9 @@ class GuardedEnvironment(gymnasium.Wrapper):
             GuardedEnvironment._errors = found
             np.seterr(**_OWN_ERRORS)
 
-    def _refuse_type(self, call: str, left: torch.dtype | None) -> None:
+    def _refuse_left(self, call: str, left: str | None) -> None:
         if left is not None:
-            self._refuse(call, f"left torch's default type at {left}")
+            self._refuse(call, f"left torch's {left}")
 
     def _refuse(self, call: str, problem: str) -> NoReturn:
         raise EnvironmentFault(f"{self._name}: its {call}() {problem}: mend it", call)

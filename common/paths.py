@@ -9,6 +9,8 @@
 import re
 from pathlib import Path
 
+from common.errors import UsageError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, without the repository around it
 RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
@@ -19,8 +21,13 @@ PUBLISHED_POLICIES = REPOSITORY / "rl" / "published" if IS_INSTALLED else RESULT
 
 
 def folder_of(env_id: str) -> str:
-    """The name of the folder that belongs to an environment id."""
-    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+    """The name of the folder that belongs to an environment id; raises `UsageError` if that would be another one's."""
+    name = re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+    if name in (".", "..", "rl", "published", "ablations", "figures", "logs"):
+        raise UsageError(
+            f"--env: results of an environment called {env_id} would lie in {name}/: register it by another id"
+        )
+    return name
 
 
 def play_folder(results: str | Path, env_id: str) -> Path:

@@ -16,7 +16,7 @@ import torch
 
 from common.cli import check_out
 from common.errors import UsageError
-from common.files import LARGEST_NOTES, read_whole, write_atomically
+from common.files import LARGEST_NOTES, put_in_place, read_whole
 from common.machine import BLAS_KERNELS, processor
 from common.paths import REPOSITORY
 
@@ -80,18 +80,21 @@ def is_notes(path: Path) -> bool:
 
 
 def write_table(table: pd.DataFrame, out: Path, text: str, float_format: str | None = "%.6g") -> None:
-    """Writes a frame as the csv file `--out`, and `text`, which `notes` has made, beside it.
+    """Writes a frame as the csv file `--out`, and `text`, which `notes` has made, beside it: both, or neither.
 
     Args:
         float_format: of its numbers; None: so that they are read again to the last bit.
     Raises:
         UsageError: it cannot be written.
     """
-    with writing(out):
-        write_atomically(
-            out, lambda file: table.to_csv(file, index=False, float_format=float_format, lineterminator="\n")
-        )
-        write_atomically(out.with_suffix(".txt"), lambda file: file.write(text.encode()))
+    data = table.to_csv(index=False, float_format=float_format, lineterminator="\n").encode()
+    # Both are on the disk before one of them takes the place of what was there.
+    with writing(out), put_in_place(out) as new_table, put_in_place(out.with_suffix(".txt")) as new_text:
+        for path, content in ((new_table, data), (new_text, text.encode())):
+            with open(path, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
 
 
 @contextlib.contextmanager

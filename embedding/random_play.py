@@ -100,9 +100,11 @@ def windows(play: RandomPlay, k: int) -> Windows:
 
 
 def check_lengths(play: RandomPlay, k: int) -> None:
-    """Raises `UsageError` if no episode of `play` has k steps."""
+    """Raises `UsageError` if no episode of `play` has k steps, or there is one sequence of k in all."""
     if play.lengths.max() < k:
         raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
+    if (play.lengths - k + 1).clip(0).sum() < 2:
+        raise UsageError(f"--steps {play.lengths.sum()}: they hold a single sequence of {k} actions: use more")
 
 
 def simulator_state(env: gymnasium.Env) -> Callable[[], np.ndarray] | None:

@@ -90,9 +90,9 @@ def load_image_encoder(
     except CheckpointError as error:
         raise UsageError(f"{flag} {name}: {error}: train it anew with embedding/{script}") from error
     own = found.env_name.rpartition(":")[2]
-    if own != env_id:
+    if own != env_id or _is_anothers(found.env_name, env_name):
         raise UsageError(
-            f"{flag} {name}: it was trained on images of {own}, not of {env_id}: train one with "
+            f"{flag} {name}: it was trained on images of {found.env_name}, not of {env_name}: train one with "
             f"python embedding/{script} --env {env_name}"
         )
     return encoder, found.source_img_width
@@ -169,9 +169,21 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
         raise UsageError(f"{named}: {error}: train it anew with embedding/{script}") from error
     if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
         raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one embedding: name one with --decoder")
+    source = args.source_env or args.env_name
+    if _is_anothers(decoder.env_name, source):
+        raise UsageError(
+            f"{named}: it was trained on {decoder.env_name}, not on {source}: add --source_env {decoder.env_name}, or train one "
+            f"with python embedding/main.py --env {source}"
+        )
     if misfit := decoder.misfit(env):
         raise UsageError(f"{named}: {misfit}")
     return decoder
+
+
+def _is_anothers(own: str, named: str) -> bool:
+    """Whether two names of an environment, id or module:id, have one id but different modules."""
+    (module, _, env_id), (other_module, _, other_id) = own.rpartition(":"), named.rpartition(":")
+    return env_id == other_id and bool(module and other_module) and module != other_module
 
 
 def _pixel_encoder_path(args: argparse.Namespace, env_id: str) -> Path:

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box
 from common import entries
 from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
 from common.devices import choose_device
-from common.environments import make_env, name_of, require_time_limit, try_a_step
+from common.environments import make_env, name_of, require_alike, require_time_limit, try_a_step
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
 from common.memory import require_disk, require_memory
@@ -91,6 +91,7 @@ def train_all(
         seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
     names = name_of(env, args.env_name), Fingerprint.of(env, by_its_stream=True)
     envs = make_env(args.env_name), make_env(args.env_name)
+    require_alike(env, envs, f"--env {args.env_name}")
     baseline = Baseline(args, method, *names, *envs, actions, device, make)
     contents = _open(baseline, store)
     if all(content and content["steps"] >= args.max_timesteps for content in contents.values()):

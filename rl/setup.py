@@ -17,6 +17,7 @@ from common.devices import choose_device
 from common.environments import (
     make_env,
     name_of,
+    require_alike,
     require_time_limit,
     time_limit,
     try_a_step,
@@ -125,6 +126,9 @@ def set_up(
     check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
 
     envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))
+    require_alike(envs[0], (*envs, *eval_envs), f"--env {args.env_name}")
+    if method.sees == "observations":
+        require_alike(env, envs, f"--env {args.env_name}")
     capacity = replay_class.capacity_for(args.replay_size, args.max_timesteps + args.update_every)
     replay = replay_class(args.num_seeds, states.shape, actions.dim, capacity, device)
     agent = Agents(

@@ -36,6 +36,12 @@ def rows(call):
     return listed
 
 
+def test_a_run_may_be_called_like_a_file_of_runs(runs, rows, call):
+    assert call(rl.main_td3.main, results_dir=runs, max_timesteps=50, name="opt.json", **FLAGS).code == 0
+    lines = rows(runs)
+    assert len(lines) == 2 and sum("TD3/opt.json " in line for line in lines) == 1
+
+
 def test_seeds_in_one_state_share_a_row(runs, rows):
     (line,) = rows(runs)
     returns = [pd.read_csv(path).mean_return.iloc[-1] for path in runs.rglob("eval.csv")]

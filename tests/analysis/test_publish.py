@@ -1,8 +1,11 @@
 """Publishing curves: every number is kept, with the commands that made it."""
 
+import contextlib
+import errno
 import json
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,7 +19,7 @@ import rl.main_dyne
 import rl.main_pixel_td3
 import rl.main_td3
 import rl.main_vae_td3
-from analysis import commands, curves, finished_seeds, publish
+from analysis import commands, curves, finished_seeds, plot_runs, publish
 from common import provenance
 from common.errors import UsageError
 
@@ -212,3 +215,73 @@ def test_the_commit_is_this_projects_own(tmp_path, monkeypatch):
     assert provenance.repository_commit() == "unknown, the project is not a git repository of its own"
     monkeypatch.setattr(provenance, "REPOSITORY", tmp_path)
     assert len(provenance.repository_commit()) == 40
+
+
+def test_a_table_and_its_text_are_written_both_or_neither(tmp_path, monkeypatch, capsys):
+    folder, other, out = (
+        write_run(tmp_path, range(2)),
+        write_run(tmp_path / "other", range(3), lr=0.01),
+        tmp_path / "x.csv",
+    )
+
+    def written():
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+    def refused_by_a_full_disk(run):
+        with monkeypatch.context() as patch:
+            patch.setattr(provenance, "put_in_place", full_for_texts(provenance.put_in_place))
+            words = [run, "--out", out, "--commit", "abc", "--overwrite"]
+            assert "No space left" in refused(publish, patch, capsys, *words)
+
+    refused_by_a_full_disk(folder)
+    assert written() == {}
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
+    before = written()
+    refused_by_a_full_disk(other)
+    assert set(before) == {"x.csv", "x.txt"} and written() == before
+    call(publish, monkeypatch, other, "--out", out, "--commit", "abc", "--overwrite")
+    assert b"--lr 0.01" in written()["x.txt"] and written()["x.csv"] != before["x.csv"]
+
+
+def full_for_texts(put_in_place):
+    """`put_in_place` on a disk that is full once a text is to be written."""
+
+    @contextlib.contextmanager
+    def place(path):
+        if path.suffix == ".txt":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        with put_in_place(path) as temporary:
+            yield temporary
+
+    return place
+
+
+def test_a_trained_seed_without_its_table_is_not_passed_over(tmp_path, monkeypatch, capsys):
+    folder = write_run(tmp_path, range(2))
+    (folder / "seed_1" / "checkpoint.pt").touch()
+    (folder / "seed_1" / "eval.csv").unlink()
+    for script, out in ((publish, "x.csv"), (plot_runs, "x.png")):
+        asked = folder if script is publish else tmp_path
+        line = refused(script, monkeypatch, capsys, asked, "--out", tmp_path / out)
+        assert "seed_1: its eval.csv is gone" in line and not (tmp_path / out).exists()
+
+
+def test_a_copy_of_a_seed_is_not_taken_for_it(tmp_path, monkeypatch, capsys):
+    folder = write_run(tmp_path, range(2))
+    shutil.copytree(folder / "seed_1", folder / "seed_01")
+    line = refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "x.png")
+    assert "seed_01: the folder of a seed is called seed_1: remove the copy" in line
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"), [({"lr": 0.01}, "--lr 0.01"), ({"env_name": f"mine:{ENV}"}, f"--env mine:{ENV}")]
+)
+def test_runs_of_other_flags_are_not_one_curve(tmp_path, monkeypatch, capsys, flags, told):
+    one, other = (
+        write_run(tmp_path, range(2), lr=0.001),
+        write_run(tmp_path, range(2, 4), name="other", **{"lr": 0.001, **flags}),
+    )
+    line = refused(publish, monkeypatch, capsys, one, other, "--out", tmp_path / "x.csv", "--commit", "abc")
+    assert told in line and "publish them one by one" in line and not (tmp_path / "x.csv").exists()
+    same = write_run(tmp_path, range(4, 6), name="same", lr=0.001)
+    call(publish, monkeypatch, one, same, "--out", tmp_path / "x.csv", "--commit", "abc")

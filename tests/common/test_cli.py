@@ -7,9 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pytest
 import torch
 import toy_envs  # noqa: F401  (registers its environments)
+from gymnasium.envs.registration import EnvSpec
 from scripts import DYNE, EMBED, EVALUATE, SHORT, TD3, Malicious, every, listing, training
 
 from common.paths import REPOSITORY
@@ -107,6 +109,13 @@ def test_dashes_and_underscores_are_the_same(call, tmp_path):
 @pytest.mark.parametrize("name", ["data", "seed_1", "published", "published-k4"])
 def test_names_of_embeddings_that_mean_something_else(refuse, name):
     refuse(EMBED, [f"--name: '{name}' is reserved"], name=name)
+
+
+@pytest.mark.parametrize("env_id", ["..", ".", "rl"])
+def test_ids_of_environments_that_would_lie_elsewhere(refuse, monkeypatch, env_id):
+    monkeypatch.setitem(gymnasium.registry, env_id, EnvSpec(env_id, "toy_envs:Walk", max_episode_steps=9))
+    for main in (TD3, EMBED):
+        refuse(main, [f"--env: results of an environment called {env_id} would lie in {env_id}/"], env=env_id)
 
 
 def test_an_environment_that_cannot_be_filmed(refuse):

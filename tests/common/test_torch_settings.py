@@ -61,11 +61,11 @@ def test_the_newer_settings_of_products_are_undone_too(made, place):
         operator.attrgetter(f"backends.{place}" if place else "backends")(torch).fp32_precision = "tf32"
 
     env = made(to_torch=change)
-    assert torch_settings()[2] == ("none",) * 4
+    assert torch_settings().products == ("none",) * 4
     own, reset = env.unwrapped, env.unwrapped.reset
     own.reset = lambda **options: [change(), reset(**options)][1]
     env.reset(seed=0)
-    assert torch_settings()[2] == ("none",) * 4
+    assert torch_settings().products == ("none",) * 4
 
 
 def test_an_environment_that_cannot_be_made_leaves_torch_as_it_was(made):
@@ -104,3 +104,16 @@ def test_what_an_episode_sets_for_torch_is_undone(made):
     with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default type at torch.float64"):
         env.step(np.zeros(1, np.float32))
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_a_default_device_and_threads_that_an_episode_leaves(made):
+    env, threads = made(), torch.get_num_threads()
+    own = env.unwrapped
+    reset, step = own.reset, own.step
+    own.reset = lambda **options: [torch.set_num_threads(threads + 1), reset(**options)][1]
+    env.reset(seed=0)
+    assert torch.get_num_threads() == threads
+    own.step = lambda action: [torch.set_num_threads(threads + 1), torch.set_default_device("meta"), step(action)][2]
+    with pytest.raises(EnvironmentFault, match=r"its step\(\) left torch's default device at meta"):
+        env.step(np.zeros(1, np.float32))
+    assert torch.get_default_device() == torch.device("cpu") and torch.get_num_threads() == threads

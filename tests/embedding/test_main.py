@@ -111,6 +111,15 @@ def test_samples_that_are_seen_very_often_are_warned_of(call, tmp_path):
         assert ("see each 260 times" in ran.out) == warned
 
 
+@pytest.mark.parametrize(("env", "steps", "traj_len"), [("ReacherVertical-v2", 4, 4), ("Pendulum-v1", 51, 51)])
+def test_a_single_sample_is_refused(call, tmp_path, env, steps, traj_len):
+    ran = call(embedding.main.main, env=env, steps=steps, traj_len=traj_len, results_dir=tmp_path)
+    assert (
+        ran.code == 2 and f"--steps {steps}: they hold a single sequence of {traj_len} actions: use more" in ran.err
+    ), ran
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_folder_is_given_back_at_the_end(call, tmp_path):
     """Of a training, and of one that is finished; else its lock stays open, and `python -W error` says so."""
     for way in ((), ("--resume",)):

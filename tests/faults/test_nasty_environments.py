@@ -4,6 +4,7 @@ import gymnasium
 import nasty_envs
 import numpy as np
 import pytest
+from gymnasium import spaces
 from nasty_envs import NASTY
 from scripts import EMBED, EVALUATE, TD3, listing
 
@@ -177,3 +178,31 @@ def test_what_numpy_raises_in_an_environment_it_raises_nowhere_else(call, tmp_pa
     before = np.geterr()
     ran = call(main, env="nasty_envs:SetsNumpysErrors-v0", results_dir=tmp_path, **flags)
     assert ran.code == 0 and np.geterr() == before, ran.err
+
+
+@pytest.mark.parametrize("which", ["observation_space", "action_space"])
+def test_spaces_that_differ_from_one_instance_to_the_next(call, tmp_path, monkeypatch, which):
+    made, original = [], nasty_envs.Behaves.__init__
+
+    def begin(self, **keywords):
+        original(self, **keywords)
+        made.append(self)
+        space = getattr(self, which)
+        setattr(self, which, spaces.Box(-9, 9, (2 + len(made) % 2,), space.dtype))
+
+    monkeypatch.setattr(nasty_envs.Behaves, "__init__", begin)
+    seen = lambda self: np.zeros(self.observation_space.shape)  # noqa: E731
+    monkeypatch.setattr(nasty_envs.Behaves, "reset", lambda self, **_: (seen(self), {}))
+    monkeypatch.setattr(nasty_envs.Behaves, "step", lambda self, action: (seen(self), 0.0, False, False, {}))
+    for main, flags in ((TD3, SHORT_RUN), (rl.main_baselines.main, {**BASELINE, "algo": "SAC"})):
+        ran = call(main, env="nasty_envs:Behaves-v0", results_dir=tmp_path, **flags)
+        assert ran.code == 2 and "its spaces differ from one instance to the next" in ran.err, ran
+        assert not listing(tmp_path)
+
+
+def test_a_space_that_differs_from_look_to_look_is_looked_at_once(monkeypatch):
+    looks = iter(range(2, 100))
+    space = property(lambda self: spaces.Box(-1, 1, (next(looks),), np.float32))
+    monkeypatch.setattr(nasty_envs.Behaves, "action_space", space)
+    env = make_env("nasty_envs:Behaves-v0")
+    assert env.action_space is env.action_space

@@ -107,3 +107,20 @@ def test_a_decoder_of_unit_actions(call, tmp_path):
         decoder = ActionDecoder.load(tmp_path / "Pusher-v2" / name / "decoder.pt")
         largest = decoder(100 * torch.randn(500, 7)).abs().max().item()
         assert 0.9 * bound < largest <= bound
+
+
+def test_a_decoder_of_an_environment_that_is_only_called_alike(call, tmp_path):
+    space = gymnasium.make("toy_envs:Walk-v0").action_space
+    ActionDecoder(space.low, space.high, 2, env_name="another:Walk-v0").save(tmp_path / "decoder.pt")
+    flags = {
+        "env": "toy_envs:Walk-v0",
+        "decoder": tmp_path / "decoder.pt",
+        "results_dir": tmp_path / "results",
+        **SHORT,
+    }
+    ran = call(rl.main_dyne.main, **flags)
+    assert (
+        ran.code == 2 and "it was trained on another:Walk-v0, not on toy_envs:Walk-v0: add --source_env" in ran.err
+    ), ran
+    assert not (tmp_path / "results").exists()
+    assert call(rl.main_dyne.main, **flags, source_env="another:Walk-v0").code == 0

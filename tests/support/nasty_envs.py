@@ -230,6 +230,14 @@ class MovesAwayInStep(Nasty):
         return super().step(action)
 
 
+class LeavesADefaultDevice(Nasty):
+    must = 2, "its reset() left torch's default device at meta"
+
+    def reset(self, **keywords: Any) -> Any:
+        torch.set_default_device("meta")
+        return super().reset(**keywords)
+
+
 class Sleeps(Nasty):
     def step(self, action: Any) -> Any:
         time.sleep(0.002)

@@ -2,8 +2,8 @@
 
     python analysis/publish.py results/rl/ReacherVertical-v2/TD3/default --out results/published/ReacherVertical-v2_TD3.csv
 
-Seeds that were trained in several runs are named together: analysis/publish.py <run> <run> --out <file>. A variant or an
-ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
+Seeds that were trained in several runs, with the same flags, are named together: analysis/publish.py <run> <run> --out
+<file>. A variant or an ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
 publish where and when the run was made, or name its commit with --commit. A run that still goes on is published up to a
 step with --until: what it has is what a run of so many steps would have.
 

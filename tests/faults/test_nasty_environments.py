@@ -191,7 +191,10 @@ def test_spaces_that_differ_from_one_instance_to_the_next(call, tmp_path, monkey
         setattr(self, which, spaces.Box(-9, 9, (2 + len(made) % 2,), space.dtype))
 
     monkeypatch.setattr(nasty_envs.Behaves, "__init__", begin)
-    seen = lambda self: np.zeros(self.observation_space.shape)  # noqa: E731
+
+    def seen(self):
+        return np.zeros(self.observation_space.shape)
+
     monkeypatch.setattr(nasty_envs.Behaves, "reset", lambda self, **_: (seen(self), {}))
     monkeypatch.setattr(nasty_envs.Behaves, "step", lambda self, action: (seen(self), 0.0, False, False, {}))
     for main, flags in ((TD3, SHORT_RUN), (rl.main_baselines.main, {**BASELINE, "algo": "SAC"})):

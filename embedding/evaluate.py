@@ -61,6 +61,7 @@ IMPROVED = 200  # sequences whose plans are improved one by one
 RECONSTRUCTION = 0.01
 REST = 0.1
 COST = 1.15  # in 1/k of what uniform raw actions cost
+ANEW = "a new embedding if the environment has changed since this one was trained"
 EXCESS = 2.25  # of the objective, divided by that of the best plans found
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
 MAY_LEARN = "policies may learn in it all the same"
@@ -200,7 +201,7 @@ def verdicts(m: Measures) -> dict[str, str]:
         found["prediction"] = "not judged: f knows states of {} numbers, these have {}".format(*m.sizes)
     else:
         error, still = m.prediction
-        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs", "a smaller --gamma")
+        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs", "a smaller --gamma", ANEW)
     return found
 
 

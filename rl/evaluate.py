@@ -38,6 +38,7 @@ from common.run_folder import RunFolder
 from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, require_ffmpeg
 from rl.film import SUFFIXES, Shown, film
+from rl.fingerprint import Fingerprint
 from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
@@ -76,8 +77,10 @@ def main() -> None:
     first = [policies[0] for policies in runs] if args.video else []
     filmed = [Shown(policy, make_video_env(policy.state_space, env_id, "--video")) for policy in first]
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
-    for folder in args.runs:
+    for folder, policies in zip(args.runs, runs, strict=True):
         tell_what_is_missing(Path(folder), seed_folders(folder))
+        if policies[0].env_id == env_id.rpartition(":")[2]:
+            tell_if_changed(folder, env_id)
     print(f"{env_id}: {args.episodes} episodes a seed")
     rows: list[tuple[str, str, int, int, float]] = []
     with Progress(sum(map(len, runs)) * args.episodes, "playing", "episode") as progress:
@@ -217,6 +220,17 @@ def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
     if len({*steps.values()}) > 1:
         told = ", ".join(f"{name} {count}" for name, count in steps.items())
         print(f"{run}: its seeds have different numbers of steps: {told}")
+
+
+def tell_if_changed(folder: str, env_name: str) -> None:
+    """Says it where a run was trained while its environment was another than it is now, as far as checkpoints know."""
+    now = Fingerprint.of(make_env(env_name))
+    paths = [path for path in map(newest_checkpoint, seed_folders(folder)) if path]
+    if not all(now.is_of(checkpoint.load(path, "run")) for path in paths):
+        print(
+            f"{folder}: {env_name} is not, to the last bit, what it was trained on: its code, its MuJoCo model, its arguments or "
+            "bounds, the version of Python or MuJoCo, or the processor is another; it is played in what there is now"
+        )
 
 
 def check_fits(env: gymnasium.Env, env_id: str, states: StateSpace | None, actions: ActionSpace) -> None:

@@ -10,6 +10,7 @@ from common.checkpoint import CheckpointError, digest
 from common.environments import PROBED_STEPS
 from common.errors import UsageError
 from common.progress import tell
+from common.run_folder import check_flags
 from rl.fingerprint import Fingerprint
 from rl.policies import newest_checkpoint
 from rl.protocols import ActionSpace, Content, StateSpace
@@ -141,7 +142,8 @@ class RunStore:
                 "one by one with --seed and --num_seeds 1, or start over with --overwrite"
             )
         newest = [checkpoints[max(common)] for checkpoints in found]
-        for content in newest:
+        for content, store in zip(newest, stores, strict=True):
+            check_flags(content["flags"], store.flags)
             _check_spaces(content, states, actions, stores[0].folder.path)
         return newest
 
@@ -170,9 +172,9 @@ def _check_spaces(content: Content, states: StateSpace, actions: ActionSpace, pa
     if space := _other_space(content, states, actions):
         use = "act in" if space is actions else "see"
         raise UsageError(
-            f"--resume: what the policy is to {use} ({space.description}) is not what this run began with: name the "
-            "same environment, encoder and decoder, --plan_length, --plan_share and --action_bound, or start over with "
-            "--overwrite"
+            f"--resume: what the policy is to {use} ({space.description}) is not what this run began with, though the flags "
+            "are: the environment's bounds or observations have changed, or a decoder or an encoder was trained anew: put back "
+            "what it was, or start over with --overwrite"
         )
 
 

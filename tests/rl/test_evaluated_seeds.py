@@ -1,6 +1,7 @@
 """What rl/evaluate.py says of seeds that it plays from other checkpoints, or not at all."""
 
 import pytest
+import toy_envs
 
 import rl.evaluate
 import rl.main_td3
@@ -68,3 +69,35 @@ def test_runs_whose_rows_could_not_be_told_apart(call, tmp_path):
     assert ran.code == 0 and lines.index(f"{one}:") < lines.index(f"{other}:"), ran
     ran = call(rl.evaluate.main, one, one / "seed_0", threads=None, episodes=1)
     assert ran.code == 2 and f"{one / 'seed_0'} is there twice: name it once" in ran.err, ran
+
+
+def test_evaluate_says_if_the_environment_has_changed_since(call, tmp_path, monkeypatch):
+    flags = {
+        "env": "toy_envs:Walk-v0",
+        "max_timesteps": 100,
+        "eval_freq": 100,
+        "eval_episodes": 1,
+        "policy_name": "random",
+    }
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    run, changed = tmp_path / "rl" / "Walk-v0" / "random" / "default", "is not, to the last bit, what it was trained on"
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1, env="toy_envs:Walk-v0")
+    assert ran.code == 0 and changed not in ran.out, ran
+    step = toy_envs.Walk.step
+
+    def heavier(self, action):
+        observation, reward, *rest = step(self, action)
+        return observation, reward - 1, *rest
+
+    monkeypatch.setattr(toy_envs.Walk, "step", heavier)
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1, env="toy_envs:Walk-v0")
+    assert ran.code == 0 and f"{run}: toy_envs:Walk-v0 {changed}" in ran.out, ran
+
+
+def test_a_forgotten_range_of_actions_is_named(call, tmp_path):
+    flags = {"env": "Thrower-v2", "max_timesteps": 100, "eval_freq": 100, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(rl.main_td3.main, **flags, action_range="own").code == 0
+    ran = call(rl.main_td3.main, "--resume", **{**flags, "max_timesteps": 200})
+    assert (
+        ran.code == 2 and "--action_range first: the run that --resume continues has --action_range own" in ran.err
+    ), ran

@@ -100,9 +100,14 @@ def windows(play: RandomPlay, k: int) -> Windows:
 
 
 def check_lengths(play: RandomPlay, k: int) -> None:
-    """Raises `UsageError` if no episode of `play` has k steps, or there is one sequence of k in all."""
+    """Raises `UsageError` if no episode of `play` has k steps."""
     if play.lengths.max() < k:
         raise UsageError(f"--traj_len {k}: the longest of the episodes has {play.lengths.max()} steps: use fewer")
+
+
+def check_samples(play: RandomPlay, k: int) -> None:
+    """Raises `UsageError` unless `play` holds two sequences of k steps or more, which have a standard deviation."""
+    check_lengths(play, k)
     if (play.lengths - k + 1).clip(0).sum() < 2:
         raise UsageError(f"--steps {play.lengths.sum()}: they hold a single sequence of {k} actions: use more")
 
@@ -276,6 +281,7 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
                 if str(file["key"]) == key:
                     play = RandomPlay(file["states"], file["actions"], file["lengths"])
                     _check_form(env, play, steps)
+                    check_samples(play, k)
                     print(f"random play: read from {path}")
                     return play
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
@@ -284,7 +290,7 @@ def load_random_play(env: gymnasium.Env, steps: int, seed: int, results_dir: str
     if isinstance(env, GuardedEnvironment):
         env.check_folder("step")  # which looks for itself only where an episode ends
     check_finite(env, play.states)
-    check_lengths(play, k)
+    check_samples(play, k)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, lambda file: np.savez(file, key=key, **vars(play)))

@@ -189,13 +189,13 @@ def test_what_a_step_imports_counts_before_and_after_it(tmp_path, monkeypatch):
     for text in (DYNAMICS, DYNAMICS.replace("GAIN *", "GAIN +")):
         (tmp_path / "later.py").write_text(text.replace("from keyed.constants import GAIN", "GAIN = 0.5"))
         importlib.invalidate_caches()
-        gymnasium.register("Late-v0", "late:Base", max_episode_steps=5)
-        env = make_env("Late-v0")
+        gymnasium.register("ImportsLate-v0", "late:Base", max_episode_steps=5)
+        env = make_env("ImportsLate-v0")
         digests.append(code_digest(env))
         env.reset(seed=0)
         env.step(env.action_space.low)
         assert "later" in sys.modules and code_digest(env) == digests[-1]
-        del gymnasium.registry["Late-v0"], sys.modules["later"]
+        del gymnasium.registry["ImportsLate-v0"], sys.modules["later"]
     assert digests[0] != digests[1]
     del sys.modules["late"]
 

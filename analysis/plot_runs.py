@@ -64,8 +64,9 @@ def main() -> None:
         if shifted := [
             method for method in dict.fromkeys(of_env.method) if method in METHODS and METHODS[method].pretrained
         ]:
+            named = " and ".join(shifted)
             print(
-                f"{' and '.join(shifted)}: {count(PRETRAINING)} steps of pretraining are counted, the default of its --steps\n"
+                f"{named}: the {count(PRETRAINING)} steps that an embedding of images plays by default are counted too\n"
             )
         for line in compared(of_env):
             print(f"{line}\n")

@@ -3,8 +3,8 @@
     python analysis/publish.py results/rl/ReacherVertical-v2/TD3/default --out results/published/ReacherVertical-v2_TD3.csv
 
 Seeds that were trained in several runs, with the same flags, are named together: analysis/publish.py <run> <run> --out
-<file>. A variant or an ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are those of this moment:
-publish where and when the run was made, or name its commit with --commit. A run that still goes on is published up to a
+<file>. A variant or an ablation goes to results/ablations/ with --variant <its name>. Commit, machine and versions are
+those of this moment: publish where and when the run was made, or name its commit with --commit. A run that still goes on is published up to a
 step with --until: what it has is what a run of so many steps would have.
 
 What the checkpoints beside the tables know is compared: environment, method, flags, the tables themselves, encoders and
@@ -40,13 +40,8 @@ from common.run_folder import first_difference
 from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
 
-OF_ONE_RUN = {
-    "seed",
-    "num_seeds",
-    "name",
-    "threads",
-    "eval_episodes",
-}  # flags that runs of one curve may have each their own
+# Flags that runs of one curve may have each their own.
+OF_ONE_RUN = {"seed", "num_seeds", "name", "threads", "eval_episodes"}
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ quantities (embedding/diagnostics.py) and for each whether it is good, and write
 another size the prediction of f is left out: no policy needs it.
 
 R  reconstruction error, whitened; D  d(0), in units of the bounds, from their middle; E  the decoder's objective, divided by
-that of the best plans found for single z; A  action cost of z ~ N(0, I), in 1/k of what uniform raw actions cost; C  coverage of uniform z: 0 is
-that of uniform raw actions, 1 that of the reference mixture; P  error of f, in errors of "nothing moves". Measured with
-these flags on ReacherVertical:
+that of the best plans found for single z; A  action cost of z ~ N(0, I), in 1/k of what uniform raw actions cost; C
+coverage of uniform z: 0 is that of uniform raw actions, 1 that of the reference mixture; P  error of f, in errors of
+"nothing moves". Measured with these flags on ReacherVertical:
 
     embedding/main.py                       R       D       E       A       C       P  off
     default                             3e-06   0.020    1.03    0.94    0.81    0.16

@@ -208,11 +208,8 @@ def test_tiny_images_of_another_kind_environment_or_stack(refuse, tiny_images, t
     pixels, vae = (tiny_images / f"Dot-v0-{kind}" / "default" for kind in ("pixels", "vae"))
     refuse("S-DynE-TD3", [f"--encoder {vae}", "vae", "train it anew with embedding/main_pixels.py"], encoder=vae)
     refuse("VAE-TD3", [f"--encoder {pixels}", "pixel encoder", "embedding/main_vae.py"], encoder=pixels)
-    refuse(
-        "S-DynE-TD3",
-        ["images of toy_pixel_envs:Dot-v0, not of toy_pixel_envs:DotShort-v0", "--env"],
-        env="toy_pixel_envs:DotShort-v0",
-    )
+    other = "toy_pixel_envs:DotShort-v0"
+    refuse("S-DynE-TD3", [f"images of {DOT}, not of {other}", "--env"], env=other)
     damaged = tmp_path / "encoder.pt"
     damaged.write_bytes((pixels / "encoder.pt").read_bytes()[:-100])
     refuse("SA-DynE-TD3", [str(damaged), "train it anew"], encoder=damaged)

@@ -9,7 +9,7 @@ DEMO_DIR := results/demo
 DEMO := --results_dir $(DEMO_DIR) --overwrite
 DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 $(RL_FLAGS)
 DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
-DEMO_FILM := $(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4
+DEMO_FILM := $(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 $(FILM_FLAGS)
 
 .PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
 
@@ -59,7 +59,7 @@ test: $(INSTALLED)
 	$(BIN)/ruff check $(OWN)
 	$(BIN)/ruff format --check $(OWN)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The tests of the algorithms and of what they stand on: under a minute.
 quick: $(INSTALLED)

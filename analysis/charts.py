@@ -101,7 +101,7 @@ def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]
     if cut:
         told.append("Axes leave out low returns, mostly of the first steps: lines come in from below.")
     if unseen:
-        told.append(f"Below its axis, but for some points: {', '.join(unseen)}.")
+        told.append(f"Below its axis all or nearly all the way: {', '.join(unseen)}.")
     if aside:
         told.append("Authors' diamonds of one step stand side by side.")
     lines = textwrap.wrap(" ".join(told), int(width / LETTER))
@@ -131,7 +131,7 @@ def seeds_told(summary: pd.DataFrame) -> list[str]:
     words = {count: f"{count} seed" + "s" * (count > 1) for count in sorted(of_count, reverse=True)}
     if len(words) == 1:
         return [*words.values()]
-    return [f"{told}: {', '.join(of_count[count])}" for count, told in words.items()]
+    return [f"{told}: {'; '.join(of_count[count])}" for count, told in words.items()]
 
 
 # What a point tells. A selection of the nearest point lays areas over the points, whose datum is the point's own datum:

@@ -103,7 +103,8 @@ def figure8(data: Data) -> str:
     found, sequences = figure8_r_squared(data)
     return paragraphs(
         f"The figure shows {sequences} sequences of actions on Point.",
-        f"An affine map explains the effects from the places with R² {found:.4f}, as the paper's appendix C says.",
+        'The paper (appendix C) calls the DynE space "an affine transformation of the effect space".',
+        f"Here an affine map explains the effects from the places with R² {found:.4f}.",
     )
 
 

@@ -1,7 +1,8 @@
 """What every script runs before it imports anything: it says in one line what this Python lacks, where imports would stop
 with a traceback, ends in one line on Ctrl-C until imports are done, and sets how numpy will add up.
 
-Scripts run this file by its path: it needs nothing but Python, and this project need not be installed.
+Scripts run this file by its path: it needs nothing but Python, and this project need not be installed. A script imports the
+project that it lies in, also where another copy of it is installed.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 PYTHON = (3, 11)
 NEEDED = (
     *("torch", "numpy", "gymnasium", "mujoco", "pandas", "altair", "vl_convert", "imageio", "imageio_ffmpeg"),
-    *("PIL", "tensorboard", "tqdm", "packaging", "common"),
+    *("PIL", "tensorboard", "tqdm", "packaging"),
 )
 EXTRAS: tuple[str, ...] = globals().get("EXTRAS", ())  # what one script needs besides, as it may say
 
@@ -31,13 +32,11 @@ def lacking() -> str:
     if sys.version_info < PYTHON:
         return f"Python {'.'.join(map(str, PYTHON))}, being Python {sys.version.split()[0]}"
     missing = [name for name in (*NEEDED, *EXTRAS) if not there(name)]
-    if missing == ["common"]:
-        return "this project"
     return f"{missing[0]} and {len(missing) - 1} more" if len(missing) > 1 else "".join(missing)
 
 
-def way_out(root: Path) -> str:
-    """What to call, for a repository in the folder `root`."""
+def way_out() -> str:
+    """What to call."""
     activate = root / ".venv" / "bin" / "activate"
     if not activate.is_file() or Path(sys.prefix) == activate.parent.parent:
         return f"call pip install -r {os.path.relpath(root / 'requirements.txt')}, or make demo, which makes a .venv"
@@ -50,6 +49,7 @@ def stop_while_importing(*_: object) -> None:
     os._exit(130)
 
 
+root = Path(__file__).resolve().parent.parent  # of the project
 script = Path(getattr(sys.modules["__main__"], "__file__", "python")).name
 try:
     os.getcwd()
@@ -61,9 +61,10 @@ if (
 ):  # else it is ignored, as in the background of a shell script
     signal.signal(signal.SIGINT, stop_while_importing)  # until `common.cli.run` begins
 if what := lacking():
-    root = Path(__file__).resolve().parent.parent
-    print(f"{script}: error: {sys.executable} lacks {what}: {way_out(root)}", file=sys.stderr)
+    print(f"{script}: error: {sys.executable} lacks {what}: {way_out()}", file=sys.stderr)
     sys.exit(2)
+if root not in [Path(entry).resolve() for entry in sys.path if entry]:
+    sys.path.insert(0, str(root))
 
 from common.machine import use_portable_blas
 

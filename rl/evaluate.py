@@ -1,6 +1,6 @@
 """Evaluates the trained policies of a run, and records them.
 
-    python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video out.mp4
+    python rl/evaluate.py results/rl/ReacherVertical-v2/DynE-TD3/default --episodes 20 --video results/out.mp4
 
 takes folders of runs (every seed in them) or of single seeds. Prints the mean and standard deviation of the returns;
 --out writes the return of every episode, and beside it a text on how it was made. All policies start from the same states, whichever run they are of, so that

@@ -24,8 +24,8 @@ def check_memory(
     state_space: StateSpace,
     action_dim: int,
     device: torch.device,
-) -> None:
-    """Prints what the replay will take once it is full.
+) -> str:
+    """Returns a line on what the replay will take once it is full.
 
     Args:
         args: the script's flags.
@@ -68,4 +68,4 @@ def check_memory(
     on_disk = f"--replay_size: {rows:,} rows of {seeds} seeds, kept for --resume,"
     require_disk(on_disk, seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
     of_seeds = f"{seeds} seed" + "s" * (seeds > 1)
-    print(f"replay: {seeds * full / 1e6:,.0f} MB on {device} once the {rows:,} steps of {of_seeds} are in it")
+    return f"replay: {seeds * full / 1e6:,.0f} MB on {device} once the {rows:,} steps of {of_seeds} are in it"

@@ -119,11 +119,12 @@ def set_up(
     agent_class: type[Agent] = pkgutil.resolve_name(method.agent)
     replay_class: type[ReplayBuffer] = FrameReplay if method.sees == "frames" else Replay
     _check_least(args, agent_class, replay_class)
+    told = check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
     seeds = list(seeds_of(args))
     width = replay_class.row_width(states.shape, actions.dim)
     store = RunStore(folder, seeds, width, args, args.replay_size)
     store.check()
-    check_memory(args, folder, replay_class, agent_class, states, actions.dim, device)
+    print(told)
 
     envs, eval_envs = ([states.make_env(args.env_name) for _ in seeds] for _ in range(2))
     require_alike(envs[0], (*envs, *eval_envs), f"--env {args.env_name}")

@@ -28,19 +28,19 @@ env = "Pendulum-v1"
 method = "DynE-TD3"
 embedding = "pend"
 seeds = "0-1"
-steps = 2000
+steps = 1000
 flags = { eval_freq = 500, eval_episodes = 1, batch_size = 16, checkpoint_freq = 100 }
 
 [[curves]]
 env = "Pendulum-v1"
 method = "TD3"
 seeds = "0-1"
-steps = 2000
+steps = 1000
 flags = { eval_freq = 500, eval_episodes = 1, batch_size = 16, checkpoint_freq = 100, update_every = 50 }
 """
 
 LONGER = (
-    MANIFEST.replace("steps = 2000", "steps = 20_000")
+    MANIFEST.replace("steps = 1000", "steps = 20_000")
     + """
 [[curves]]
 env = "Pendulum-v1"
@@ -145,7 +145,7 @@ class Killer(threading.Thread):
 def test_sigterm_ends_it_in_one_line(tasks, tmp_path):
     """It ends its tasks too; called again it would go on."""
     pytest.importorskip("ray")
-    results, all_tasks = tasks("stopped", MANIFEST.replace("steps = 2000", "steps = 1_000_000"))
+    results, all_tasks = tasks("stopped", MANIFEST.replace("steps = 1000", "steps = 1_000_000"))
     task = next(task for task in all_tasks if task.name.startswith("Pendulum-v1 TD3 plain"))
     flags = ["--manifest", tmp_path / "m.toml", "--results_dir", results, "--cores", 1, "--only", task.name]
     process = ScriptProcess("experiments/run.py", flags, tmp_path / "stderr.txt")

@@ -15,6 +15,7 @@ from typing import Any
 from common.cli import seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
+from common.paths import REPOSITORY
 from experiments.trainings import IMAGES, Curve, Embedding, needs_embedding, parsed
 from rl.methods import METHODS
 
@@ -32,6 +33,7 @@ NEEDED = {
     "probes": ("env", "encoder", "vae"),
     "tables": ("name", "script"),
 }
+ANALYSIS = REPOSITORY / "analysis"
 WORD = r"[A-Za-z0-9_+=][A-Za-z0-9._+=:-]{0,99}"  # what files and folders are called by
 SET_BY_TASKS = {"env_name", "name", "results_dir", "resume", "overwrite"}  # flags that no entry may give
 SET_BY_RUNS = SET_BY_TASKS | {
@@ -130,14 +132,17 @@ def read(path: str | Path) -> Manifest:
     if twice := sorted({file for file in files if files.count(file) > 1}):
         raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
     _check_shared(path, curves, embeddings)
-    for section, keys in (("probes", ("encoder", "vae")), ("tables", ("embedding",))):
-        for entry in content.get(section, []):
-            for key in keys if "runs" not in entry else ():
-                if key not in entry:
-                    raise UsageError(
-                        f"{path}: {section}: {entry['name']}: it has no embedding and no runs: add one of them"
-                    )
-                _known(f"{path}: {section}: {entry.get('name', entry.get('env'))}", entry[key], embeddings, "embedding")
+    for entry in content.get("probes", []):
+        for key, images in (("encoder", "pixels"), ("vae", "vae")):
+            _check_embedding(f"{path}: probes: {entry['env']}", entry[key], images, embeddings)
+    for entry in content.get("tables", []):
+        where = f"{path}: tables: {entry['name']}"
+        _known(where, entry["script"], [file.name for file in ANALYSIS.glob("*.py")], "script in analysis/")
+        if "runs" in entry:
+            continue
+        if "embedding" not in entry:
+            raise UsageError(f"{where}: it has no embedding and no runs: add one of them")
+        _check_embedding(where, entry["embedding"], None, embeddings)
     return Manifest(embeddings, curves, content.get("probes", []), content.get("tables", []))
 
 
@@ -166,6 +171,14 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
                 numbers = _seeds(path, entry), entry["steps"]
                 method, flags = entry.get("method", "DynE-TD3"), entry.get("flags", {})
                 yield Curve(env, method, *numbers, embedding, flags, file, variant)
+
+
+def _check_embedding(where: str, name: str, images: str | None, embeddings: Mapping[str, Embedding]) -> None:
+    """Raises `UsageError` if an embedding does not exist or is not one of these images (`embedding_run`)."""
+    _known(where, name, embeddings, "embedding")
+    if IMAGES[embeddings[name].script] != images:
+        wanted = next(script for script, kind in IMAGES.items() if kind == images)
+        raise UsageError(f"{where}: embedding {name}: it is of {embeddings[name].script}: name one of {wanted}")
 
 
 def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) -> None:

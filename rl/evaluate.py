@@ -81,7 +81,7 @@ def main() -> None:
         tell_what_is_missing(Path(folder), seed_folders(folder))
         if policies[0].env_id == env_id.rpartition(":")[2]:
             tell_if_changed(folder, env_id)
-    print(f"{env_id}: {args.episodes} episodes a seed")
+    print(f"{env_id}: {args.episodes} episode{'s' * (args.episodes > 1)} a seed")
     rows: list[tuple[str, str, int, int, float]] = []
     with Progress(sum(map(len, runs)) * args.episodes, "playing", "episode") as progress:
         for folder, policies, env in zip(args.runs, runs, envs, strict=True):

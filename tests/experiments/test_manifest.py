@@ -147,6 +147,16 @@ WRONG = {
         '[[tables]]\nname = "t"\nscript = "figure3_reach.py"\nembedding = "pend"\n' * 2 + "[[curves]]",
         "table t: two entries of the manifest make it: leave one out",
     ),
+    "script of a table": (
+        "[[curves]]",
+        '[[tables]]\nname = "t"\nscript = "figure3_rech.py"\nembedding = "pend"\n[[curves]]',
+        "m.toml: tables: t: there is no script in analysis/ figure3_rech.py: did you mean figure3_reach.py?",
+    ),
+    "embedding of a probe": (
+        "[[curves]]",
+        '[[probes]]\nenv = "Pendulum-v1"\nencoder = "pend"\nvae = "pend"\n[[curves]]',
+        "probes: Pendulum-v1: embedding pend: it is of main.py: name one of main_pixels.py",
+    ),
 }
 
 

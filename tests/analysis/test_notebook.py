@@ -22,7 +22,8 @@ def execute(results, monkeypatch):
     """The outputs of the notebook, executed in the repository's root: {id of the cell: its outputs}."""
     monkeypatch.setenv("DYNE_RESULTS", str(results))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(REPOSITORY)}})
+    where = {"metadata": {"path": str(REPOSITORY)}}
+    client = NotebookClient(notebook, timeout=120, resources=where, coalesce_streams=True)  # however slow the machine
     client.execute(env=dict(os.environ))
     return {cell.id: cell.outputs for cell in notebook.cells if cell.cell_type == "code"}
 

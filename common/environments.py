@@ -18,7 +18,7 @@ from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
-from common.errors import EnvironmentFault, UsageError
+from common.errors import EnvironmentFault, UsageError, one_line
 from common.guarded_environment import (
     NOT_ITS_FAULT,
     GuardedEnvironment,
@@ -114,7 +114,13 @@ def require_alike(env: gymnasium.Env, others: Iterable[gymnasium.Env], name: str
     """Raises `UsageError`, naming `name`, unless other environments have the spaces of `env`."""
     for other in others:
         for ours, theirs in ((env.observation_space, other.observation_space), (env.action_space, other.action_space)):
-            if ours != theirs:
+            try:
+                alike = bool(ours == theirs)
+            except Exception as error:  # a space of its own
+                raise UsageError(
+                    f"{name}: its spaces cannot be compared: {one_line(error)}: use gymnasium's"
+                ) from error
+            if not alike:
                 raise UsageError(
                     f"{name}: its spaces differ from one instance to the next, {ours} and {theirs}: have it always declare the same"
                 )

@@ -41,6 +41,13 @@ class Output:
         except (OSError, ValueError):
             self._lost = True
 
+    def isatty(self) -> bool:
+        """Whether it is a terminal that can still be written to."""
+        try:
+            return not self._lost and self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

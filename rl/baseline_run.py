@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from common import entries
-from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError
+from common.cli import LARGEST_WHOLE
+from common.errors import Diverged, EnvironmentFault, RunBroken
 from common.interruption import Interruption
 from common.progress import Progress
 from rl.baseline_env import BaselineEnv
@@ -117,17 +118,13 @@ class SeedRun:
 
     def _resume(self, content: Content) -> None:
         """Takes everything from a checkpoint, and brings the files back to it."""
-        try:
+        with self.store.reading():
             rows = self.store.verify(content)
             self.env.rewind(content["collector"])
             self.learner.rewind(content["agent"], rows)
             self.steps, self.episodes, self.evaluations = (
-                content[name] for name in ("steps", "episodes", "evaluations")
+                entries.whole(content, name, 0, LARGEST_WHOLE) for name in ("steps", "episodes", "evaluations")
             )
-        except entries.UNFIT as error:
-            raise UsageError(
-                f"--resume: {self.store.folder.path} was written by another version ({error!r}): start over with --overwrite"
-            ) from error
         self.saved_steps = self.steps
         self.store.rewind(content)
 

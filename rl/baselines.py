@@ -21,7 +21,7 @@ from common.paths import policy_run
 from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, Learner, SeedRun
 from rl.fingerprint import Fingerprint
-from rl.flags import seeds_of
+from rl.flags import episode_count, seeds_of
 from rl.protocols import ActionSpace, Content
 from rl.run_store import RunStore
 from rl.state_spaces import ObservedStates
@@ -41,7 +41,7 @@ def baseline_parser(description: str | None) -> Parser:
     parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
     parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")
     parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
-    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
     parser.add_argument(
         "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
     )
@@ -183,6 +183,7 @@ def _newest(baseline: Baseline, store: RunStore, n: int) -> Content | None:
             f"--max_timesteps {args.max_timesteps}: the run that --resume continues has --max_timesteps {planned}, and the "
             f"numbers of {method} depend on it, for {OF_ONE_LENGTH[method]}: give that, or start over with --overwrite"
         )
-    for _ in store[n].verify(content):
-        pass  # the replay is read again when it is this seed's turn
+    with store[n].reading():
+        for _ in store[n].verify(content):
+            pass  # the replay is read again when it is this seed's turn
     return content

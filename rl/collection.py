@@ -8,6 +8,8 @@ import gymnasium
 import numpy as np
 import torch
 
+from common import entries
+from common.cli import LARGEST_WHOLE
 from common.errors import UsageError
 from common.finite import is_finite
 from common.streams import reset_seed, stream
@@ -185,7 +187,7 @@ class Collector:
         Raises:
             UsageError: the environment does not come to the same state again.
         """
-        self.steps, self.episodes[n] = state["steps"], state["episodes"]
+        self.steps, self.episodes[n] = (entries.whole(state, name, 0, LARGEST_WHOLE) for name in ("steps", "episodes"))
         self.returns[n], self.taken[n] = 0.0, list(state["taken"].numpy())
         self._reset([n])
         for action in self.taken[n]:

@@ -28,7 +28,7 @@ from gymnasium.spaces import Box
 
 from common import checkpoint
 from common.checkpoint import CheckpointError
-from common.cli import Parser, add_env_flag, check_out, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, check_out, non_negative_int, run
 from common.environments import known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
@@ -39,11 +39,11 @@ from common.streams import reset_seed
 from rl.evaluation import make_video_env, play, require_ffmpeg
 from rl.film import SUFFIXES, Shown, film
 from rl.fingerprint import Fingerprint
+from rl.flags import episode_count
 from rl.policies import Policy, load_policy, newest_checkpoint, seed_folders
 from rl.protocols import ActionSpace, StateSpace
 
 FEW = 5  # fewer seeds have no error: it would be too small, as in `analysis.curves`
-MOST_EPISODES = 1_000_000
 MANY = 100  # episodes whose mean is worth quoting
 RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
@@ -52,17 +52,14 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs or of single seeds, of one environment")
     add_env_flag(parser, None, "environment to play; without it: the run's own")
-    parser.add_argument("--episodes", type=positive_int, default=10, help="episodes a seed")
+    parser.add_argument("--episodes", type=episode_count, default=10, help="episodes a seed")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
     parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
     parser.add_argument("--video", default=None, help="file for a video (.mp4 or .gif)")
-    parser.add_argument("--video_episodes", type=positive_int, default=3, help="episodes in the video")
+    parser.add_argument("--video_episodes", type=episode_count, default=3, help="episodes in the video")
     parser.add_argument("--video_whole", action="store_true", help="whole pictures, not cropped to what moves in them")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    for flag in ("episodes", "video_episodes"):
-        if (asked := getattr(args, flag)) > MOST_EPISODES:
-            raise UsageError(f"--{flag} {asked}: that would take for ever: use at most {MOST_EPISODES:,}")
     out = check_table(args.out) if args.out else None
     if args.video:
         check_out(args.video, *SUFFIXES, flag="--video")

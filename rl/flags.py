@@ -18,6 +18,15 @@ from common.cli import (
 from common.errors import UsageError
 
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
+MOST_EPISODES = 1_000_000
+
+
+def episode_count(text: str) -> int:
+    """A number of episodes to play: at least 1, and as many as end some day."""
+    value = positive_int(text)
+    if value > MOST_EPISODES:
+        raise argparse.ArgumentTypeError(f"{text!r} would take for ever: use at most {MOST_EPISODES:,}")
+    return value
 
 
 def training_parser(
@@ -40,7 +49,7 @@ def training_parser(
     parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
     either = "" if eval_freq else f"; without it: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
     parser.add_argument("--eval_freq", type=positive_int, default=eval_freq, help=f"steps between evaluations{either}")
-    parser.add_argument("--eval_episodes", type=positive_int, default=10, help="episodes an evaluation")
+    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
     parser.add_argument(
         "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
     )

@@ -57,7 +57,7 @@ def check_memory(
             f"--checkpoint_freq {unsaved} steps of {seeds} seeds": seeds * unsaved * 4 * width,
             f"--num_seeds {seeds}": state_space.bytes_once
             + WRITTEN * of_weights
-            + seeds * (A_SEED + USED * of_weights + state_space.bytes_a_seed + 8 * args.eval_episodes),
+            + seeds * (A_SEED + USED * of_weights + state_space.bytes_a_seed),
             f"--batch_size {batch} of {seeds} seeds": seeds * batch * agent_class.bytes_a_row,
             f"--update_every {updates} updates of --batch_size {batch}": (
                 seeds * (samples + updates * (batch * (16 + 8 * action_dim) + 3 * 4 * width))

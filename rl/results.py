@@ -76,7 +76,7 @@ class SeedResults:
         """How many steps a second it has been since the evaluation before, evaluations and checkpoints included."""
         now, since = time.monotonic(), self._since
         self._since = steps, now
-        if since is None or steps == since[0]:
+        if since is None or steps == since[0] or now <= since[1]:  # a clock may be stopped
             return
         speed = (steps - since[0]) / (now - since[1])
         self.speed.append([(steps, round(speed, 2))])

@@ -1,11 +1,15 @@
 """What one seed of a run keeps on the disk."""
 
 import argparse
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from common import entries
+from common.checkpoint import CheckpointError
+from common.errors import UsageError
 from common.paths import seed_folder
 from common.run_folder import RunFolder, check_flags
 from rl.protocols import Content
@@ -67,6 +71,16 @@ class SeedStore:
         check_flags(content["flags"], self.flags)
         self.results.verify(content["results"])
         return self.replay.verify(content["replay"])
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within `with`, a checkpoint of this seed whose content does not fit raises `UsageError`."""
+        try:
+            yield
+        except (CheckpointError, *entries.UNFIT) as error:
+            raise UsageError(
+                f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
+            ) from error
 
     def rewind(self, content: Content) -> None:
         """Brings all files back to a checkpoint's content, which `verify` found whole."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from common import entries
+from common.cli import LARGEST_WHOLE
 from common.errors import Diverged, EnvironmentFault, RunBroken, UsageError, one_line
 from common.interruption import Interruption
 from common.next_step import own_env_flag, shown, tell_next
@@ -96,19 +97,14 @@ class TrainingRun:
 
     def _load(self, n: int, content: Content) -> None:
         """Takes everything of seed index `n` from the content of a checkpoint; its files stay as they are."""
-        try:
+        with self.store[n].reading():
             rows = self.store[n].verify(content)
             self.replay.rewind(n, rows, content["replay"]["rows"])
             self.collector.rewind(n, content["collector"])
             self.agent.rewind(n, content["agent"])
             self.index_streams[n].bit_generator.state = content["streams"]["replay indices"]
             self.noise_streams[n].bit_generator.state = content["streams"]["target noise"]
-            self.evaluations[n] = content["evaluations"]
-        except entries.UNFIT as error:
-            path = self.store[n].folder.path
-            raise UsageError(
-                f"--resume: {path} was written by another version ({error!r}): start over with --overwrite"
-            ) from error
+            self.evaluations[n] = entries.whole(content, "evaluations", 0, LARGEST_WHOLE)
 
     # ---- the loop ----
 

@@ -61,7 +61,6 @@ def test_sequences_longer_than_an_episode(refuse, flags, words):
 MEMORY = [
     (TD3, {"replay_size": "1e13", "max_timesteps": "1e13"}, "--replay_size: 10,000,000,000,000 rows"),
     (TD3, {"num_seeds": "1e6"}, "--num_seeds 1000000"),
-    (TD3, {"eval_episodes": "1e13"}, "--num_seeds 1"),
     (TD3, {"batch_size": "1e10"}, "--batch_size 10000000000"),
     (TD3, {"update_every": "1e9", "max_timesteps": "1e9", "replay_size": 10}, "--update_every 1000000000"),
     (EMBED, {"steps": "1e12"}, "--steps 1000000000000"),

@@ -17,7 +17,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import attribute, make_env, what_it_does
+from common.environments import attribute, make_env, require_alike, what_it_does
 from common.errors import EnvironmentFault, UsageError
 from common.stable_repr import stable_repr
 
@@ -57,6 +57,17 @@ def made():
     gymnasium.register("Odd-v0", Odd, max_episode_steps=9)
     yield lambda **kwargs: make_env("Odd-v0", **kwargs)
     del gymnasium.registry["Odd-v0"]
+
+
+class Incomparable(Box):
+    def __eq__(self, other):
+        raise RuntimeError("not alike")
+
+
+def test_spaces_that_cannot_be_compared_are_told(made):
+    envs = [made(space=Incomparable(0, 100, (3,), np.float32)) for _ in range(2)]
+    with pytest.raises(UsageError, match="--env Odd-v0: its spaces cannot be compared: not alike: use gymnasium's"):
+        require_alike(envs[0], envs[1:], "--env Odd-v0")
 
 
 def test_output_that_a_program_has_silenced_stays_silent(made):

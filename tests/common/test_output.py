@@ -50,6 +50,14 @@ def test_a_run_whose_reader_has_gone_saves_and_stops(tmp_path, script, number, c
     assert checkpoint.load(newest, kind) and newest.stat().st_mtime > closed + EVERY
 
 
+def test_an_environment_may_close_the_stream():
+    for stream in (io.StringIO(), io.StringIO()):
+        output = Output(stream)
+        stream.close()
+        assert not output.isatty() and output.write("told\n") == 5 and not output.isatty()
+    assert not Output(None).isatty()
+
+
 def test_a_run_whose_output_is_a_full_disk_ends_well(tmp_path):
     flags = {**POLICY, "max_timesteps": 200, "results_dir": tmp_path}
     assert ScriptProcess("rl/main_td3.py", words(flags), "/dev/full").wait() == 0

@@ -10,6 +10,7 @@ from same_runs import assert_same
 from scripts import listing
 
 import embedding.main
+import rl.main_baselines
 import rl.main_dyne
 import rl.main_td3
 import rl.state_spaces
@@ -115,6 +116,32 @@ def test_a_refusal_changes_nothing(call, tmp_path):
         ran = call(rl.main_td3.main, "--resume", **flags, max_timesteps=300)
         assert ran.code == 2 and words in ran.err, ran.err
         assert listing(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize(
+    ("main", "flags", "where", "value"),
+    [
+        (rl.main_baselines.main, {"algo": "PPO"}, "results.eval", []),
+        (rl.main_baselines.main, {"algo": "PPO"}, "replay.checksums", "x"),
+        (rl.main_td3.main, {"policy_name": "random"}, "collector.steps", "x"),
+        (rl.main_td3.main, {"batch_size": 16}, "evaluations", "x"),
+        (rl.main_td3.main, {"batch_size": 16}, "steps", "x"),
+    ],
+)
+def test_a_checkpoint_of_another_form_is_told(call, tmp_path, main, flags, where, value):
+    flags |= {"env": "Pendulum-v1", "eval_freq": 100, "eval_episodes": 1, "results_dir": tmp_path}
+    assert call(main, max_timesteps=200, **flags).code == 0
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    content = place = checkpoint.load(path, "run")
+    *outer, last = where.split(".")
+    for name in outer:
+        place = place[name]
+    place[last] = value
+    checkpoint.save(path, "run", content)
+    before = listing(tmp_path)
+    ran = call(main, "--resume", max_timesteps=200 if "algo" in flags else 300, **flags)
+    assert ran.code == 2 and "seed_0" in ran.err.splitlines()[-1] and "Traceback" not in ran.err, ran
+    assert listing(tmp_path) == before
 
 
 def test_fewer_steps_than_done_change_nothing(train):

@@ -132,7 +132,6 @@ def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width
     parts = {
         f"--max_timesteps {args.max_timesteps}: {rows} rows of replay": rows * bytes_a_row,
         f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders
-        f"--eval_episodes {args.eval_episodes}": 16 * args.eval_episodes,
     }
     require_memory(parts, torch.device("cpu"))
     kept = f"--max_timesteps {args.max_timesteps}: {rows} rows of replay of {args.num_seeds} seeds, kept for --resume,"

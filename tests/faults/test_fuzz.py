@@ -35,6 +35,7 @@ import rl.main_sac_lsp
 import rl.main_td3
 import rl.main_vae_td3
 from common import cli
+from rl.flags import episode_count
 
 TABLES = [analysis.figure3_reach.main, analysis.figure8_effects.main, analysis.figure10_trajectories.main]
 MAINS = [
@@ -82,13 +83,7 @@ SMALL = {
     "num_seeds": [2, 3],
     "batch_size": [1, 33],
 }
-ENDLESS = {
-    "max_timesteps",
-    "epochs",
-    "decoder_epochs",
-    "episodes",
-    "video_episodes",
-}  # large values are no mistake there
+ENDLESS = {"max_timesteps", "epochs", "decoder_epochs", "episodes"}  # large values are no mistake there
 
 GARBAGE = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
@@ -157,9 +152,9 @@ def values_of(action):
     name = action.dest
     if action.choices:
         return mostly(st.sampled_from([str(choice) for choice in action.choices]))
-    if action.type in (cli.positive_int, cli.non_negative_int):
+    if action.type in (cli.positive_int, cli.non_negative_int, episode_count):
         small = [str(value) for value in SMALL.get(name, [])] or WHOLE
-        refused = ["0", "-1", "2.5", "1e-3", "nan"] if action.type is cli.positive_int else ["-1", "2.5", "nan"]
+        refused = ["-1", "2.5", "nan"] if action.type is cli.non_negative_int else ["0", "-1", "2.5", "1e-3", "nan"]
         return mostly(st.sampled_from(small), st.sampled_from(refused + ([] if name in ENDLESS else LARGE)))
     if action.type in FLOAT_TYPES:
         return mostly(st.floats(0, 1).map(str), st.sampled_from(FLOATS))

@@ -223,7 +223,7 @@ def test_replay_beyond_memory(call, tmp_path, monkeypatch):
         for flags, words in (
             ({"max_timesteps": 10**8}, "--max_timesteps 100000000: 1000000 rows of replay take 0.2 GB"),
             ({"max_timesteps": 100, "num_seeds": 10**14}, "--num_seeds 100000000000000"),
-            ({"max_timesteps": 100, "eval_episodes": 10**14}, "--eval_episodes 100000000000000"),
+            ({"max_timesteps": 100, "eval_episodes": 10**14}, "argument --eval_episodes: '100000000000000' would take"),
         ):
             ran = call(main, results_dir=tmp_path, **flags)
             assert ran.code == 2 and words in ran.err, ran.err

@@ -173,6 +173,8 @@ def _connect(address: str | None, cores: int) -> Any:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
+            # Ray's processes import this copy of the project, not another one that is installed.
+            os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
             ray.init(address="local", num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error

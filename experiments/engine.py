@@ -38,11 +38,12 @@ class Outcome:
     seconds: float
 
 
-def call(task: Task, log: str) -> Outcome:
+def call(task: Task, log: str, folder: str | None = None) -> Outcome:
     """Runs the script of a task and waits for it; one that leaves its task undone has failed, whatever its exit code.
 
     Args:
         log: the file that what it prints is appended to.
+        folder: where the script runs, if this machine has that folder; else, or None: where this process runs.
     """
     start = time.monotonic()
     while RunFolder(task.folder, "run").in_use() and time.monotonic() - start < PATIENCE:
@@ -54,6 +55,7 @@ def call(task: Task, log: str) -> Outcome:
         done = subprocess.run(
             words,
             check=False,
+            cwd=folder if folder and os.path.isdir(folder) else None,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
@@ -110,7 +112,7 @@ def carry_out(
         while waiting or running:
             for task in [task for task in waiting if set(task.after) <= done]:
                 waiting.remove(task)
-                running[remote.remote(task, str(_log(logs, task)))] = task
+                running[remote.remote(task, str(_log(logs, task)), os.getcwd())] = task
             if not running:
                 break  # what is left needs tasks that failed
             ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
@@ -168,14 +170,16 @@ def _connect(address: str | None, cores: int) -> Any:
         raise UsageError(
             "experiments/run.py needs Ray: pip install 'dyne[cluster]', or pip install ray==2.60.0"
         ) from error
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            # Ray's processes import this copy of the project, not another one that is installed.
-            os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
-            ray.init(address="local", num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
+        with contextlib.chdir(
+            REPOSITORY
+        ):  # tasks import from this folder, and not from another copy, where they have it
+            if address:
+                ray.init(address=address, **quiet)
+            else:
+                quiet["include_dashboard"] = False
+                ray.init(address="local", num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error
     except Exception as error:  # of this very type: its processes did not answer in time

@@ -147,6 +147,11 @@ def _id(env: str) -> str:
     return env.rpartition(":")[2]
 
 
+def _trusted(env: str) -> tuple[str, ...]:
+    """What tells a script that it may import the module of an environment that is named module:id: the manifest names it."""
+    return ("--env", env) if ":" in env else ()
+
+
 def _run_name(curve: Curve) -> str:
     return f"{curve.env} {curve.method} {curve.run}"
 
@@ -185,7 +190,8 @@ def _final_policies(curve: Curve, results: Path) -> Task:
     run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
     out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
     seeds = [seed_folder(run, seed) for seed in curve.seeds]
-    command = ("rl/evaluate.py", *map(str, seeds), "--episodes", str(curve.final_episodes), "--out", str(out))
+    flags = {"episodes": curve.final_episodes, "out": out}
+    command = ("rl/evaluate.py", *map(str, seeds), *words_of(flags), *_trusted(curve.env))
     name, mark = f"{curve.env} {curve.method} final policies", run / ".final_policies"
     made_of = tuple(seed / "checkpoint.pt" for seed in seeds)
     return Task(name, command, (after,), out.parent, mark, needs_folder=True, product=out, made_of=made_of)
@@ -213,7 +219,7 @@ def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], result
 def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     embedding = embeddings[table["embedding"]]
     folder, out = _embedding_folder(embedding, results), results / "figures" / f"{table['name']}.csv"
-    command = (f"analysis/{table['script']}", str(folder), "--out", str(out))
+    command = (f"analysis/{table['script']}", str(folder), "--out", str(out), *_trusted(embedding.env))
     name, after = f"table {table['name']}", (f"embedding {embedding.name}",)
     mark, made_of = folder / f".{table['name']}", (folder / "encoder.pt", folder / "decoder.pt")
     return Task(name, command, after, out.parent, mark, needs_folder=True, product=out, made_of=made_of)

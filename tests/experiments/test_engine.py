@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +13,7 @@ from fault_runs import wait_until_held
 from processes import ScriptProcess
 
 from common.errors import UsageError
+from common.paths import REPOSITORY
 from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
@@ -159,6 +162,26 @@ def test_sigterm_ends_it_in_one_line(tasks, tmp_path):
     while RunFolder(task.folder, "run").in_use():
         assert time.monotonic() - begun < 30, "its task goes on"
         time.sleep(0.1)
+
+
+WHERE_A_TASK_RUNS = """
+import experiments.engine as engine
+
+with engine._connection(None, 1) as ray:
+    print(ray.get(ray.remote(lambda: __import__("experiments.engine").engine.__file__).remote()))
+"""
+
+
+def test_tasks_on_this_machine_import_the_copy_that_was_called(tmp_path):
+    """Not another copy, such as the one that is installed here."""
+    pytest.importorskip("ray")
+    for name in ("common", "embedding", "envs", "experiments", "rl"):
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "where.py").write_text(WHERE_A_TASK_RUNS)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [sys.executable, str(tmp_path / "where.py")]
+    done = subprocess.run(words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str(tmp_path / "experiments" / "engine.py"), done.stderr
 
 
 def test_a_task_that_fails_is_told_and_the_others_go_on(tasks):

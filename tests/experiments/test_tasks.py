@@ -146,6 +146,19 @@ def test_folders_of_environments_of_ones_own_are_called_by_their_ids(manifest, t
     assert {("Pendulum-v1", "pend"), ("rl", "Pendulum-v1")} <= folders
 
 
+def test_scripts_may_import_the_modules_that_a_manifest_names(manifest, tmp_path):
+    """Those too that would otherwise only read in a file which module it is."""
+    more = 'final_episodes = 1\n\n[[tables]]\nname = "reach"\nscript = "figure3_reach.py"\nembedding = "pend"\n'
+    for env, words in (("my_envs:Pendulum-v1", ("--env", "my_envs:Pendulum-v1")), ("Pendulum-v1", ())):
+        tasks = tasks_of(manifest((TINY + more).replace('"Pendulum-v1"', f'"{env}"')), tmp_path, {})
+        acting = {
+            task.command[0]: task.command for task in tasks if task.command[0].endswith(("evaluate.py", "reach.py"))
+        }
+        assert len(acting) == 2
+        for command in acting.values():
+            assert command[command.index("--out") + 2 :] == words
+
+
 def test_tasks_that_need_each_other_are_refused(tmp_path):
     one, other = (Task(name, ("x.py",), after, tmp_path, tmp_path) for name, after in (("a", ("b",)), ("b", ("a",))))
     with pytest.raises(UsageError, match="a: it needs b, which needs it in turn"):

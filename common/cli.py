@@ -7,6 +7,7 @@ turns it into exit code 2. Every check of a flag happens before anything is writ
 import argparse
 import difflib
 import math
+import os
 import re
 import signal
 import sys
@@ -32,6 +33,7 @@ from common.paths import RESULTS
 
 DEBUG = "--debug"
 MOST_SEEDS = 10_000  # in a range
+LONGEST_NAME, LONGEST_PATH = 255, 3500  # of Linux, bytes; 4096 in all, with the folders and files that results add
 LARGEST_WHOLE = 2**53 - 1  # up to it whole numbers are exact as floats too
 
 Number = TypeVar("Number", int, float)
@@ -181,6 +183,8 @@ def folder_path(text: str) -> str:
     """The path of a folder; an empty one, as a variable that is not set gives it, would be the working folder."""
     if not text:
         raise argparse.ArgumentTypeError("'' is no folder: name one, or leave the flag out")
+    if len(os.fsencode(text)) > LONGEST_PATH or any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(text).parts):
+        raise argparse.ArgumentTypeError(f"'{text[:40]}...' is too long for a path: name another folder")
     return text
 
 

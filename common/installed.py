@@ -66,6 +66,12 @@ if what := lacking():
 if root not in [Path(entry).resolve() for entry in sys.path if entry]:
     sys.path.insert(0, str(root))
 
+try:
+    import tqdm  # noqa: F401 - it reads the variables TQDM_*
+except ValueError as error:
+    print(f"{script}: error: variables TQDM_* of the environment: {error}: unset that one", file=sys.stderr)
+    sys.exit(2)
+
 from common.machine import use_portable_blas
 
 use_portable_blas()

@@ -46,9 +46,12 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             normalised: whether actions are in [-1, 1]; else they are z itself, within `max_embedding` of zero.
 
         Raises:
+            TypeError: `decoder` is none.
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
                 actions are no one-dimensional Box, or it has no `spec`; or `discount` is not in [0, 1].
         """
+        if not hasattr(decoder, "misfit"):
+            raise TypeError(f"decoder {decoder!r}: it is none: ActionDecoder.load(path) returns one")
         if not 0 <= discount <= 1:
             raise ValueError(f"discount {discount}: it must be between 0 and 1")
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:

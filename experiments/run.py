@@ -57,7 +57,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def chosen(args: argparse.Namespace) -> list[Task]:
     """The tasks that the flags ask for and what these need, in order; raises `UsageError` for a bad manifest or pattern."""
-    tasks = tasks_of(read(args.manifest), args.results_dir, tomllib.loads(SPEEDS.read_text())["speeds"])
+    speeds = tomllib.loads(SPEEDS.read_text())["speeds"] if SPEEDS.is_file() else {}  # a package comes without
+    tasks = tasks_of(read(args.manifest), args.results_dir, speeds)
     wanted = [task for task in tasks if fnmatch.fnmatchcase(task.name, args.only)]
     if not wanted:
         raise UsageError(f"--only {args.only}: no task has such a name: --dry-run lists them")

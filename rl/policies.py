@@ -147,6 +147,8 @@ def seed_folders(run: str | Path) -> list[Path]:
         return [run]
     folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
     folders = [folder for folder in folders if newest_checkpoint(folder)]
+    if run.is_file():
+        raise checkpoint.CheckpointError(f"{run} is a file: name the folder that it lies in, {run.parent}")
     if not run.is_dir():
         raise checkpoint.CheckpointError(f"there is no folder {run.absolute()}")
     if not folders:

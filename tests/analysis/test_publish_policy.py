@@ -72,6 +72,12 @@ def test_a_folder_that_is_not_there_is_told_whole(tmp_path, monkeypatch):
         load_policy("results/rl/no_run")
 
 
+def test_the_file_of_a_policy_is_not_its_folder(tmp_path):
+    (tmp_path / "checkpoint.pt").touch()
+    with pytest.raises(checkpoint.CheckpointError, match=f"is a file: name the folder that it lies in, {tmp_path}$"):
+        load_policy(tmp_path / "checkpoint.pt")
+
+
 def test_a_policy_whose_decoder_was_trained_anew_is_refused(call, tmp_path):
     """The command in the text would make another one."""
     embedding = {"env": "Pendulum-v1", "steps": 600, "epochs": 1, "epoch_size": 64, "decoder_epochs": 1}

@@ -60,8 +60,10 @@ def test_evaluation_in_an_environment_of_other_sizes(refuse, a_run):
 def test_no_folder_of_results(call, main, tmp_path, monkeypatch):
     """An empty path would be the working folder."""
     monkeypatch.chdir(tmp_path)
-    ran = call(main, results_dir="", **SHORT[main])
-    assert ran.code == 2 and "--results_dir: '' is no folder: name one" in ran.err and ran.err.count("\n") == 1, ran
+    told = "is too long for a path: name another folder"
+    for folder, words in (("", "'' is no folder: name one"), ("n" * 256, told), ("n/" * 2000, told)):
+        ran = call(main, results_dir=folder, **SHORT[main])
+        assert ran.code == 2 and "--results_dir: " in ran.err and words in ran.err and ran.err.count("\n") == 1, ran
     assert not listing(tmp_path)
 
 

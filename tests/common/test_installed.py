@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import os
 import re
 import runpy
 import shutil
@@ -114,6 +115,14 @@ def test_a_script_imports_the_project_that_it_lies_in(tmp_path):
     words = [sys.executable, str(tmp_path / "rl" / "main_td3.py"), "--help"]
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "name of a run of this copy" in done.stdout
+
+
+def test_variables_of_bars_that_make_no_sense_are_told():
+    """tqdm reads them while it is imported."""
+    words = [sys.executable, str(REPOSITORY / "rl" / "main_td3.py"), "--help"]
+    done = subprocess.run(words, env=os.environ | {"TQDM_NCOLS": "wide"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert "TQDM_* of the environment: " in done.stderr and "'wide': unset that one" in done.stderr
 
 
 def test_an_old_python_is_told(monkeypatch, capsys):

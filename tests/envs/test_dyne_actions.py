@@ -94,6 +94,11 @@ def test_decoders_that_do_not_fit_are_refused():
         DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(101))
 
 
+def test_a_path_is_no_decoder():
+    with pytest.raises(TypeError, match=r"'k4/decoder.pt': it is none: ActionDecoder.load\(path\) returns one"):
+        DynEActionSpace(gymnasium.make("ReacherVertical-v2"), "k4/decoder.pt")
+
+
 def test_environments_that_will_not_do_are_refused():
     with pytest.raises(ValueError, match="has no spec, .*: make it with gymnasium.make"):
         DynEActionSpace(toy_envs.Walk(), decoder_of(4))

@@ -1,10 +1,12 @@
 """The sentences of the results page about embeddings: how far random actions reach, what is where, what an encoder holds."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from analysis.authors import TASKS
 from analysis.evenness import even_discs, gap, sample_size
 from analysis.figure8_effects import affine_r_squared
 from analysis.figures import load, reached
@@ -130,8 +132,15 @@ def figure10(data: Data) -> str:
 
 
 def probes(data: Data) -> str:
-    """What regressions find in the embeddings: a table, R^2 of each quantity."""
-    path = data.results / "probes" / "ReacherVertical-v2.csv"
+    """What regressions find in the embeddings: for each task a table, R^2 of each quantity."""
+    paths = {task: data.results / "probes" / f"{task}.csv" for task in TASKS}
+    found = [_probe(path, task.removesuffix("-v2")) for task, path in paths.items() if path.exists()]
+    if not found:
+        raise UsageError(f"{data.results / 'probes'}: there is no table of a probe")
+    return "\n\n".join(found)
+
+
+def _probe(path: Path, task: str) -> str:
     try:
         table = pd.read_csv(path)
         by = table.set_index(["regression", "representation", "quantity"]).r2.sort_index()
@@ -141,10 +150,10 @@ def probes(data: Data) -> str:
             for name in dict.fromkeys(table.representation)
         }
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path}: there is no table of the probe ({error})") from error
+        raise UsageError(f"{path}: it is no table of a probe ({error})") from error
     header = [f"{name.replace('pixels', 'images').replace(' x ', ' × ')}, {regression}" for regression, name in of]
     lines = [
         [quantity, *(f"{r2[quantity] + 0.0:.2f}".replace("-0.00", "0.00").replace("-", MINUS) for r2 in of.values())]
         for quantity in dict.fromkeys(table.quantity)
     ]
-    return markdown(["R²", *header], lines)
+    return markdown([f"{task}, R²", *header], lines)

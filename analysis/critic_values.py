@@ -40,7 +40,10 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
     env, method, _ = names_of(folder)
     found = []
     for seed, curve in files.items():
-        train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *KEPT]].dropna()
+        train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *KEPT]]
+        if len(train) and train.value.isna().all():
+            raise UsageError(f"{folder}: runs of {method} note no critics' values: leave it out")
+        train = train.dropna()
         train = train[train.steps <= until] if until else train
         by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
         table = by_span.agg(**{name: (column, how) for column, (name, how) in KEPT.items()}).reset_index()

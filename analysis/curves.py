@@ -79,7 +79,10 @@ def load_runs(results: str | Path) -> pd.DataFrame:
         results: a folder of results, or in it that of an environment, of a method, or of a run.
     """
     levels = ("rl/*/*/*/", "*/*/*/", "*/*/", "*/", "")
-    files = (sorted(Path(results).glob(f"{level}seed_*/eval.csv")) for level in levels)
+    of_seeds = ("eval.csv", "checkpoint.pt")  # a seed that has the latter alone has lost its table
+    files = (
+        sorted(file for name in of_seeds for file in Path(results).glob(f"{level}seed_*/{name}")) for level in levels
+    )
     folders = sorted({file.parent.parent.resolve() for file in next(filter(None, files), [])})
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:

@@ -14,6 +14,7 @@ given up (something was not finite), or none of its checkpoints is whole. resuma
 """
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,7 +78,13 @@ def find_runs(results: Path) -> list[Path]:
     """
     if not results.is_dir():
         raise UsageError(f"{results}: there is no such folder: name one that runs were written to, their --results_dir")
-    folders = {path.parent for name in (LOCK, "opt.json") for path in results.rglob(name) if not path.is_dir()}
+    folders, seen = [], set()
+    for path, below, files in os.walk(results, followlinks=True):
+        if (real := os.path.realpath(path)) in seen:  # a link leads to what was found already
+            below.clear()
+        elif LOCK in files or "opt.json" in files:
+            folders.append(Path(path))
+        seen.add(real)
     return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
 
 

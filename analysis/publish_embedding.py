@@ -7,6 +7,7 @@ behind, which no policy needs and which is twice as large as all the rest. Commi
 moment, as with publish.py.
 """
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from common.provenance import notes, writing
 from embedding.pixel_models import PIXEL_ENCODER, save_pixel_embedding
 from embedding.trained import load_embedding, load_whole_pixel_embedding
 
+WRITTEN = ("encoder.pt", "decoder.pt", "embedding.txt")
+
 
 def main() -> None:
     parser = Parser(__doc__)
@@ -38,7 +41,7 @@ def main() -> None:
     pixels = load_whole_pixel_embedding(folder) if _is_of_pixels(folder / "encoder.pt") else None
     if pixels is None:
         load_embedding(folder)  # whole, and of one training
-    if any((out / name).exists() for name in ("encoder.pt", "decoder.pt")) and not args.overwrite:
+    if any(os.path.lexists(out / name) for name in WRITTEN) and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     if (out / "opt.json").exists():
         raise UsageError(f"--out {out}: it is the folder of a training: choose another")

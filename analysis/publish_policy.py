@@ -7,6 +7,7 @@ writes checkpoint.pt, which holds what acts and nothing of the training, and pol
 those of this moment, as with publish.py. `load_policy("published/ReacherVertical-v2")` and rl/evaluate.py take it by name.
 """
 
+import os
 from pathlib import Path
 from runpy import run_path
 
@@ -43,7 +44,7 @@ def main() -> None:
         raise UsageError(
             f"--out {out}: it holds {foreign[0]}, which no published policy has: choose a folder of its own"
         )
-    if (out / "checkpoint.pt").exists() and not args.overwrite:
+    if any(os.path.lexists(out / name) for name in WRITTEN) and not args.overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     try:
         load_policy(folder)  # whole, and of this version

@@ -29,10 +29,10 @@ def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
     """Plays plans (P, k, A), one after the other, in an episode; its states (T + 1, S), all that MuJoCo has, or observed."""
     observation, _ = env.reset(seed=seed)
     read = simulator_state(env)
-    states = [read() if read else np.array(observation)]
+    states = [read() if read else np.array(observation, np.float64)]
     for action in np.float32(plans).reshape(-1, plans.shape[-1]):
         observation, _, terminated, truncated, _ = env.step(action)
-        states.append(read() if read else np.array(observation))
+        states.append(read() if read else np.array(observation, np.float64))
         if terminated or truncated:
             break
     return np.array(states)

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import gymnasium
@@ -159,6 +159,17 @@ def time_limit(env: gymnasium.Env) -> int | None:
     """The environment's number of steps an episode, or None if it has no limit."""
     assert env.spec is not None  # `make_env` made it
     return env.spec.max_episode_steps
+
+
+def declared_metadata(env: gymnasium.Env) -> Mapping[str, Any]:
+    """What an environment declares as its `metadata`; {} if that is no mapping."""
+    return env.metadata if isinstance(env.metadata, Mapping) else {}
+
+
+def draws_images(env: gymnasium.Env) -> bool:
+    """Whether an environment declares the render mode rgb_array."""
+    modes = declared_metadata(env).get("render_modes")
+    return isinstance(modes, list | tuple | set | frozenset) and "rgb_array" in modes
 
 
 def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, bool]:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import math
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import torch
 
 from common.errors import UsageError
 
+FILES_OF_A_PROCESS, FILES_OF_A_SEED = 64, 2  # at most, open at once: a seed's lock and its tensorboard events
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -80,6 +82,24 @@ def require_disk(what: str, wanted: float, folder: str | Path, pattern: str) -> 
             f"{what} take {_gigabytes(wanted - there)} on the disk, and {_gigabytes(free)} are free in {parent}: use fewer, "
             "or another --results_dir"
         )
+
+
+def require_open_files(seeds: int) -> None:
+    """Makes sure that a process may open the files of a run's seeds, raising its limit if the system lets it.
+
+    Raises:
+        UsageError: it may not.
+    """
+    wanted = FILES_OF_A_PROCESS + FILES_OF_A_SEED * seeds
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or wanted <= soft:
+        return
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        raise UsageError(
+            f"--num_seeds {seeds}: the run opens up to {wanted} files, and this system lets a process open {hard}: use fewer, "
+            "or raise ulimit -n"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _gigabytes(count: float) -> str:

@@ -5,7 +5,7 @@ import os
 
 import gymnasium
 
-from common.environments import make_env
+from common.environments import draws_images, make_env
 from common.errors import EnvironmentFault, UsageError
 from envs.pixels import FRAMES, SIZE, SOURCE_WIDTH, SOURCE_WIDTHS, PixelObservation
 from envs.rendering import RenderingUnavailable, select_gl_backend
@@ -38,7 +38,7 @@ def make_pixel_env(
     """
     size = {"width": source_img_width, "height": source_img_width}
     way_out = "use an environment that draws rgb_array of a given width and height, as MuJoCo's do"
-    if "rgb_array" not in (make_env(env_id, flag).metadata.get("render_modes") or ()):
+    if not draws_images(make_env(env_id, flag)):
         raise UsageError(f"{flag} {env_id}: it has no pixels, no render mode rgb_array: {way_out}")
     os.environ.setdefault("LP_NUM_THREADS", "0")  # Mesa's own threads compete with the processes beside this one
     try:

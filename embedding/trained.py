@@ -20,6 +20,7 @@ TRANSFER = {
     **dict.fromkeys(["ReacherTurn-v2", "ReacherPush-v2"], "ReacherVertical-v2"),
     **dict.fromkeys(["Striker-v2", "Thrower-v2"], "Pusher-v2"),
 }
+PUBLISHED = r"published-k(\d{1,3})"  # what --decoder calls the decoders that come with the project
 # Encoders of images: the script that trains them, how they are read.
 IMAGE_ENCODERS: dict[str, tuple[str, Callable[[Path], tuple[PixelEmbedding | VAE, ImageEncoder]]]] = {
     "pixels": ("main_pixels.py", lambda path: (found := load_pixel_embedding(path), found.state_encoder)),
@@ -38,7 +39,7 @@ def trained_file(file: str, flag: str, name: str, run: Path, command: str) -> Pa
     Raises:
         UsageError: there is no such file.
     """
-    if name.endswith(".pt") or "/" in name:
+    if _is_path(name):
         path, way_out = Path(name), f"give the {file} of an embedding, or its folder"
         path = path / file if path.is_dir() else path
     else:
@@ -47,6 +48,10 @@ def trained_file(file: str, flag: str, name: str, run: Path, command: str) -> Pa
     if not path.is_file():
         raise UsageError(f"{flag} {name}: there is no {path}: {way_out}")
     return path
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".pt") or "/" in name
 
 
 def image_encoder_path(
@@ -170,7 +175,9 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
     if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
         raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one embedding: name one with --decoder")
     source = args.source_env or args.env_name
-    if _is_anothers(decoder.env_name, source):
+    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
+    by_name = args.decoder is not None and not (_is_path(args.decoder) or re.fullmatch(PUBLISHED, args.decoder))
+    if _is_anothers(decoder.env_name, source) or (by_name and decoder.env_id != source_id):
         raise UsageError(
             f"{named}: it was trained on {decoder.env_name}, not on {source}: add --source_env {decoder.env_name}, or train one "
             f"with python embedding/main.py --env {source}"
@@ -208,7 +215,7 @@ def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
         return path
     source = args.source_env or args.env_name
     source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
-    if published := re.fullmatch(r"published-k(\d{1,3})", args.decoder):
+    if published := re.fullmatch(PUBLISHED, args.decoder):
         return _published_decoder(args, source_id, source, int(published[1]))
     run = embedding_run(args.results_dir, source_id, args.decoder)
     return trained_file("decoder.pt", "--decoder", args.decoder, run, f"python embedding/main.py --env {source}")

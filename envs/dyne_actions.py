@@ -1,5 +1,6 @@
 """DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
 
+import multiprocessing
 from typing import Protocol
 
 import gymnasium
@@ -58,6 +59,10 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if env.spec is None:
             raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
+        if multiprocessing.parent_process() is not None:
+            torch.set_num_threads(
+                1
+            )  # torch's threads do not survive the fork of gymnasium's AsyncVectorEnv: it would hang
         arguments = {"decoder": decoder, "discount": discount, "normalised": normalised}
         RecordConstructorArgs.__init__(self, **arguments, _disable_deepcopy=True)
         gymnasium.ActionWrapper.__init__(self, env)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError
-from common.paths import embedding_run, policy_run, seed_folder
+from common.paths import embedding_run, folder_of, policy_run, seed_folder
 from experiments.manifest import Manifest
 from experiments.task import Task
 from experiments.trainings import IMAGES, Curve, Embedding, parsed, words_of
@@ -199,7 +199,7 @@ def _final_policies(curve: Curve, results: Path) -> Task:
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
     folder = seed_folder(_run_folder(curve, results), seed)
-    out = results / "published" / "policies" / curve.env
+    out = results / "published" / "policies" / folder_of(_id(curve.env))
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
     after = (f"{_run_name(curve)} seed {seed}",)
     mark, made_of = folder / ".published", (folder / "checkpoint.pt",)

@@ -15,7 +15,7 @@ from common.devices import choose_device
 from common.environments import make_env, name_of, require_alike, require_time_limit, try_a_step
 from common.errors import Diverged, UsageError, one_line
 from common.interruption import Interruption
-from common.memory import require_disk, require_memory
+from common.memory import require_disk, require_memory, require_open_files
 from common.next_step import own_env_flag, shown, tell_next
 from common.paths import policy_run
 from rl.baseline_env import BaselineEnv
@@ -127,6 +127,7 @@ def train_all(
 
 def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width: int, folder: Path) -> None:
     """Raises `UsageError` if memory or disk have no room for the replay and what grows with other flags."""
+    require_open_files(args.num_seeds)
     rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
     bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
     parts = {

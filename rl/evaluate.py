@@ -29,7 +29,7 @@ from gymnasium.spaces import Box
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from common.cli import Parser, add_env_flag, check_out, non_negative_int, run
-from common.environments import known_id, make_env, require_time_limit
+from common.environments import draws_images, known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
 from common.progress import Progress, tell
@@ -117,7 +117,7 @@ def main() -> None:
             print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")
     folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
     has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
-    if not filmed and "rgb_array" in (envs[0].metadata.get("render_modes") or ()):
+    if not filmed and draws_images(envs[0]):
         env_flag = ("--env", args.env_name) if args.env_name else ()
         tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
     elif has_curves:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
-from common.environments import make_env
+from common.environments import declared_metadata, make_env
 from common.errors import EnvironmentFault, UsageError, one_line
 from common.files import put_in_place
 from common.finite import is_finite
@@ -128,7 +128,7 @@ def _image_of(env: gymnasium.Env) -> np.ndarray | None:
 
 def frames_a_second(env: gymnasium.Env) -> float:
     """How many images of an environment a film shows a second: what it declares, within reason, or else 30."""
-    declared = env.metadata.get("render_fps")
+    declared = declared_metadata(env).get("render_fps")
     return float(declared) if isinstance(declared, int | float) and 0.1 <= declared <= 1000 else 30.0
 
 
@@ -156,15 +156,18 @@ def play(
         if frames is not None:
             image = _image_of(env)
             if image is None or image.shape != (frames or [image])[0].shape:
-                assert env.spec is not None
-                raise EnvironmentFault(
-                    f"{env.spec.id}: its render() draws images of several sizes, or none: mend it", "render"
-                )
+                raise several_sizes(env)
             frames.append(image)
         observation, reward, terminated, truncated, _ = env.step(policy.select_action(observation))
         total += float(reward)
         over = terminated or truncated
     return total
+
+
+def several_sizes(env: gymnasium.Env) -> EnvironmentFault:
+    """What is to be raised where the images of an environment cannot make one film."""
+    assert env.spec is not None
+    return EnvironmentFault(f"{env.spec.id}: its render() draws images of several sizes, or none: mend it", "render")
 
 
 def record_video(policy: Policy, env: gymnasium.Env, path: str | Path, seeds: Iterable[int]) -> list[float]:

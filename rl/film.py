@@ -7,15 +7,19 @@ from typing import NamedTuple
 
 import gymnasium
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from common.files import put_in_place
-from rl.evaluation import frames_a_second, play, write_video
+from common.memory import require_memory
+from rl.evaluation import frames_a_second, play, several_sizes, write_video
 from rl.methods import METHODS
 from rl.policies import Policy
 
 SUFFIXES = (".mp4", ".gif")
 HEIGHTS = {".mp4": 360, ".gif": 280}  # of a picture, pixels
+WIDEST = 1920  # width of a picture, pixels
+CPU = torch.device("cpu")
 CAPTION = 0.11  # height of a caption, as a share of the picture's
 MOVED = 24  # least difference of a colour (of 255) by which two pictures differ at a place
 GAP = 6  # pixels between two pictures
@@ -42,21 +46,28 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int], whole: 
     Returns:
         The returns, a list of one a seed for each policy.
     Raises:
+        EnvironmentFault: pictures are of several sizes.
+        UsageError: the film has no room in memory.
         OSError: it could not be written.
     """
     played = [[_episode(one, seed) for seed in seeds] for one in shown]
     suffix, fps = Path(path).suffix, frames_a_second(shown[0].env)
     images = [frame for of in played for images, _ in of for frame in images]
+    if len({image.shape for image in images}) > 1:
+        raise several_sizes(shown[0].env)
     left, top, right, bottom = (0, 0, images[0].shape[1], images[0].shape[0]) if whole else _moving(images)
     height = HEIGHTS[suffix]
-    width = max(1, round(height * (right - left) / (bottom - top)))
+    ratio, above = (right - left) / (bottom - top), round(CAPTION * height)
+    height = max(min(height, round(WIDEST / ratio)), above)  # a picture that is very wide is less high
+    width = min(max(1, round(height * ratio)), WIDEST)
+    size = _even(len(shown) * (width + GAP) - GAP), _even(height + above)
+    lengths = [max(len(images) for images, _ in episodes) for episodes in zip(*played, strict=True)]
+    count = sum(lengths) + len(lengths) * round(STAY * fps)
+    require_memory({f"--video {path}: {count} pictures of {size[0]} x {size[1]}": 6 * count * size[0] * size[1]}, CPU)
     frames: list[Image.Image] = []
-    for episodes in zip(*played, strict=True):
-        length = max(len(images) for images, _ in episodes)
+    for length, episodes in zip(lengths, zip(*played, strict=True), strict=True):
         for step in [*range(length), *[length - 1] * round(STAY * fps)]:
-            frame = Image.new(
-                "RGB", (_even(len(shown) * (width + GAP) - GAP), _even(height + round(CAPTION * height))), "white"
-            )
+            frame = Image.new("RGB", size, "white")
             for place, (one, (images, returns)) in enumerate(zip(shown, episodes, strict=True)):
                 now = min(step, len(images) - 1)
                 picture = Image.fromarray(images[now]).crop((left, top, right, bottom))

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from common.errors import UsageError
-from common.memory import require_disk, require_memory
+from common.memory import require_disk, require_memory, require_open_files
 from common.torch_file import LARGEST
 from rl.protocols import Agent, ReplayBuffer, StateSpace
 
@@ -37,6 +37,7 @@ def check_memory(
     Raises:
         UsageError: that or the rest of the run has no room, or its checkpoints would be too large to be read.
     """
+    require_open_files(args.num_seeds)
     seeds, batch, updates, steps = args.num_seeds, args.batch_size, args.update_every, args.max_timesteps
     of_weights = 4 * agent_class.count_weights(state_space.shape, action_dim)
     if KEPT * of_weights > LARGEST:

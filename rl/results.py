@@ -3,15 +3,13 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from common.csv_log import CsvLog
 from common.files import write_atomically
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from rl.tensorboard_events import Events, check_folder
 
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 # Of the block of updates behind an episode's end: means of the critics' losses, of Q_1(s, mu(s)) and of the actor's loss, and
@@ -28,11 +26,15 @@ class SeedResults:
     Args:
         folder: results/rl/<env>/<method>/<name>/seed_<n>.
         tensorboard: whether to write events as well.
+    Raises:
+        UsageError: tensorboard cannot write into such a folder.
     """
 
     def __init__(self, folder: Path, tensorboard: bool = False) -> None:
+        if tensorboard:
+            check_folder(folder)
         self.folder, self.tensorboard = folder, tensorboard
-        self.writer: SummaryWriter | None = None
+        self.events: Events | None = None
         self.eval = CsvLog(folder / "eval.csv", EVAL_COLUMNS)
         self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
         self.speed = CsvLog(folder / "speed.csv", SPEED_COLUMNS)  # the only one that depends on the clock
@@ -46,8 +48,8 @@ class SeedResults:
 
     def snapshot(self) -> dict[str, Any]:
         """Brings the files to the disk and returns what `verify` and `rewind` take."""
-        if self.writer is not None:
-            self.writer.flush()
+        if self.events is not None:
+            self.events.flush()
         return {"eval": self.eval.snapshot(), "train": self.train.snapshot()}
 
     def verify(self, state: dict[str, Any]) -> None:
@@ -94,15 +96,12 @@ class SeedResults:
             self._scalars("training", steps, {"episode_return": episode_return, **diagnostics})
 
     def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:
-        if self.tensorboard and self.writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.writer = SummaryWriter(self.folder / "tensorboard", purge_step=steps)
-        if self.writer is not None:
-            for name, value in values.items():
-                self.writer.add_scalar(f"{group}/{name}", value, steps)
+        if self.tensorboard and self.events is None:
+            self.events = Events(self.folder / "tensorboard", steps)
+        if self.events is not None:
+            self.events.write(group, steps, values)
 
     def close(self) -> None:
         """Flushes what is open."""
-        if self.writer is not None:
-            self.writer.close()
+        if self.events is not None:
+            self.events.close()

@@ -122,3 +122,14 @@ def test_pipes_and_files_without_end_in_the_places_of_a_runs_files_are_not_waite
     os.truncate(run / "seed_1" / "eval.csv", 2**36)  # which takes no room
     lines = [line.split() for line in rows(runs)]
     assert [line[1:6] for line in lines] == [["0", "1", "finished", "100", "of"]], lines
+
+
+def test_runs_behind_a_link_are_listed_once(runs, rows, tmp_path):
+    """results/rl may lie on another disk; a link may also lead back."""
+    (tmp_path / "rl").rename(tmp_path / "elsewhere")
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "rl").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(results)
+    (line,) = rows(results)
+    assert line.split()[:4] == ["rl/Pendulum-v1/TD3/default", "0", "1", "finished"]

@@ -1,5 +1,7 @@
 """Kinds of TD3 on the results page, and what critics say by the noise of the targets."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,3 +112,13 @@ def test_a_run_without_values_is_refused(run, tmp_path, monkeypatch, capsys):
     (run / "seed_1" / "train.csv").write_text("episodes,steps\n1,100\n")
     line = refused(analysis.critic_values, monkeypatch, capsys, run, "--out", tmp_path / "v.csv")
     assert "train.csv: not a table of episodes,steps,episode_return," in line and not (tmp_path / "v.csv").exists()
+
+
+def test_methods_that_note_no_values_are_refused(run, tmp_path, monkeypatch, capsys):
+    """SAC and PPO; beside other runs too."""
+    other = run.parent.parent / "SAC" / run.name
+    shutil.copytree(run, other)
+    for table in other.glob("seed_*/train.csv"):
+        pd.read_csv(table).assign(value=np.nan, q_min=np.nan, q_max=np.nan).to_csv(table, index=False, na_rep="nan")
+    line = refused(analysis.critic_values, monkeypatch, capsys, run, other, "--out", tmp_path / "v.csv")
+    assert f"{other}: runs of SAC note no critics' values: leave it out" in line and not (tmp_path / "v.csv").exists()

@@ -285,3 +285,12 @@ def test_runs_of_other_flags_are_not_one_curve(tmp_path, monkeypatch, capsys, fl
     assert told in line and "publish them one by one" in line and not (tmp_path / "x.csv").exists()
     same = write_run(tmp_path, range(4, 6), name="same", lr=0.001)
     call(publish, monkeypatch, one, same, "--out", tmp_path / "x.csv", "--commit", "abc")
+
+
+def test_a_run_that_has_lost_all_its_tables_is_not_passed_over(tmp_path, monkeypatch, capsys):
+    write_run(tmp_path, [0], name="other")
+    folder = write_run(tmp_path, [0])
+    (folder / "seed_0" / "checkpoint.pt").touch()
+    (folder / "seed_0" / "eval.csv").unlink()
+    line = refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "x.png")
+    assert "seed_0: its eval.csv is gone" in line

@@ -50,6 +50,14 @@ def test_a_run_is_never_written_over(call, run, tmp_path):
     assert (run / "checkpoint.pt").read_bytes() == before
 
 
+def test_a_text_that_lies_there_is_not_replaced_without_a_word(call, run, tmp_path):
+    text = tmp_path / "out" / "policy.txt"
+    text.parent.mkdir()
+    text.write_text("mine")
+    ran = call(analysis.publish_policy.main, run, out=text.parent, threads=None)
+    assert ran.code == 2 and "--overwrite" in ran.err and text.read_text() == "mine"
+
+
 def test_what_is_no_seeds_folder(call, run, tmp_path):
     for folder in (run.parent, tmp_path / "nowhere"):
         ran = call(analysis.publish_policy.main, folder, out=tmp_path / "out", threads=None)

@@ -144,3 +144,22 @@ def test_positions_are_the_simulators_or_the_observation():
     reacher, point = gymnasium.make("ReacherVertical-v2"), gymnasium.make("Point-v0")
     assert random_plans.positions_of(reacher, np.arange(4.0)).tolist() == [0, 1]
     assert random_plans.positions_of(point, np.arange(2.0)).tolist() == [0, 1]
+
+
+class Bytes(gymnasium.Env):
+    """A place from 0 to 255, noted in a byte, that goes down by what an action says."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (2,), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        self.place = np.array([100.0, 50.0])
+        return self.place.astype(np.uint8), {}
+
+    def step(self, action):
+        self.place -= action
+        return self.place.astype(np.uint8), 0.0, False, False, {}
+
+
+def test_distances_between_small_whole_numbers_are_not_those_around_256():
+    states = random_plans.play_plans(Bytes(), np.full((1, 3, 2), 10), 0)
+    np.testing.assert_array_equal(states - states[0], [[0, 0], [-10, -10], [-20, -20], [-30, -30]])

@@ -1,5 +1,7 @@
 """DynEActionSpace: sequences, rewards, ends."""
 
+import subprocess
+import sys
 import warnings
 
 import gymnasium
@@ -10,6 +12,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3.common.env_checker import check_env as stable_baselines3_check
 
+from common.paths import REPOSITORY
 from embedding.decoder import ActionDecoder
 from envs.dyne_actions import DynEActionSpace
 from rl.action_spaces import DynEActions
@@ -104,6 +107,31 @@ def test_environments_that_will_not_do_are_refused():
         DynEActionSpace(toy_envs.Walk(), decoder_of(4))
     with pytest.raises(ValueError, match=r"its actions are Discrete\(2\)"):
         DynEActionSpace(gymnasium.make("CartPole-v1"), decoder_of(4))
+
+
+PARALLEL = """
+import gymnasium
+import torch
+
+import envs
+from embedding.decoder import ActionDecoder
+from envs.dyne_actions import DynEActionSpace
+
+torch.set_num_threads(4)
+decoder = ActionDecoder.load("results/published/embeddings/ReacherVertical-v2/k4/decoder.pt")
+torch.ones(500, 500) @ torch.ones(500, 500)  # whose threads a fork does not bring along
+make = lambda: DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder)
+parallel = gymnasium.vector.AsyncVectorEnv([make] * 2)
+parallel.reset(seed=0)
+print(parallel.step(parallel.action_space.sample())[1].shape)
+parallel.close()
+"""
+
+
+def test_environments_of_forked_processes_do_not_wait_for_threads_that_are_not_there():
+    words = [sys.executable, "-c", PARALLEL]
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "(2,)\n", done.stderr
 
 
 OF_EVERY_WRAPPER = "is different from the unwrapped version"

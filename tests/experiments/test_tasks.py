@@ -148,7 +148,7 @@ def test_folders_of_environments_of_ones_own_are_called_by_their_ids(manifest, t
 
 def test_scripts_may_import_the_modules_that_a_manifest_names(manifest, tmp_path):
     """Those too that would otherwise only read in a file which module it is."""
-    more = 'final_episodes = 1\n\n[[tables]]\nname = "reach"\nscript = "figure3_reach.py"\nembedding = "pend"\n'
+    more = 'policy_seed = 0\nfinal_episodes = 1\n\n[[tables]]\nname = "reach"\nscript = "figure3_reach.py"\nembedding = "pend"\n'
     for env, words in (("my_envs:Pendulum-v1", ("--env", "my_envs:Pendulum-v1")), ("Pendulum-v1", ())):
         tasks = tasks_of(manifest((TINY + more).replace('"Pendulum-v1"', f'"{env}"')), tmp_path, {})
         acting = {
@@ -157,6 +157,8 @@ def test_scripts_may_import_the_modules_that_a_manifest_names(manifest, tmp_path
         assert len(acting) == 2
         for command in acting.values():
             assert command[command.index("--out") + 2 :] == words
+        policy = next(task for task in tasks if task.command[0].endswith("publish_policy.py"))
+        assert policy.folder == tmp_path / "published" / "policies" / "Pendulum-v1"  # where it is looked for by its id
 
 
 def test_tasks_that_need_each_other_are_refused(tmp_path):

@@ -1,5 +1,8 @@
 """--tensorboard writes the numbers of the tables as events."""
 
+import errno
+import os
+
 import numpy as np
 
 import rl.main_td3
@@ -26,3 +29,23 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
         )
     speeds = [(event.step, event.value) for event in events.Scalars("training/steps_per_second")]
     np.testing.assert_allclose(speeds, np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1), atol=0.01)
+
+
+def test_events_that_cannot_be_written_are_told_in_one_line(call, tmp_path, monkeypatch):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    flags = {"max_timesteps": 400, "eval_freq": 100, "eval_episodes": 1, "batch_size": 4}
+    ran = call(rl.main_td3.main, "--tensorboard", results_dir=tmp_path, **flags)
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0" / "tensorboard"
+    assert ran.code == 1 and "Traceback" not in ran.err
+    assert ran.err.splitlines()[-1].startswith(f"main_td3.py: error: {folder}: No space left on device: make room")
+
+
+def test_folders_that_tensorboard_cannot_name_are_refused(call, tmp_path):
+    ran = call(rl.main_td3.main, "--tensorboard", results_dir=tmp_path / "p\udcffq", max_timesteps=100)
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and "is no UTF-8, as tensorboard's folders must be" in ran.err
+    assert not list(tmp_path.iterdir())

@@ -4,12 +4,14 @@ import gymnasium
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from common import provenance
+from common.environments import draws_images
 from common.errors import EnvironmentFault, UsageError
 from rl.action_spaces import RawActions
 from rl.evaluation import frames_a_second, make_video_env, record_video, require_ffmpeg, write_video
-from rl.film import Shown, film
+from rl.film import WIDEST, Shown, film
 from rl.policies import Policy
 
 pytestmark = pytest.mark.quick
@@ -44,6 +46,45 @@ def test_images_a_second_that_make_no_sense_count_as_30(dot, declared, suffix, t
     assert frames_a_second(dot) == 30
     film([Shown(policy(), dot)], tmp_path / f"x.{suffix}", [0])
     assert (tmp_path / f"x.{suffix}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("metadata", [None, 3, {"render_modes": 5}])
+def test_metadata_that_are_none(dot, metadata):
+    dot.unwrapped.metadata = metadata
+    assert frames_a_second(dot) == 30 and not draws_images(dot)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_very_wide_pictures_make_no_film_that_is_larger_than_others(dot, suffix, tmp_path):
+    dot.unwrapped.render = lambda: np.zeros((1, 4000, 3), np.uint8)
+    film([Shown(policy(), dot)], tmp_path / f"x.{suffix}", [0])
+    size = Image.open(tmp_path / "x.gif").size if suffix == "gif" else film_size(tmp_path / "x.mp4")
+    assert size[0] == WIDEST and size[1] < 100
+
+
+def film_size(path):
+    return next(imageio_ffmpeg.read_frames(str(path)))["size"]
+
+
+def test_a_film_that_memory_has_no_room_for_is_refused(dot, tmp_path, monkeypatch):
+    monkeypatch.setattr("common.memory.available_memory", lambda: 1000)
+    with pytest.raises(UsageError, match=rf"--video {tmp_path}/x.gif: \d+ pictures of \d+ x \d+ take"):
+        film([Shown(policy(), dot)], tmp_path / "x.gif", [0])
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_size_in_another_episode_are_the_environments_fault(dot, tmp_path):
+    reset, sizes = dot.unwrapped.reset, iter([16, 17])
+
+    def reset_to_another_size(**kwargs):
+        dot.unwrapped.size = next(sizes)
+        return reset(**kwargs)
+
+    dot.unwrapped.reset = reset_to_another_size
+    dot.unwrapped.render = lambda: np.zeros((dot.unwrapped.size, 16, 3), np.uint8)
+    with pytest.raises(EnvironmentFault, match=r"Dot-v0: its render\(\) draws images of several sizes"):
+        film([Shown(policy(), dot)], tmp_path / "x.gif", [0, 1])
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_environment_without_render_is_refused_for_it(monkeypatch):

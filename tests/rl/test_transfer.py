@@ -124,3 +124,16 @@ def test_a_decoder_of_an_environment_that_is_only_called_alike(call, tmp_path):
     ), ran
     assert not (tmp_path / "results").exists()
     assert call(rl.main_dyne.main, **flags, source_env="another:Walk-v0").code == 0
+
+
+def test_a_decoder_in_the_folder_of_another_environment_is_not_taken_for_its_own(call, tmp_path):
+    """A folder that was copied, or two ids that are one folder, as ns/Walk-v0 and ns_Walk-v0 are."""
+    space = gymnasium.make("toy_envs:Walk-v0").action_space
+    path = tmp_path / "Walk-v0" / "default" / "decoder.pt"
+    path.parent.mkdir(parents=True)
+    ActionDecoder(space.low, space.high, 2, env_name="ns/Walk-v0").save(path)
+    flags = {"env": "toy_envs:Walk-v0", "results_dir": tmp_path, **SHORT}
+    ran = call(rl.main_dyne.main, **flags)
+    told = "it was trained on ns/Walk-v0, not on toy_envs:Walk-v0: add --source_env ns/Walk-v0, or"
+    assert ran.code == 2 and told in ran.err and not (tmp_path / "rl").exists(), ran
+    assert call(rl.main_dyne.main, **flags, decoder=path).code == 0  # the file itself was named

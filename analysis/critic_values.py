@@ -38,17 +38,20 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
     """The rows of one run, as text of the module tells; raises `UsageError` if it has no values."""
     files = seed_files(folder)
     env, method, _ = names_of(folder)
-    found = []
+    found, noted = [], []
     for seed, curve in files.items():
         train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *KEPT]]
-        if len(train) and train.value.isna().all():
-            raise UsageError(f"{folder}: runs of {method} note no critics' values: leave it out")
+        noted += [train.value]
         train = train.dropna()
         train = train[train.steps <= until] if until else train
         by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
         table = by_span.agg(**{name: (column, how) for column, (name, how) in KEPT.items()}).reset_index()
         noise = load_flags(curve).get("policy_noise")
         found.append(table.assign(env=env, method=method, policy_noise=noise, seed=seed))
+    if len(values := pd.concat(noted)) and values.isna().all():
+        raise UsageError(
+            f"{folder}: no critics' values in it, as of {method}: leave it out, or wait for its first updates"
+        )
     return pd.concat(found)[COLUMNS["values"]]
 
 

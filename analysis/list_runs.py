@@ -78,14 +78,28 @@ def find_runs(results: Path) -> list[Path]:
     """
     if not results.is_dir():
         raise UsageError(f"{results}: there is no such folder: name one that runs were written to, their --results_dir")
-    folders, seen = [], set()
-    for path, below, files in os.walk(results, followlinks=True):
-        if (real := os.path.realpath(path)) in seen:  # a link leads to what was found already
-            below.clear()
-        elif LOCK in files or "opt.json" in files:
-            folders.append(Path(path))
-        seen.add(real)
+    folders, seen, roots = [], set(), [results]
+    for (
+        root
+    ) in roots:  # which grow: what a link leads to comes behind what lies there itself, and only if it is none of that
+        for path, below, files in os.walk(root, onerror=_tell):
+            real, is_run = os.path.realpath(path), LOCK in files or "opt.json" in files
+            if real in seen or (
+                is_run and is_seed(Path(path)) != is_seed(Path(real))
+            ):  # the latter by a link's own name
+                below.clear()
+                continue
+            seen.add(real)
+            roots += [Path(path, name) for name in below if os.path.islink(os.path.join(path, name))]
+            if is_run:
+                folders.append(Path(path))
     return sorted(folders, key=lambda folder: (folder.parent, len(folder.name), folder.name))
+
+
+def _tell(error: OSError) -> None:
+    """Raises what a folder cannot be read for, unless it is another user's or has just vanished."""
+    if not isinstance(error, PermissionError | FileNotFoundError):
+        raise error
 
 
 def is_seed(folder: Path) -> bool:

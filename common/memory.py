@@ -14,7 +14,7 @@ import torch
 
 from common.errors import UsageError
 
-FILES_OF_A_PROCESS, FILES_OF_A_SEED = 64, 2  # at most, open at once: a seed's lock and its tensorboard events
+FILES_OF_A_PROCESS = 64  # at most, open at once, without those of seeds
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
@@ -84,22 +84,26 @@ def require_disk(what: str, wanted: float, folder: str | Path, pattern: str) -> 
         )
 
 
-def require_open_files(seeds: int) -> None:
+def require_open_files(seeds: int, tensorboard: bool) -> None:
     """Makes sure that a process may open the files of a run's seeds, raising its limit if the system lets it.
 
+    Args:
+        seeds: how many.
+        tensorboard: whether events are written, too.
     Raises:
         UsageError: it may not.
     """
-    wanted = FILES_OF_A_PROCESS + FILES_OF_A_SEED * seeds
+    wanted = FILES_OF_A_PROCESS + (1 + tensorboard) * seeds  # a seed's lock, and its events
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or wanted <= soft:
         return
-    if hard != resource.RLIM_INFINITY and wanted > hard:
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (ValueError, OSError) as error:
         raise UsageError(
-            f"--num_seeds {seeds}: the run opens up to {wanted} files, and this system lets a process open {hard}: use fewer, "
-            "or raise ulimit -n"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            f"--num_seeds {seeds}: the run opens up to {wanted} files, and this system lets a process open {soft}: use fewer, or "
+            "raise ulimit -n"
+        ) from error
 
 
 def _gigabytes(count: float) -> str:

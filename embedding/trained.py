@@ -174,10 +174,14 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
         raise UsageError(f"{named}: {error}: train it anew with embedding/{script}") from error
     if args.decoder is None and not _of_one_training(_pixel_encoder_path(args, env.spec.id), decoder):
         raise UsageError(f"{named}: its encoder.pt and decoder.pt are not of one embedding: name one with --decoder")
-    source = args.source_env or args.env_name
-    source_id = args.source_env.rpartition(":")[2] if args.source_env else env.spec.id
+    source, source_id = _source(args, env.spec.id)
     by_name = args.decoder is not None and not (_is_path(args.decoder) or re.fullmatch(PUBLISHED, args.decoder))
-    if _is_anothers(decoder.env_name, source) or (by_name and decoder.env_id != source_id):
+    if by_name and decoder.env_id not in ("", source_id):
+        raise UsageError(
+            f"{named}: {path} was trained on {decoder.env_name}, not on {source}: name this file with --decoder if it is meant, "
+            f"or train one with python embedding/main.py --env {source}"
+        )
+    if _is_anothers(decoder.env_name, source):
         raise UsageError(
             f"{named}: it was trained on {decoder.env_name}, not on {source}: add --source_env {decoder.env_name}, or train one "
             f"with python embedding/main.py --env {source}"
@@ -185,6 +189,13 @@ def load_decoder(args: argparse.Namespace, env: gymnasium.Env) -> ActionDecoder:
     if misfit := decoder.misfit(env):
         raise UsageError(f"{named}: {misfit}")
     return decoder
+
+
+def _source(args: argparse.Namespace, env_id: str) -> tuple[str, str]:
+    """The environment whose decoder is asked for, as `--source_env` or `--env` names it, and its id."""
+    if args.source_env:
+        return args.source_env, args.source_env.rpartition(":")[2]
+    return args.env_name, env_id
 
 
 def _is_anothers(own: str, named: str) -> bool:
@@ -213,8 +224,7 @@ def decoder_path(args: argparse.Namespace, env_id: str) -> Path:
         if not path.is_file():
             raise UsageError(f"--encoder {args.encoder}: there is no {path} beside it: name one with --decoder")
         return path
-    source = args.source_env or args.env_name
-    source_id = args.source_env.rpartition(":")[2] if args.source_env else env_id
+    source, source_id = _source(args, env_id)
     if published := re.fullmatch(PUBLISHED, args.decoder):
         return _published_decoder(args, source_id, source, int(published[1]))
     run = embedding_run(args.results_dir, source_id, args.decoder)

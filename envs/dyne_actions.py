@@ -1,6 +1,6 @@
 """DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
 
-import multiprocessing
+import os
 from typing import Protocol
 
 import gymnasium
@@ -8,6 +8,17 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box
 from gymnasium.utils import RecordConstructorArgs
+
+_is_forked = False
+
+
+def _note_fork() -> None:
+    """A forked process, as those of gymnasium's AsyncVectorEnv are, has none of torch's threads and would wait for them for ever."""
+    global _is_forked
+    _is_forked = True
+
+
+os.register_at_fork(after_in_child=_note_fork)
 
 
 class Decoder(Protocol):
@@ -47,22 +58,20 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             normalised: whether actions are in [-1, 1]; else they are z itself, within `max_embedding` of zero.
 
         Raises:
-            TypeError: `decoder` is none.
+            TypeError: `decoder` is no decoder.
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
                 actions are no one-dimensional Box, or it has no `spec`; or `discount` is not in [0, 1].
         """
         if not hasattr(decoder, "misfit"):
-            raise TypeError(f"decoder {decoder!r}: it is none: ActionDecoder.load(path) returns one")
+            raise TypeError(f"decoder {decoder!r}: it is no decoder: ActionDecoder.load(path) returns one")
         if not 0 <= discount <= 1:
             raise ValueError(f"discount {discount}: it must be between 0 and 1")
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if env.spec is None:
             raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
-        if multiprocessing.parent_process() is not None:
-            torch.set_num_threads(
-                1
-            )  # torch's threads do not survive the fork of gymnasium's AsyncVectorEnv: it would hang
+        if _is_forked:
+            torch.set_num_threads(1)
         arguments = {"decoder": decoder, "discount": discount, "normalised": normalised}
         RecordConstructorArgs.__init__(self, **arguments, _disable_deepcopy=True)
         gymnasium.ActionWrapper.__init__(self, env)

@@ -106,13 +106,13 @@ def carry_out(
     running: dict[Any, Task] = {}
     outcomes: dict[str, Outcome] = {}
     begun: dict[str, tuple[float, int]] = {}
-    told, began = time.monotonic(), time.time()
+    told, began, here = time.monotonic(), time.time(), os.getcwd()
     with _connection(address, cores) as ray:
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(call)
         while waiting or running:
             for task in [task for task in waiting if set(task.after) <= done]:
                 waiting.remove(task)
-                running[remote.remote(task, str(_log(logs, task)), os.getcwd())] = task
+                running[remote.remote(task, str(_log(logs, task)), here)] = task
             if not running:
                 break  # what is left needs tasks that failed
             ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
@@ -171,15 +171,14 @@ def _connect(address: str | None, cores: int) -> Any:
             "experiments/run.py needs Ray: pip install 'dyne[cluster]', or pip install ray==2.60.0"
         ) from error
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
-        with contextlib.chdir(
-            REPOSITORY
-        ):  # tasks import from this folder, and not from another copy, where they have it
+        # Ray's processes import from the folder in which this is called, where they have it: this copy, and no other one.
+        with contextlib.chdir(REPOSITORY):
             if address:
                 ray.init(address=address, **quiet)
             else:
-                quiet["include_dashboard"] = False
-                ray.init(address="local", num_cpus=cores, _node_ip_address="127.0.0.1", **quiet)
+                ray.init(address="local", **local, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"--address {address}: there is no cluster: {one_line(error)}") from error
     except Exception as error:  # of this very type: its processes did not answer in time

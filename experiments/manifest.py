@@ -16,7 +16,7 @@ from common.cli import seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
 from common.paths import REPOSITORY
-from experiments.trainings import IMAGES, Curve, Embedding, needs_embedding, parsed
+from experiments.trainings import IMAGES, Curve, Embedding, id_of, needs_embedding, parsed
 from rl.methods import METHODS
 
 KEYS = {
@@ -157,7 +157,7 @@ def _curves(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
     for entry in content.get("curves", []):
         for env in _several(entry["env"]):
             for method in _several(entry["method"]):
-                file = f"published/{env}_{method}.csv"
+                file = f"published/{id_of(env)}_{method}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
                 more = {key: entry[key] for key in ("final_episodes", "policy_seed") if key in entry}
                 yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file, **more)
@@ -167,7 +167,7 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
     for entry in content.get("ablations", []):
         for env in _several(entry["env"]):
             for variant, embedding in entry["variants"].items():
-                file = f"ablations/{env}_{entry['group']}_{variant}.csv"
+                file = f"ablations/{id_of(env)}_{entry['group']}_{variant}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
                 method, flags = entry.get("method", "DynE-TD3"), entry.get("flags", {})
                 yield Curve(env, method, *numbers, embedding, flags, file, variant)

@@ -8,7 +8,7 @@ from common.errors import UsageError
 from common.paths import embedding_run, folder_of, policy_run, seed_folder
 from experiments.manifest import Manifest
 from experiments.task import Task
-from experiments.trainings import IMAGES, Curve, Embedding, parsed, words_of
+from experiments.trainings import IMAGES, Curve, Embedding, id_of, parsed, words_of
 from rl.methods import METHODS
 
 
@@ -135,16 +135,11 @@ def _runs(
 
 
 def _embedding_folder(embedding: Embedding, results: Path) -> Path:
-    return embedding_run(results, _id(embedding.env), embedding.name, IMAGES[embedding.script])
+    return embedding_run(results, id_of(embedding.env), embedding.name, IMAGES[embedding.script])
 
 
 def _run_folder(curve: Curve, results: Path) -> Path:
-    return policy_run(results, _id(curve.env), curve.method, curve.run)
-
-
-def _id(env: str) -> str:
-    """The id of an environment that may be named module:id, as folders are called."""
-    return env.rpartition(":")[2]
+    return policy_run(results, id_of(curve.env), curve.method, curve.run)
 
 
 def _trusted(env: str) -> tuple[str, ...]:
@@ -188,7 +183,7 @@ def _publish(curve: Curve, results: Path) -> Task:
 
 def _final_policies(curve: Curve, results: Path) -> Task:
     run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
-    out = results / "final_policies" / f"{curve.env}_{curve.method}.csv"
+    out = results / "final_policies" / f"{id_of(curve.env)}_{curve.method}.csv"
     seeds = [seed_folder(run, seed) for seed in curve.seeds]
     flags = {"episodes": curve.final_episodes, "out": out}
     command = ("rl/evaluate.py", *map(str, seeds), *words_of(flags), *_trusted(curve.env))
@@ -199,7 +194,7 @@ def _final_policies(curve: Curve, results: Path) -> Task:
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
     folder = seed_folder(_run_folder(curve, results), seed)
-    out = results / "published" / "policies" / folder_of(_id(curve.env))
+    out = results / "published" / "policies" / folder_of(id_of(curve.env))
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
     after = (f"{_run_name(curve)} seed {seed}",)
     mark, made_of = folder / ".published", (folder / "checkpoint.pt",)
@@ -235,7 +230,7 @@ def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: P
         parts = name.split()
         if len(parts) != 3:
             raise UsageError(f"tables: {table['name']}: runs {name!r}: it must be <env> <method> <name>")
-        folders.append(policy_run(results, _id(parts[0]), *parts[1:]))
+        folders.append(policy_run(results, id_of(parts[0]), *parts[1:]))
         made_of += [seed_folder(folders[-1], seed) / "train.csv" for seed in sorted(seeds)]
     out = results / "figures" / f"{table['name']}.csv"
     flags = {"out": out} | ({"until": table["steps"]} if "steps" in table else {})

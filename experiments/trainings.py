@@ -110,6 +110,11 @@ class Curve:
         return {**flags, **self.flags}
 
 
+def id_of(env: str) -> str:
+    """The id of an environment that may be named module:id, as folders and files are called."""
+    return env.rpartition(":")[2]
+
+
 def needs_embedding(method: Method) -> bool:
     """Whether a method acts in a decoder's space or sees by a trained encoder."""
     return method.pretrained or method.acts_in == "decoder"

@@ -127,7 +127,7 @@ def train_all(
 
 def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width: int, folder: Path) -> None:
     """Raises `UsageError` if memory or disk have no room for the replay and what grows with other flags."""
-    require_open_files(args.num_seeds)
+    require_open_files(args.num_seeds, tensorboard=False)
     rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
     bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
     parts = {

@@ -89,7 +89,10 @@ def main() -> None:
                 returns = play_episodes(policy, env, seeds, progress)
                 told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
                 tell(f"{policy.method} seed {policy.seed}: {told}")
-                rows += [(env_id, policy.method, policy.seed, episode, value) for episode, value in enumerate(returns)]
+                rows += [
+                    (env_id.rpartition(":")[2], policy.method, policy.seed, episode, value)
+                    for episode, value in enumerate(returns)
+                ]
                 means.append(float(np.mean(returns)))
             if len(policies) > 1:
                 told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"

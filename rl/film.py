@@ -63,7 +63,8 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int], whole: 
     size = _even(len(shown) * (width + GAP) - GAP), _even(height + above)
     lengths = [max(len(images) for images, _ in episodes) for episodes in zip(*played, strict=True)]
     count = sum(lengths) + len(lengths) * round(STAY * fps)
-    require_memory({f"--video {path}: {count} pictures of {size[0]} x {size[1]}": 6 * count * size[0] * size[1]}, CPU)
+    told = f"--video {path}, --video_episodes {len(seeds)}: {count} pictures of {size[0]} x {size[1]}"
+    require_memory({told: 6 * count * size[0] * size[1]}, CPU)
     frames: list[Image.Image] = []
     for length, episodes in zip(lengths, zip(*played, strict=True), strict=True):
         for step in [*range(length), *[length - 1] * round(STAY * fps)]:

@@ -34,9 +34,9 @@ class Events:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
-        with self._naming():
+        _quieten()
+        with self._naming():  # it writes already
             self._writer = SummaryWriter(folder, purge_step=steps)
-        threading.excepthook = _quiet
 
     def write(self, group: str, steps: int, values: Mapping[str, float]) -> None:
         """Numbers after so many steps, each called <group>/<name>."""
@@ -62,7 +62,14 @@ class Events:
             raise OSError(error.errno, error.strerror or str(error), str(self.folder)) from error
 
 
-def _quiet(failed: Any) -> None:
-    """In the place of `threading.excepthook`: what ends tensorboard's thread is raised by the next call that writes."""
-    if type(failed.thread).__name__ != WRITER or not isinstance(failed.exc_value, OSError):
-        threading.__excepthook__(failed)
+def _quieten() -> None:
+    """From now on tensorboard's thread prints no traceback when it ends: the next call that writes raises what ended it."""
+    before = threading.excepthook
+    if getattr(before, "__module__", "") == __name__:  # it was called before
+        return
+
+    def hook(failed: Any) -> None:
+        if type(failed.thread).__name__ != WRITER or not isinstance(failed.exc_value, OSError):
+            before(failed)
+
+    threading.excepthook = hook

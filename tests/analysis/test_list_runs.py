@@ -131,5 +131,6 @@ def test_runs_behind_a_link_are_listed_once(runs, rows, tmp_path):
     results.mkdir()
     (results / "rl").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(results)
+    (results / "best").symlink_to(tmp_path / "elsewhere" / "Pendulum-v1" / "TD3" / "default" / "seed_0")
     (line,) = rows(results)
     assert line.split()[:4] == ["rl/Pendulum-v1/TD3/default", "0", "1", "finished"]

@@ -121,4 +121,4 @@ def test_methods_that_note_no_values_are_refused(run, tmp_path, monkeypatch, cap
     for table in other.glob("seed_*/train.csv"):
         pd.read_csv(table).assign(value=np.nan, q_min=np.nan, q_max=np.nan).to_csv(table, index=False, na_rep="nan")
     line = refused(analysis.critic_values, monkeypatch, capsys, run, other, "--out", tmp_path / "v.csv")
-    assert f"{other}: runs of SAC note no critics' values: leave it out" in line and not (tmp_path / "v.csv").exists()
+    assert f"{other}: no critics' values in it, as of SAC: leave it out" in line and not (tmp_path / "v.csv").exists()

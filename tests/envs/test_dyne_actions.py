@@ -98,7 +98,7 @@ def test_decoders_that_do_not_fit_are_refused():
 
 
 def test_a_path_is_no_decoder():
-    with pytest.raises(TypeError, match=r"'k4/decoder.pt': it is none: ActionDecoder.load\(path\) returns one"):
+    with pytest.raises(TypeError, match=r"'k4/decoder.pt': it is no decoder: ActionDecoder.load\(path\) returns one"):
         DynEActionSpace(gymnasium.make("ReacherVertical-v2"), "k4/decoder.pt")
 
 

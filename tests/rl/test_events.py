@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import numpy as np
 
@@ -37,6 +38,9 @@ def test_events_that_cannot_be_written_are_told_in_one_line(call, tmp_path, monk
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    monkeypatch.setattr(
+        threading, "excepthook", threading.excepthook
+    )  # what another test has made of it is of no use here
     monkeypatch.setattr(RecordWriter, "write", full)
     flags = {"max_timesteps": 400, "eval_freq": 100, "eval_episodes": 1, "batch_size": 4}
     ran = call(rl.main_td3.main, "--tensorboard", results_dir=tmp_path, **flags)

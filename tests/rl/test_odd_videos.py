@@ -68,7 +68,9 @@ def film_size(path):
 
 def test_a_film_that_memory_has_no_room_for_is_refused(dot, tmp_path, monkeypatch):
     monkeypatch.setattr("common.memory.available_memory", lambda: 1000)
-    with pytest.raises(UsageError, match=rf"--video {tmp_path}/x.gif: \d+ pictures of \d+ x \d+ take"):
+    with pytest.raises(
+        UsageError, match=rf"--video {tmp_path}/x.gif, --video_episodes 1: \d+ pictures of \d+ x \d+ take"
+    ):
         film([Shown(policy(), dot)], tmp_path / "x.gif", [0])
     assert not list(tmp_path.iterdir())
 

@@ -134,6 +134,8 @@ def test_a_decoder_in_the_folder_of_another_environment_is_not_taken_for_its_own
     ActionDecoder(space.low, space.high, 2, env_name="ns/Walk-v0").save(path)
     flags = {"env": "toy_envs:Walk-v0", "results_dir": tmp_path, **SHORT}
     ran = call(rl.main_dyne.main, **flags)
-    told = "it was trained on ns/Walk-v0, not on toy_envs:Walk-v0: add --source_env ns/Walk-v0, or"
+    told = f"{path} was trained on ns/Walk-v0, not on toy_envs:Walk-v0: name this file with --decoder if it is meant"
     assert ran.code == 2 and told in ran.err and not (tmp_path / "rl").exists(), ran
-    assert call(rl.main_dyne.main, **flags, decoder=path).code == 0  # the file itself was named
+    assert call(rl.main_dyne.main, **flags, decoder=path).code == 0
+    ActionDecoder(space.low, space.high, 2).save(path)  # does not say what it was trained on
+    assert call(rl.main_dyne.main, "--overwrite", **flags).code == 0

@@ -127,7 +127,6 @@ def train_all(
 
 def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width: int, folder: Path) -> None:
     """Raises `UsageError` if memory or disk have no room for the replay and what grows with other flags."""
-    require_open_files(args.num_seeds, tensorboard=False)
     rows, space = 0 if method == "PPO" else replay_rows(args), cast(Box, env.observation_space)
     bytes_a_row = 2 * space.dtype.itemsize * space.shape[0] + 4 * (cast(Box, env.action_space).shape[0] + 3)
     parts = {
@@ -135,6 +134,7 @@ def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width
         f"--num_seeds {args.num_seeds}": 10_000 * args.num_seeds,  # their folders
     }
     require_memory(parts, torch.device("cpu"))
+    require_open_files(args.num_seeds, tensorboard=False)
     kept = f"--max_timesteps {args.max_timesteps}: {rows} rows of replay of {args.num_seeds} seeds, kept for --resume,"
     require_disk(kept, args.num_seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
 

@@ -37,7 +37,6 @@ def check_memory(
     Raises:
         UsageError: that or the rest of the run has no room, or its checkpoints would be too large to be read.
     """
-    require_open_files(args.num_seeds, args.tensorboard)
     seeds, batch, updates, steps = args.num_seeds, args.batch_size, args.update_every, args.max_timesteps
     of_weights = 4 * agent_class.count_weights(state_space.shape, action_dim)
     if KEPT * of_weights > LARGEST:
@@ -66,6 +65,7 @@ def check_memory(
         },
         device,
     )
+    require_open_files(seeds, args.tensorboard)
     on_disk = f"--replay_size: {rows:,} rows of {seeds} seeds, kept for --resume,"
     require_disk(on_disk, seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
     of_seeds = f"{seeds} seed" + "s" * (seeds > 1)

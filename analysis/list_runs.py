@@ -78,15 +78,13 @@ def find_runs(results: Path) -> list[Path]:
     """
     if not results.is_dir():
         raise UsageError(f"{results}: there is no such folder: name one that runs were written to, their --results_dir")
+    # Roots grow: what a link leads to comes behind what lies there itself, and only if it is none of that.
     folders, seen, roots = [], set(), [results]
-    for (
-        root
-    ) in roots:  # which grow: what a link leads to comes behind what lies there itself, and only if it is none of that
+    for root in roots:
         for path, below, files in os.walk(root, onerror=_tell):
             real, is_run = os.path.realpath(path), LOCK in files or "opt.json" in files
-            if real in seen or (
-                is_run and is_seed(Path(path)) != is_seed(Path(real))
-            ):  # the latter by a link's own name
+            misnamed = is_run and is_seed(Path(path)) != is_seed(Path(real))  # by a link's own name
+            if real in seen or misnamed:
                 below.clear()
                 continue
             seen.add(real)

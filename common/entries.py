@@ -133,14 +133,26 @@ def network(content: Any, name: str, make: Callable[[], Module]) -> Module:
     It is built only after the weights were found to have its names, shapes and types.
     """
     weights = table(content, name)
-    with torch.device("meta"):  # where networks take no memory, however large
+    with _float32_as_default(), torch.device("meta"):  # where networks take no memory, however large
         wanted = make().state_dict()
     if weights.keys() != wanted.keys():
         raise CheckpointError(f"{name} has the weights of another network")
     check_weights(weights, wanted)
-    built = make()
+    with _float32_as_default():
+        built = make()
     built.load_state_dict(dict(weights))  # as a plain dict: a state_dict's other attributes are not looked at
     return built.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _float32_as_default() -> Iterator[None]:
+    """Networks are saved in float32, whatever the program that loads them makes its own in."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def check_weights(weights: dict[str, Any], wanted: dict[str, torch.Tensor]) -> None:

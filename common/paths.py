@@ -6,10 +6,13 @@
 <results>/{published, ablations, figures}/   what the notebook shows
 """
 
+import contextlib
 import re
+from itertools import chain
 from pathlib import Path
 
 from common.errors import UsageError
+from common.files import read_entries
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, without the repository around it
@@ -22,12 +25,37 @@ PUBLISHED_POLICIES = REPOSITORY / "rl" / "published" if IS_INSTALLED else RESULT
 
 def folder_of(env_id: str) -> str:
     """The name of the folder that belongs to an environment id; raises `UsageError` if that would be another one's."""
-    name = re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+    name = _plain(env_id)
     if name in (".", "..", "rl", "published", "ablations", "figures", "logs"):
         raise UsageError(
             f"--env: results of an environment called {env_id} would lie in {name}/: register it by another id"
         )
     return name
+
+
+def _plain(env_id: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
+
+
+def check_own_folder(folder: Path, env_id: str) -> None:
+    """Checks that no other environment has its results in the folder of this one, as ns/X and ns_X would.
+
+    Args:
+        folder: <results>/rl/<env> or <results>/<env>[-pixels|-vae].
+        env_id: whose folder it is to be.
+    Raises:
+        UsageError: the first run in it that can be read is of an environment whose folder has the same name.
+    """
+    for flags in chain(folder.glob("*/opt.json"), folder.glob("*/*/seed_*/opt.json")):
+        with contextlib.suppress(OSError, ValueError):
+            noted = str(read_entries(flags).get("env_name", "")).rpartition(":")[2]
+            if noted == env_id:
+                return
+            if _plain(noted) == _plain(env_id):
+                raise UsageError(
+                    f"--env: {folder} holds results of {noted}, and those of {env_id} would lie among them: give another "
+                    "--results_dir"
+                )
 
 
 def play_folder(results: str | Path, env_id: str) -> Path:

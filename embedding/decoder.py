@@ -122,7 +122,7 @@ class ActionDecoder(nn.Module):
             raise checkpoint.CheckpointError("encoder is not a digest")
         names = entries.environment(found), _objective(found), encoder
         decoder = entries.network(found, "weights", lambda: cls(low, high, k, largest, *names))
-        z = torch.tensor([[largest], [0.0], [-largest]]).expand(-1, decoder.action_dim)
+        z = torch.tensor([[largest], [0.0], [-largest]], dtype=torch.float32).expand(-1, decoder.action_dim)
         if not torch.isfinite(decoder(z)).all():
             raise checkpoint.CheckpointError("the weights are so large that plans are not finite")
         return decoder

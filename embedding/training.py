@@ -16,7 +16,7 @@ from common.csv_log import CsvLog
 from common.environments import name_of
 from common.errors import Diverged, UsageError
 from common.interruption import Interruption
-from common.paths import embedding_run
+from common.paths import check_own_folder, embedding_run
 from common.progress import Progress, tell
 from common.run_folder import RunFolder, check_flags
 from embedding.models import widths_of
@@ -228,6 +228,7 @@ def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: 
     assert env.spec is not None
     entries.check_nameable(name_of(env, args.env_name))
     folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name, images), "embedding run")
+    check_own_folder(folder.path.parent, env.spec.id)
     folder.check(args.resume, args.overwrite)
     if args.resume and (content := folder.check_resume(vars(args), result)):
         check_play(content, sources(env, args), folder)

@@ -15,7 +15,7 @@ from typing import Any
 from common.cli import seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
-from common.paths import REPOSITORY
+from common.paths import REPOSITORY, folder_of
 from experiments.trainings import IMAGES, Curve, Embedding, id_of, needs_embedding, parsed
 from rl.methods import METHODS
 
@@ -46,6 +46,11 @@ def _is_word(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(WORD, value) is not None
 
 
+def _is_path(value: Any) -> bool:
+    """Names parted by /, as the id of an environment in a namespace."""
+    return isinstance(value, str) and all(map(_is_word, value.split("/")))
+
+
 def _is_whole(value: Any, least: int) -> bool:
     return type(value) is int and least <= value < 2**53
 
@@ -54,14 +59,14 @@ def _is_whole(value: Any, least: int) -> bool:
 FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     **dict.fromkeys(("script", "name", "group", "encoder", "vae"), (_is_word, "a name")),
     "embedding": (lambda value: value == "" or _is_word(value), "a name"),
-    **dict.fromkeys(
-        ("env", "method"), (lambda value: all(map(_is_word, _several(value))), "a name, or a list of names")
-    ),
+    "one env": (_is_path, "a name"),
+    "env": (lambda value: all(map(_is_path, _several(value))), "a name, or a list of names"),
+    "method": (lambda value: all(map(_is_word, _several(value))), "a name, or a list of names"),
     "runs": (
         lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value),
         "a list of runs, each <env> <method> <name>",
     ),
-    "published": (lambda value: isinstance(value, str) and all(map(_is_word, value.split("/"))), "names parted by /"),
+    "published": (_is_path, "names parted by /"),
     "seeds": (lambda value: isinstance(value, str | int), "text as 0-3"),
     "steps": (lambda value: _is_whole(value, 1), "a whole number of at least 1"),
     **dict.fromkeys(("final_episodes", "policy_seed"), (lambda value: _is_whole(value, 0), "a whole number")),
@@ -117,7 +122,7 @@ def read(path: str | Path) -> Manifest:
             for key in entry:
                 _known(where, key, KEYS[section], "key")
                 one = key == "env" and section not in ("curves", "ablations")
-                _check_form(where, key, entry[key], "name" if one else key)
+                _check_form(where, key, entry[key], "one env" if one else key)
             if missing := [key for key in NEEDED[section] if key not in entry]:
                 raise UsageError(f"{where}: it has no {missing[0]}: add it")
     embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
@@ -157,7 +162,7 @@ def _curves(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
     for entry in content.get("curves", []):
         for env in _several(entry["env"]):
             for method in _several(entry["method"]):
-                file = f"published/{id_of(env)}_{method}.csv"
+                file = f"published/{folder_of(id_of(env))}_{method}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
                 more = {key: entry[key] for key in ("final_episodes", "policy_seed") if key in entry}
                 yield Curve(env, method, *numbers, entry.get("embedding", ""), entry.get("flags", {}), file, **more)
@@ -167,7 +172,7 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
     for entry in content.get("ablations", []):
         for env in _several(entry["env"]):
             for variant, embedding in entry["variants"].items():
-                file = f"ablations/{id_of(env)}_{entry['group']}_{variant}.csv"
+                file = f"ablations/{folder_of(id_of(env))}_{entry['group']}_{variant}.csv"
                 numbers = _seeds(path, entry), entry["steps"]
                 method, flags = entry.get("method", "DynE-TD3"), entry.get("flags", {})
                 yield Curve(env, method, *numbers, embedding, flags, file, variant)

@@ -183,7 +183,7 @@ def _publish(curve: Curve, results: Path) -> Task:
 
 def _final_policies(curve: Curve, results: Path) -> Task:
     run, after = _run_folder(curve, results), f"{curve.env} {curve.method} published"
-    out = results / "final_policies" / f"{id_of(curve.env)}_{curve.method}.csv"
+    out = results / "final_policies" / f"{folder_of(id_of(curve.env))}_{curve.method}.csv"
     seeds = [seed_folder(run, seed) for seed in curve.seeds]
     flags = {"episodes": curve.final_episodes, "out": out}
     command = ("rl/evaluate.py", *map(str, seeds), *words_of(flags), *_trusted(curve.env))

@@ -56,11 +56,17 @@ def main() -> None:
     parser.add_argument("--seed", type=non_negative_int, default=0, help="seed of the start states")
     parser.add_argument("--out", default=None, help="csv file for the returns: env, method, seed, episode, return")
     parser.add_argument("--video", default=None, help="file for a video (.mp4 or .gif)")
-    parser.add_argument("--video_episodes", type=episode_count, default=3, help="episodes in the video")
+    of_film = "episodes in the video, the first of those that are played (default: 3, or all if fewer are played)"
+    parser.add_argument("--video_episodes", type=episode_count, default=None, help=of_film)
     parser.add_argument("--video_whole", action="store_true", help="whole pictures, not cropped to what moves in them")
     args = parser.parse_args()
     torch.set_num_threads(1)
     out = check_table(args.out) if args.out else None
+    in_film = args.video_episodes or min(3, args.episodes)
+    if in_film > args.episodes:
+        raise UsageError(
+            f"--video_episodes {in_film}: only --episodes {args.episodes} are played: give --episodes {in_film} or more"
+        )
     if args.video:
         check_out(args.video, *SUFFIXES, flag="--video")
         if Path(args.video).suffix == ".mp4":
@@ -113,10 +119,10 @@ def main() -> None:
     if filmed:
         if not args.video_whole:
             print(f"{args.video}: pictures are cropped to what moves in them; --video_whole shows all of them")
-        returned = film(filmed, args.video, seeds[: args.video_episodes], args.video_whole)
-        for one, in_film in zip(filmed, returned, strict=True):
+        returned = film(filmed, args.video, seeds[:in_film], args.video_whole)
+        for one, filmed_returns in zip(filmed, returned, strict=True):
             one.env.close()
-            told = ", ".join(f"{value:.2f}" for value in in_film)
+            told = ", ".join(f"{value:.2f}" for value in filmed_returns)
             print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")
     folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
     has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)

@@ -9,6 +9,7 @@ from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
 from common.environments import PROBED_STEPS
 from common.errors import UsageError
+from common.paths import check_own_folder
 from common.progress import tell
 from common.run_folder import check_flags
 from rl.fingerprint import Fingerprint
@@ -41,6 +42,7 @@ class RunStore:
 
     def check(self) -> None:
         """Raises `UsageError` if a folder cannot be used as the flags ask."""
+        check_own_folder(self.folder.parents[1], self.args.env_name.rpartition(":")[2])
         if not (self.args.resume or self.args.overwrite) and (new := self._new()):
             raise UsageError(
                 f"--num_seeds {len(self.seeds)}: the run {self.folder} has some of these seeds already: {new}, or "

@@ -146,6 +146,13 @@ def test_folders_of_environments_of_ones_own_are_called_by_their_ids(manifest, t
     assert {("Pendulum-v1", "pend"), ("rl", "Pendulum-v1")} <= folders
 
 
+def test_files_of_environments_in_a_namespace_are_called_as_their_folders(manifest, tmp_path):
+    more = "final_episodes = 1\n"
+    tasks = tasks_of(manifest((TINY + more).replace('"Pendulum-v1"', '"my_envs:ns/Pendulum-v1"')), tmp_path, {})
+    products = {str(task.product.relative_to(tmp_path)) for task in tasks if task.product}
+    assert products == {"published/ns_Pendulum-v1_DynE-TD3.csv", "final_policies/ns_Pendulum-v1_DynE-TD3.csv"}
+
+
 def test_scripts_may_import_the_modules_that_a_manifest_names(manifest, tmp_path):
     """Those too that would otherwise only read in a file which module it is."""
     more = 'policy_seed = 0\nfinal_episodes = 1\n\n[[tables]]\nname = "reach"\nscript = "figure3_reach.py"\nembedding = "pend"\n'

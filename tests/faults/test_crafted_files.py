@@ -179,6 +179,16 @@ def test_what_is_whole_is_loaded(contents, tmp_path):
         assert load(path)
 
 
+def test_what_is_whole_is_loaded_whatever_networks_are_made_in(contents, tmp_path):
+    """A program may have set torch's default to float64; its own networks are none of a loader's business."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        test_what_is_whole_is_loaded(contents, tmp_path)
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(("name", "changes", "word"), CHANGES, ids=[f"{n} {' '.join(c)} {w}" for n, c, w in CHANGES])
 def test_an_entry_that_is_not_what_it_should_be(contents, call, tmp_path, name, changes, word):
     kind, _, load = KINDS[name]

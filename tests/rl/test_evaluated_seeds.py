@@ -39,6 +39,13 @@ def test_evaluate_plays_no_more_episodes_than_could_end(call, tmp_path, flag):
     assert ran.code == 2 and told in ran.err and ran.err.count("\n") == 1
 
 
+def test_a_film_of_more_episodes_than_are_played_is_refused(call, a_run):
+    ran = call(rl.evaluate.main, a_run, threads=None, episodes=2, video="x.gif", video_episodes=5)
+    assert ran.code == 2 and "--video_episodes 5: only --episodes 2 are played: give --episodes 5 or more" in ran.err, (
+        ran
+    )
+
+
 def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):
     """One has the checkpoint before it, one has none any more, one was begun only."""
     flags = {"max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "num_seeds": 3, "policy_name": "random"}

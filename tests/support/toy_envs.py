@@ -120,6 +120,8 @@ class Scripted(gymnasium.Env):
 
 
 register("Walk-v0", Walk, max_episode_steps=6)
+register("ns/Walk-v0", Walk, max_episode_steps=6)  # its folder is called ns_Walk-v0
+register("ns_Walk-v0", Walk, max_episode_steps=6)
 register("WalkShort-v0", Walk, max_episode_steps=3)
 register("WalkEndless-v0", Walk)
 register("WalkSkewed-v0", Walk, max_episode_steps=6, kwargs={"low": (-1, -2), "high": (3, 2)})

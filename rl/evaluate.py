@@ -9,10 +9,11 @@ A run that was trained on an environment of one's own needs --env module:id agai
 imported.
 """
 
+import argparse
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
 from typing import cast
@@ -48,7 +49,8 @@ MANY = 100  # episodes whose mean is worth quoting
 RETURNS = ["env", "method", "seed", "episode", "return"]  # columns of --out
 
 
-def main() -> None:
+def parse() -> argparse.Namespace:
+    """Returns the flags of this script, checked; `video_episodes` as they have come to."""
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs or of single seeds, of one environment")
     add_env_flag(parser, None, "environment to play; without it: the run's own")
@@ -60,9 +62,8 @@ def main() -> None:
     parser.add_argument("--video_episodes", type=episode_count, default=None, help=of_film)
     parser.add_argument("--video_whole", action="store_true", help="whole pictures, not cropped to what moves in them")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    out = check_table(args.out) if args.out else None
-    in_film = args.video_episodes or min(3, args.episodes)
+    args.out = check_table(args.out) if args.out else None
+    args.video_episodes = in_film = args.video_episodes or min(3, args.episodes)
     if in_film > args.episodes:
         raise UsageError(
             f"--video_episodes {in_film}: only --episodes {args.episodes} are played: give --episodes {in_film} or more"
@@ -71,23 +72,64 @@ def main() -> None:
         check_out(args.video, *SUFFIXES, flag="--video")
         if Path(args.video).suffix == ".mp4":
             require_ffmpeg("--video")
-    runs = [load_run(folder) for folder in args.runs]
+    return args
+
+
+def main() -> None:
+    args = parse()
+    torch.set_num_threads(1)
+    runs = {folder: load_run(folder) for folder in args.runs}
     check_different(args.runs)
-    if out:
-        check_told_apart(runs, out)
-    env_id = args.env_name or known_id(runs[0][0].env_name, args.runs[0], "add --env {}")
-    envs = [play_env(folder, policies, env_id, args.env_name) for folder, policies in zip(args.runs, runs, strict=True)]
-    first = [policies[0] for policies in runs] if args.video else []
-    filmed = [Shown(policy, make_video_env(policy.state_space, env_id, "--video")) for policy in first]
+    if args.out:
+        check_told_apart(list(runs.values()), args.out)
+    first = next(iter(runs.values()))[0]
+    env_name = args.env_name or known_id(first.env_name, args.runs[0], "add --env {}")
+    envs = [play_env(folder, policies, env_name, args.env_name) for folder, policies in runs.items()]
+    filmed = []
+    if args.video:
+        filmed = [Shown(of[0], make_video_env(of[0].state_space, env_name, "--video")) for of in runs.values()]
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
-    for folder, policies in zip(args.runs, runs, strict=True):
+    for folder, policies in runs.items():
         tell_what_is_missing(Path(folder), seed_folders(folder))
-        if policies[0].env_id == env_id.rpartition(":")[2]:
-            tell_if_changed(folder, env_id)
-    print(f"{env_id}: {args.episodes} episode{'s' * (args.episodes > 1)} a seed")
+        if policies[0].env_id == env_name.rpartition(":")[2]:
+            tell_if_changed(folder, env_name)
+    print(f"{env_name}: {args.episodes} episode{'s' * (args.episodes > 1)} a seed")
+    table = play_runs(runs, envs, env_name.rpartition(":")[2], seeds)
+    tell_how_sure(args.episodes, max(map(len, runs.values())))
+    if args.out:
+        methods = " and ".join(dict.fromkeys(table.method))
+        told = f"{methods} on {env_name}, {args.episodes} episodes a seed"
+        write_table(table, args.out, notes({"returns": told, "command": typed_command()}))
+        print(f"{args.out}: {len(table)} returns")
+    if filmed:
+        record(filmed, args.video, seeds[: args.video_episodes], args.video_whole)
+    folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
+    has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
+    if not filmed and draws_images(envs[0]):
+        env_flag = ("--env", args.env_name) if args.env_name else ()
+        tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{first.method}.mp4")
+    elif has_curves:
+        tell_next(args.video, "analysis/plot_runs.py", shown(os.path.commonpath(folders)))
+
+
+def play_runs(
+    runs: Mapping[str, Sequence[Policy]], envs: Sequence[gymnasium.Env], env_id: str, seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Plays all policies, telling the returns of each.
+
+    Args:
+        runs: {folder: the policies in it}.
+        envs: one a folder.
+        env_id: what the table calls these.
+        seeds: a reset seed an episode.
+    Returns:
+        a frame with the columns `RETURNS`.
+    Raises:
+        Diverged: a return is not finite.
+    """
     rows: list[tuple[str, str, int, int, float]] = []
-    with Progress(sum(map(len, runs)) * args.episodes, "playing", "episode") as progress:
-        for folder, policies, env in zip(args.runs, runs, envs, strict=True):
+    with Progress(sum(map(len, runs.values())) * len(seeds), "playing", "episode") as progress:
+        for (folder, policies), env in zip(runs.items(), envs, strict=True):
             means = []
             if len(runs) > 1:
                 tell(f"{shown(folder)}:")
@@ -95,42 +137,36 @@ def main() -> None:
                 returns = play_episodes(policy, env, seeds, progress)
                 told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
                 tell(f"{policy.method} seed {policy.seed}: {told}")
-                rows += [
-                    (env_id.rpartition(":")[2], policy.method, policy.seed, episode, value)
-                    for episode, value in enumerate(returns)
-                ]
+                rows += [(env_id, policy.method, policy.seed, number, value) for number, value in enumerate(returns)]
                 means.append(float(np.mean(returns)))
             if len(policies) > 1:
                 told = with_error(means) if len(policies) >= FEW else f"{np.mean(means):.2f}"
                 tell(f"{policies[0].method}, mean of {len(policies)} seeds: {told}")
-    if args.episodes > 1 or max(map(len, runs)) >= FEW:
-        more = "" if args.episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
-        of_seeds = ", that of a mean of seeds over these" if max(map(len, runs)) >= FEW else ""
-        print(
-            f"± is the standard error over {args.episodes} episodes, whose starts all policies share{of_seeds}{more}."
-        )
-    print("Curves are of other starts" + (f"; compare with --episodes {MANY}." if args.episodes < MANY else "."))
-    if out:
-        table = pd.DataFrame(rows, columns=RETURNS)
-        methods = " and ".join(dict.fromkeys(table.method))
-        told = f"{methods} on {env_id}, {args.episodes} episodes a seed"
-        write_table(table, out, notes({"returns": told, "command": typed_command()}))
-        print(f"{out}: {len(table)} returns")
-    if filmed:
-        if not args.video_whole:
-            print(f"{args.video}: pictures are cropped to what moves in them; --video_whole shows all of them")
-        returned = film(filmed, args.video, seeds[:in_film], args.video_whole)
-        for one, filmed_returns in zip(filmed, returned, strict=True):
-            one.env.close()
-            told = ", ".join(f"{value:.2f}" for value in filmed_returns)
-            print(f"{args.video}: {one.policy.method} seed {one.policy.seed} returns {told}")
-    folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
-    has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
-    if not filmed and draws_images(envs[0]):
-        env_flag = ("--env", args.env_name) if args.env_name else ()
-        tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{runs[0][0].method}.mp4")
-    elif has_curves:
-        tell_next(args.video, "analysis/plot_runs.py", shown(os.path.commonpath(folders)))
+    return pd.DataFrame(rows, columns=RETURNS)
+
+
+def tell_how_sure(episodes: int, most_seeds: int) -> None:
+    """Says what ± means, and how the returns may be compared with those of curves.
+
+    Args:
+        episodes: how many each policy played.
+        most_seeds: the largest number of seeds of a run.
+    """
+    if episodes > 1 or most_seeds >= FEW:
+        more = "" if episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
+        of_seeds = ", that of a mean of seeds over these" if most_seeds >= FEW else ""
+        print(f"± is the standard error over {episodes} episodes, whose starts all policies share{of_seeds}{more}.")
+    print("Curves are of other starts" + (f"; compare with --episodes {MANY}." if episodes < MANY else "."))
+
+
+def record(filmed: Sequence[Shown], path: str, seeds: Sequence[int], whole: bool) -> None:
+    """Films policies side by side, closes their environments, and says what they returned; arguments and errors as for `film`."""
+    if not whole:
+        print(f"{path}: pictures are cropped to what moves in them; --video_whole shows all of them")
+    for one, returns in zip(filmed, film(filmed, path, seeds, whole), strict=True):
+        one.env.close()
+        told = ", ".join(f"{value:.2f}" for value in returns)
+        print(f"{path}: {one.policy.method} seed {one.policy.seed} returns {told}")
 
 
 def play_episodes(policy: Policy, env: gymnasium.Env, seeds: Sequence[int], progress: Progress) -> list[float]:

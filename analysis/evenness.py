@@ -1,19 +1,43 @@
-"""Whether distances from a start are those of places that are spread evenly over a disc.
+"""Whether distances from the start are those of places that are spread evenly over what can be reached.
 
-Of evenly spread places the share within r is (r / R)^2, R being the disc's radius. How far a histogram of distances is
-from that is told by its gap: the largest difference between the share up to an edge of bins and (r / R)^2, for the
-radius in the last bin reached that makes it smallest. A sample of even places has a gap too; `even_discs` tells how
-large.
+Two position dimensions are taken, as in figure 3. What can be reached from a start is the convex hull of where many
+varied plans end. A distance says less than a place: even distances are necessary for even places, not sufficient.
 """
-
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
-RADII = 100  # that are tried in the last bin
-DISCS = 1_000  # that are simulated
+SAMPLES = 1_000  # that are simulated
 MOST_PLANS = 1_000_000
+EVEN = "spread evenly"  # what the table of figure 3 calls these places, among its kinds of actions
+
+
+def convex_hull(points: np.ndarray) -> np.ndarray:
+    """The corners (V, 2) of the convex hull of points (n, 2), counter-clockwise (Andrew's monotone chain)."""
+    ordered = np.unique(points, axis=0)
+    chains = []
+    for one_way in (ordered, ordered[::-1]):
+        chain: list[np.ndarray] = []
+        for point in one_way:
+            while len(chain) > 1 and _turn(chain[-2], chain[-1], point) <= 0:
+                chain.pop()
+            chain.append(point)
+        chains += chain[:-1]
+    return np.array(chains)
+
+
+def _turn(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
+    """Twice the area of the triangle a b c, positive if it is counter-clockwise."""
+    return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
+
+
+def even_places(rng: np.random.Generator, corners: np.ndarray, n: int) -> np.ndarray:
+    """n places (n, 2), independent and uniform over the convex polygon of `corners` (V, 2)."""
+    first, sides = corners[0], corners[1:] - corners[0]
+    areas = np.abs(sides[:-1, 0] * sides[1:, 1] - sides[:-1, 1] * sides[1:, 0])
+    triangle = rng.choice(len(areas), n, p=areas / areas.sum())
+    a, b = np.sort(rng.random((2, n)), axis=0)  # (a, b - a) is uniform over the triangle of corners 0, (1, 0), (0, 1)
+    return first + a[:, None] * sides[triangle] + (b - a)[:, None] * sides[triangle + 1]
 
 
 def sample_size(shares: pd.Series) -> int:
@@ -26,28 +50,17 @@ def sample_size(shares: pd.Series) -> int:
     return MOST_PLANS
 
 
-def gap(shares: np.ndarray) -> float:
-    """The gap of a histogram, a share; `shares` (B,) are of bins of one width, the first of which begins at 0."""
-    reached = int(np.flatnonzero(shares)[-1]) + 1
-    edges, radii = np.arange(1, reached + 1), reached - 1 + np.arange(1, RADII + 1) / RADII
-    even = np.minimum(edges / radii[:, None], 1) ** 2
-    return float(np.abs(shares[:reached].cumsum() - even).max(axis=1).min())
+def gap(shares: np.ndarray, even: np.ndarray) -> float:
+    """The largest difference between the shares of two histograms (B,) up to an edge of their bins (Kolmogorov's distance)."""
+    return float(np.abs(np.cumsum(shares) - np.cumsum(even)).max())
 
 
-@cache
-def even_discs(plans: int, reached: int) -> tuple[float, float]:
-    """What as many places, spread evenly over a disc, give by chance: the gap that 95 % of such samples are below, a
-    share, and the mean over samples of the highest density of distances, in means over the bins reached.
+def gap_by_chance(even: np.ndarray, plans: int) -> float:
+    """The gap that 95 % of samples of as many even places stay below.
 
     Args:
-        plans: the number of places.
-        reached: so many bins they reach; the disc ends anywhere in the last one.
+        even: the histogram (B,) of very many even places, shares.
+        plans: the number of places of a sample.
     """
-    rng = np.random.default_rng(0)
-    gaps, peaks = [], []
-    for _ in range(DISCS):
-        distances = (reached - rng.random()) * np.sqrt(rng.random(plans))
-        shares = np.histogram(distances, np.arange(reached + 1))[0] / plans
-        gaps.append(gap(shares))
-        peaks.append(shares.max() * (np.flatnonzero(shares)[-1] + 1))
-    return float(np.quantile(gaps, 0.95)), float(np.mean(peaks))
+    samples = np.random.default_rng(0).multinomial(plans, even / even.sum(), SAMPLES) / plans
+    return float(np.quantile([gap(sample, even) for sample in samples], 0.95))

@@ -24,6 +24,7 @@ from analysis import sensitivity
 from analysis.authors import TASKS
 from analysis.charts import COLORS, NAME_COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
+from analysis.evenness import EVEN
 from analysis.variants import APART, IN_CONTROLS, KINDS_OF_TD3, OF_FIGURE_4, QUESTIONS, question
 from common.cli import Parser, run
 from common.errors import UsageError
@@ -42,6 +43,7 @@ FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
+EVEN_COLOR = "#333333"
 UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_BINS = 5000
 
@@ -70,12 +72,15 @@ DECADES = [10.0**exponent for exponent in range(-5, 1)]
 
 
 def figure3(results: str | Path) -> alt.HConcatChart:
-    """How far random policies get: a panel a horizon, the share of states in each bin of distance.
+    """How far random policies get: a panel a horizon, the share of states in each bin of distance, dashed that of places that are
+    spread evenly.
 
     The axis of the shares over whole episodes is logarithmic: the claim is about the few states that are far away.
     """
     table = load(results, "figure3")
-    painted = action_colors(table.actions)
+    painted = action_colors(table.actions[table.actions != EVEN]) | (
+        {EVEN: EVEN_COLOR} if EVEN in {*table.actions} else {}
+    )
     scale = alt.Scale(domain=[*painted], range=[*painted.values()])
     color = alt.Color(
         "actions:N", title="random actions", scale=scale, legend=alt.Legend(orient="top", symbolOpacity=1)
@@ -90,16 +95,18 @@ def figure3(results: str | Path) -> alt.HConcatChart:
         ticks = alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6)
         y = alt.Y("share:Q", title=named, stack=None, scale=shares, axis=ticks)
         x: dict[str, Any] = {"title": "distance from the start", "axis": alt.Axis(tickCount=8)}
-        bars = alt.Chart(of_horizon[of_horizon.share > least].assign(least=least)).mark_bar(opacity=0.15, binSpacing=0)
+        filled = of_horizon[(of_horizon.share > least) & (of_horizon.actions != EVEN)].assign(least=least)
+        bars = alt.Chart(filled).mark_bar(opacity=0.15, binSpacing=0)
         ends = of_horizon.groupby("actions", sort=False).tail(1)
         edges = pd.concat([of_horizon, ends.assign(low=ends.high)])
         outlines = alt.Chart(edges.assign(share=edges.share.clip(lower=least))).mark_line(
             interpolate="step-after", strokeWidth=2
         )
         tips = ["actions", "low", "high", alt.Tooltip("share:Q", format=".2~g")]
+        dashed = alt.condition(alt.datum.actions == EVEN, alt.value([5, 3]), alt.value([1, 0]))
         layers = [
             bars.encode(x=alt.X("low:Q", bin="binned", **x), x2="high:Q", y=y, y2="least:Q", color=color, tooltip=tips),
-            outlines.encode(x=alt.X("low:Q", **x), y=y, color=color),
+            outlines.encode(x=alt.X("low:Q", **x), y=y, color=color, strokeDash=dashed),
         ]
         panels.append(alt.layer(*layers).properties(title=title, width=SIZE, height=0.6 * SIZE))
     return alt.hconcat(*panels).resolve_scale(y="independent", x="independent")
@@ -110,7 +117,7 @@ def reached(results: str | Path) -> pd.DataFrame:
     rows = {}
     for (horizon, actions), bins in load(results, "figure3").groupby(["horizon", "actions"], sort=False):
         quantiles = np.interp([0.5, 0.95, 0.999], [0, *bins.share.cumsum()], [bins.low.iloc[0], *bins.high])
-        rows[f"{horizon}, {actions} actions"] = [f"{value:.2f}" for value in quantiles]
+        rows[f"{horizon}, {actions}" + " actions" * (actions != EVEN)] = [f"{value:.2f}" for value in quantiles]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "95 % below", "99.9 % below"])
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from analysis.curves import FEW
-from analysis.estimates import final_returns, interval, last_tenth, mean_probability
+from analysis.estimates import final_returns, interval, mean_probability
 from analysis.figures import reached
 from analysis.report_controls import NAMED, action_spaces
 from analysis.report_data import (
     Data,
-    at,
     authors_returns,
     better,
     count,
@@ -26,10 +25,21 @@ from analysis.report_data import (
 )
 from analysis.report_embeddings import evenness, farthest, figure8_r_squared, points
 from analysis.report_sensitivity import Spread, panels
-from analysis.report_tables import BASELINES, ENCODED, FINE, NAMES
+from analysis.report_tables import BASELINES, ENCODED, NAMES
 from analysis.report_texts import LEARNED, above_untrained, at_the_end, last_tenths
 from analysis.sensitivity import LENGTH
-from analysis.verdicts import FAILED, LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY, amount, few_seeds, verdict
+from analysis.verdicts import (
+    FAILED,
+    LIKELY,
+    NOT_IN_THE_PAPER,
+    NOT_RUN,
+    OPEN,
+    amount,
+    compare,
+    few_seeds,
+    of_all,
+    verdict,
+)
 from common.errors import UsageError
 
 Said = tuple[str, str]  # what there is here, and of how many seeds and steps
@@ -54,13 +64,17 @@ def controls(data: Data) -> Said:
     return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
 
 
+NEARLY = 0.1  # a gap that is taken for what the paper calls nearly uniform
+
+
 def figure3_plan(data: Data) -> Said:
     """Distances after one random plan: the paper's left panel."""
     dyne, raw, held = (evenness(data, kind) for kind in ("DynE", "raw", "held"))
-    claim = "reproduces" if dyne.even else "**does not reproduce**"
+    claim = "reproduces" if dyne.gap < NEARLY else FAILED
     said = (
-        f"{claim}: the share of plans within some distance is up to {points(dyne.gap)} off that of places spread evenly over a "
-        f"disc (95 % of even samples: less than {points(dyne.by_chance)}), with raw actions {points(raw.gap)}, with held ones {points(held.gap)}"
+        f"{claim}: the share of plans within some distance is up to {points(dyne.gap)} off that of places spread evenly over what "
+        f"can be reached (below {100 * NEARLY:.0f} counts as nearly; 95 % of even samples: less than {points(dyne.by_chance)}), "
+        f"with raw actions {points(raw.gap)}; but with raw actions held for as long {points(held.gap)}"
     )
     return said, _episodes(dyne.plans)
 
@@ -84,14 +98,10 @@ def figure3_episode(data: Data) -> Said:
 def figure4_vertical(data: Data) -> Said:
     """DynE-TD3 and TD3 on ReacherVertical."""
     series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3")}
-    dyne, td3, upto = finals(*series.values())
-    found = better(dyne, td3)
-    at_end = [number(at(one, upto, FINE).mean()) for one in series.values()]
-    claim = verdict(found, few_seeds(*series.values()))
+    found, upto = compare(data, "ReacherVertical", *series.values()), min(map(steps_of, series.values()))
     last = max(authors_returns("ReacherVertical", "DynE-TD3"))
     all_shown = " (all that the paper shows)" if upto >= last else f" of the paper's {count(last)}"
-    said = f"{claim}: {at_end[0]} against {at_end[1]} at {count(upto)} steps; P(better) over the last tenth {with_interval(found)}"
-    said += f", over all steps {with_interval(better(*on_the_way(*series.values())))}"
+    said = f"{found.claim}: {found.ends} at {count(upto)} steps; P(better) {with_interval(found.at_the_end)}, over all steps {with_interval(found.over_all)}"
     return said, amount(series) + all_shown
 
 
@@ -129,20 +139,15 @@ def baselines(task: str) -> Callable[[Data], Said]:
         unlearned, alone, elsewhere, claims = [], [], [], []
         told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
         for method, other in series.items():
-            ours, theirs, _ = finals(dyne, other)
-            found, over_all, few = better(ours, theirs), on_the_way(dyne, other), few_seeds(dyne, other)
-            told[standing(found)].append(f"{method} ({number(ours.mean())} against {number(theirs.mean())})")
-            learned = max(above_untrained(data, task, one) for one in (ours, theirs)) >= LEARNED
-            unlearned += [] if learned else [method]
-            if one_evaluation := min(one.steps.nunique() for one in last_tenth(dyne, other)) == 1:
-                alone.append(method)
-            stands = standing(better(*over_all))
-            if differs := stands != standing(found):
-                means = " against ".join(number(one.mean()) for one in over_all)
-                elsewhere.append(f"{_bold(stands)} {method} ({means})")
-            claims.append(verdict(found, few) if learned and not (one_evaluation or differs) else OPEN)
+            found = compare(data, task, dyne, other)
+            told[standing(found.at_the_end)].append(f"{method} ({found.ends})")
+            unlearned += [] if found.learned else [method]
+            alone += [method] if found.one_evaluation else []
+            if found.differs:
+                elsewhere.append(f"{_bold(standing(found.over_all))} {method} ({found.means})")
+            claims.append(found.claim)
         parts = [f"{_bold(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
-        said = f"{claims[0] if len({*claims}) == 1 else PARTLY}: at the end DynE-TD3 is {', '.join(parts)}"
+        said = f"{of_all(claims)}: at the end DynE-TD3 is {', '.join(parts)}"
         said += f"; over all steps it is {listed(elsewhere)}" if elsewhere else ""
         said += f"; beside {listed(alone)} it has one evaluation a seed there" if alone else ""
         if unlearned:
@@ -162,16 +167,20 @@ def figure5(task: str) -> Callable[[Data], Said]:
 
     def said(data: Data) -> Said:
         series = data.methods(task, ENCODED)
-        encoded = [name for name in ENCODED if name in series]
-        found, upto = at_the_end(data, task, encoded)
-        told = listed([f"{name} {number(found[name].mean())}" for name in encoded]) + f" at {count(upto)} steps"
-        dyne = [better(found[name], found["VAE-TD3"]) for name in encoded[:-1] if "VAE-TD3" in encoded]
-        if dyne:
-            least = min(dyne, key=lambda one: one[0])
-            told = f"{verdict(least, few_seeds(*(series[name] for name in encoded)))}: {told}"
-        return told, f"{amount(series)}, with pretraining's"
+        found, upto = at_the_end(data, task, [*series])
+        told = listed([f"{name} {number(ends.mean())}" for name, ends in found.items()]) + f" at {count(upto)} steps"
+        dyne = [name for name in ENCODED[:2] if name in series]
+        pairs = [(series[name], series["VAE-TD3"]) for name in dyne if "VAE-TD3" in series]
+        claim = of_all(compare(data, task, *pair).claim for pair in pairs)
+        return f"{claim}: {told}{untrained_among(data, task, found)}", f"{amount(series)}, with pretraining's"
 
     return said
+
+
+def untrained_among(data: Data, task: str, ends: Mapping[str, pd.Series]) -> str:
+    """Those of some methods, {method: final returns}, that end not clearly above untrained policies, in words."""
+    among = [name for name, of in ends.items() if above_untrained(data, task, of) < LEARNED]
+    return f"; not clearly above untrained policies: {listed(among)}" if among else ""
 
 
 def vae_above(data: Data) -> Said:
@@ -181,10 +190,9 @@ def vae_above(data: Data) -> Said:
     told = f"{own[0]} and {own[1]} at their own ends"
     series = {"VAE-TD3": vae, "Pixel-TD3": pixel}
     try:
-        ours, theirs, _ = finals(vae, pixel)
+        return f"{compare(data, 'ReacherVertical', vae, pixel).claim}: {told}", amount(series)
     except UsageError:
         return f"{OPEN}: {told}, which share no steps", amount(series)
-    return f"{verdict(better(ours, theirs), few_seeds(vae, pixel))}: {told}", amount(series)
 
 
 def figure8(data: Data) -> Said:
@@ -200,9 +208,9 @@ def figure9(task: str) -> Callable[[Data], Said]:
         names = [*ENCODED[:2], "PPO"]
         found, upto = at_the_end(data, task, names)
         series = {name: data.series(task, name) for name in names}
-        least = min((better(found[name], found["PPO"]) for name in names[:2]), key=lambda one: one[0])
         told = listed([f"{name} {number(found[name].mean())}" for name in names])
-        return f"{verdict(least, few_seeds(*series.values()))}: {told} at {count(upto)} steps", amount(series)
+        claim = of_all(compare(data, task, series[name], series["PPO"]).claim for name in names[:2])
+        return f"{claim}: {told} at {count(upto)} steps{untrained_among(data, task, found)}", amount(series)
 
     return said
 
@@ -218,10 +226,9 @@ def figure10(data: Data) -> Said:
 def plans(data: Data) -> Said:
     """Whole plans as single steps."""
     series = {method: data.series("ReacherVertical", method) for method in ("DynE-TD3", "TD3-plans", "SAC-plans")}
-    upto = min(map(steps_of, series.values()))
-    ends = {method: at(one, upto, FINE) for method, one in series.items()}
-    least = min((better(ends["DynE-TD3"], ends[method]) for method in list(ends)[1:]), key=lambda found: found[0])
-    claim = verdict(least, few_seeds(*series.values()))
+    ends, upto = at_the_end(data, "ReacherVertical", [*series])
+    dyne, *others = series.values()
+    claim = of_all(compare(data, "ReacherVertical", dyne, one).claim for one in others)
     told = [number(values.mean()) for values in ends.values()]
     said = f"{claim}: DynE-TD3 {told[0]}, whole plans {told[1]} (TD3) and {told[2]} (SAC) at {count(upto)} steps"
     return said, mostly({method: f"{seeds_of(one)}" for method, one in series.items()}, "seeds")
@@ -296,8 +303,7 @@ def seven_dof(data: Data) -> Said:
     told = [(task, *said.split(": ", 1), many) for task, (said, many) in found if said != NOT_RUN]
     if not told:
         raise UsageError("there are no baselines on the 7DoF family")
-    verdicts = {claim for _, claim, _, _ in told}
-    shared = verdicts.pop() if len(verdicts) == 1 else PARTLY
+    shared = of_all(claim for _, claim, _, _ in told)
     said = "; ".join(f"on {task} {rest}" for task, _, rest, _ in told)
     runs = {(task, method) for task in SEVEN_DOF for method in data.methods(task, BASELINES)}
     missing = [(task, method) for task in SEVEN_DOF for method in BASELINES if (task, method) not in runs]

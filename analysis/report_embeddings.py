@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import TASKS
-from analysis.evenness import even_discs, gap, sample_size
+from analysis.evenness import EVEN, gap, gap_by_chance, sample_size
 from analysis.figure8_effects import affine_r_squared
 from analysis.figures import load, reached
-from analysis.report_data import MINUS, Data, markdown, paragraphs, share
+from analysis.report_data import MINUS, Data, listed, markdown, paragraphs, share
 from common.errors import UsageError
 
 
@@ -28,42 +28,38 @@ def figure3(data: Data) -> str:
     )
     found = {kind: evenness(data, kind) for kind in kinds}
     dyne = found["DynE"]
-    bins, place, times, usual = dyne.bins, dyne.densest, dyne.times, dyne.usual_times
     return paragraphs(
         f"After one plan of {k} actions the median distance is {first[0]} with DynE actions, {first[1]} with raw actions and",
         f"{first[2]} with one raw action held for {k} steps (radians of the two joints).",
         f"Over whole episodes the median distances are {whole[0]:.1f}, {whole[1]:.1f} and {whole[2]:.1f}.",
         f"Of all states of episodes with DynE actions {beyond}.",
-        "The left panel of the paper's figure is called nearly uniform. Of places spread evenly over a disc the share within a",
-        "distance r is (r / R)², R being the farthest. After one plan of DynE actions the share within some distance is up to",
-        f"{points(dyne.gap)} off; 95 % of samples of {dyne.plans} even places are off by less than {points(dyne.by_chance)}.",
-        f"So DynE's distances are {'even by this measure' if dyne.even else 'not even'}. Those of raw actions are off by up to",
-        f"{points(found['raw'].gap)} and those of held ones by up to {points(found['held'].gap)}.",
-        f"DynE's are densest at {place:.2f}, {times:.1f} times their mean density over the {bins} bins reached; as many even",
-        f"places give {usual:.1f} times on average.",
+        "The paper calls what one DynE action reaches nearly uniform over what can be reached. The dashed line is of places that",
+        "are spread evenly over that: over the convex hull of where many varied plans end, from the same starts. After one plan of",
+        f"DynE actions the share within some distance is up to {points(dyne.gap)} off that of such places, after raw actions up to",
+        f"{points(found['raw'].gap)}, and after held ones up to {points(found['held'].gap)}; 95 % of samples of {dyne.plans} even",
+        f"places are off by less than {points(dyne.by_chance)}.",
+        f"So by this measure {_listed_kinds([kind for kind in kinds if found[kind].even])} as even as chance allows.",
     )
 
 
+def _listed_kinds(kinds: list[str]) -> str:
+    """Those of the kinds of actions that are something, in words that `even` may follow."""
+    named = {"DynE": "DynE's distances", "raw": "those of raw actions", "held": "those of held actions"}
+    return f"{listed([named[kind] for kind in kinds])} are" if kinds else "none of the three are"
+
+
 class Evenness(NamedTuple):
-    """How even distances after one plan are, beside places spread evenly over a disc (`analysis.evenness`).
+    """How even distances after one plan are, beside places spread evenly over what can be reached (`analysis.evenness`).
 
     Attributes:
         plans: how many there are.
-        bins: how many of the table they reach.
         gap: the largest difference to the share of even places within a distance.
         by_chance: what 95 % of samples of as many even places stay below.
-        densest: the middle of the bin with the highest density, a distance.
-        times: this density, in means over the bins reached.
-        usual_times: the same of as many even places, on average.
     """
 
     plans: int
-    bins: int
     gap: float
     by_chance: float
-    densest: float
-    times: float
-    usual_times: float
 
     @property
     def even(self) -> bool:
@@ -74,12 +70,13 @@ def evenness(data: Data, kind: str) -> Evenness:
     """How even the distances of figure 3 are after one plan of a kind of actions."""
     table = load(data.results, "figure3")
     of_plans = table[table.horizon != "episode"]
-    plans, plan = sample_size(of_plans.share), of_plans[of_plans.actions == kind]
-    bins = int(np.flatnonzero(plan.share)[-1]) + 1
-    by_chance, usual_times = even_discs(plans, bins)
-    densest = plan.iloc[int(plan.share.argmax())]
-    middle, times = float(densest.low + densest.high) / 2, float(densest.share) * bins
-    return Evenness(plans, bins, gap(plan.share.to_numpy()), by_chance, middle, times, usual_times)
+    even, ours = (of_plans[of_plans.actions == name].share.to_numpy() for name in (EVEN, kind))
+    if not len(even):
+        raise UsageError(
+            "the table of figure 3 has no places that are spread evenly: run analysis/figure3_reach.py again"
+        )
+    plans = sample_size(of_plans[of_plans.actions != EVEN].share)
+    return Evenness(plans, gap(ours, even), gap_by_chance(even, plans))
 
 
 def points(of_share: float) -> str:

@@ -1,5 +1,6 @@
 """The table that opens the results page: what the paper shows, what reproduces here, on which data."""
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from analysis.report_data import (
     markdown,
 )
 from analysis.report_texts import LEARNED
-from analysis.verdicts import LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
+from analysis.verdicts import AGAINST, LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]
@@ -39,6 +40,17 @@ def at_a_glance(results: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=HEADER)
 
 
+SIZES = [(2, 2), (4, 2), (4, 4)]  # seeds of two methods
+
+
+def _by_chance(one: int, other: int) -> str:
+    """How often the runs of two methods that are alike have a probability of at least `AHEAD`, or as far below 1/2, exactly."""
+    orders = list(itertools.combinations(range(one + other), one))
+    odds = [sum(mine > theirs for mine in ours for theirs in {*range(one + other)} - {*ours}) for ours in orders]
+    far = [not 1 - AHEAD < count / (one * other) < AHEAD for count in odds]
+    return f"in {100 * sum(far) / len(far):.0f} % of cases with {one} and {other} seeds"
+
+
 def table(data: Data) -> str:
     """The table in Markdown, and what its words mean."""
     told = (
@@ -48,10 +60,10 @@ def table(data: Data) -> str:
         f"{AHEAD}, as behind if the probability is at most {1 - AHEAD}, and as level otherwise, or if the interval holds 0.5. "
         f"A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not "
         f"reproduce* if it lies below. Fewer than {FEW} seeds have no interval: then the data *point the same way* if the "
-        f"probability is at least {AHEAD}, and the claim *does not reproduce* so far if it is at most {1 - AHEAD}. What is "
-        f"left is *not settled*. So is what neither method does clearly better than policies that were not trained (below "
+        f"probability is at least {AHEAD}, and *the other way* if it is at most {1 - AHEAD}; chance alone makes two methods that are "
+        f"alike do one or the other {listed([_by_chance(*sizes) for sizes in SIZES])}. What is left is *not settled*. So is what neither method does clearly better than policies that were not trained (below "
         f"{LEARNED}, see figure 4), what differs between the end and the mean over all steps, and an end of one evaluation a seed. "
-        "Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. The appendix's claim is taken "
+        "No row is corrected for there being many of them. Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. The appendix's claim is taken "
         f"to hold while the settings' means have less than {SPREAD:g} times the standard deviation that chance gives them."
     )
     return f"{markdown(HEADER, at_a_glance(data.results).to_numpy().tolist())}\n\n{told}"
@@ -64,6 +76,7 @@ def summary(data: Data) -> str:
         "points the same way": (LIKELY,),
         "differs from method to method": (PARTLY,),
         "not settled": (OPEN,),
+        "points the other way": (AGAINST,),
         "does not reproduce so far": ("**does not reproduce**",),
         NOT_RUN: (NOT_RUN,),
     }

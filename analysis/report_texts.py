@@ -5,7 +5,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE, TASKS
 from analysis.curves import select
-from analysis.estimates import across_tasks, final_returns
+from analysis.estimates import across_tasks, final_returns, last_step, shared_finals
 from analysis.report_data import (
     MINUS,
     Data,
@@ -205,12 +205,11 @@ def _share_in_frame(task: str, one: pd.DataFrame) -> str:
 
 
 def at_the_end(data: Data, task: str, methods: list[str]) -> tuple[dict[str, pd.Series], int]:
-    """{method: means of its seeds over `PIXEL_BINS` steps} at the last step that all methods have, and this step."""
+    """{method: final returns of its seeds, over the last tenth of the steps that all seeds of all methods have}, and the last step."""
     if not methods:
         raise UsageError(f"there are no curves from pixels on {task}")
     found = {method: data.series(task, method) for method in methods}
-    upto = min(map(steps_of, found.values()))
-    return {method: at(one, upto, PIXEL_BINS) for method, one in found.items()}, upto
+    return dict(zip(found, shared_finals(*found.values()), strict=True)), last_step(*found.values())
 
 
 def tasks_with(data: Data, methods: list[str]) -> list[str]:
@@ -231,7 +230,7 @@ def figure5(data: Data) -> str:
         step = min(read["VAE-TD3"])
         returned = listed([f"{name} returns {read_off(read[name][step])}" for name in ENCODED])
         told.append(
-            f"On {task} at {count(upto)} steps SA-DynE-TD3 returns {above[0]} more than VAE-TD3, and S-DynE-TD3 "
+            f"On {task}, over the last tenth of {count(upto)} steps, SA-DynE-TD3 returns {above[0]} more than VAE-TD3, and S-DynE-TD3 "
             f"{above[1]} more. In the authors' plot of {task} at {count(step)} steps {returned}."
         )
         if upto < step:
@@ -253,18 +252,21 @@ def figure9(data: Data) -> str:
         found, upto = at_the_end(data, task, [*ENCODED[:2], "PPO"])
         returned = {name: entry(values) for name, values in found.items()}
         told.append(
-            f"{task}, means over the {count(PIXEL_BINS)} steps up to {count(upto)}: from pixels SA-DynE-TD3 returns "
+            f"{task}, means over the last tenth of {count(upto)} steps: from pixels SA-DynE-TD3 returns "
             f"{returned['SA-DynE-TD3']} and S-DynE-TD3 {returned['S-DynE-TD3']}; from states PPO returns "
             f"{returned['PPO']}."
         )
-        stands = {standing(better(found[name], found["PPO"])) for name in ENCODED[:2]}
-        words = f"{stands.pop()} PPO" if len(stands) == 1 else "ahead of PPO in part"
+        stands = {name: standing(better(found[name], found["PPO"])) for name in ENCODED[:2]}
+        if len({*stands.values()}) == 1:
+            words = f"they are {stands[ENCODED[0]]} PPO"
+        else:
+            words = listed([f"{name} is {one} PPO" for name, one in stands.items()])
         rising = [_rises(data.series(task, name), upto) for name in ENCODED[:2]]
         told.append(
             f"Of the {sum(map(len, rising))} runs of the DynE methods {sum(one.sum() for one in rising)} return more there than "
-            f"over the {count(PIXEL_BINS)} steps before."
+            "over the tenth before."
         )
-        told.append(f"The paper has both DynE methods much better than PPO; on {task} here they are {words}.")
+        told.append(f"The paper has both DynE methods much better than PPO; on {task} here {words}.")
         for sac in data.methods(task, ["SAC"]).values():
             last = steps_of(sac)
             told.append(f"SAC from states returns {entry(at(sac, last, PIXEL_BINS))} up to {count(last)} steps.")
@@ -285,8 +287,8 @@ def longer_sac(data: Data, task: str) -> list[str]:
 
 
 def _rises(one: pd.DataFrame, upto: int) -> pd.Series:
-    """Whether each seed returns more over the last `PIXEL_BINS` steps up to a step than over those before; (N,)."""
-    return at(one, upto, PIXEL_BINS) > at(one, upto - PIXEL_BINS, PIXEL_BINS)
+    """Whether each seed returns more over the last tenth of the steps up to `upto` than over the tenth before; (N,)."""
+    return at(one, upto, upto // 10) > at(one, upto - upto // 10, upto // 10)
 
 
 def plans(data: Data) -> str:

@@ -1,18 +1,29 @@
 """What runs say of a claim of the paper: the words of the table that opens the results page."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import pandas as pd
 
 from analysis.curves import FEW
+from analysis.estimates import last_tenth
 from analysis.report_data import (
     AHEAD,
+    Data,
+    better,
     count,
+    finals,
     mostly,
+    number,
+    on_the_way,
     seeds_of,
+    standing,
     steps_of,
 )
+from analysis.report_texts import LEARNED, above_untrained
 
 NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"
-FAILED = "**does not reproduce** in the steps run"
+FAILED, AGAINST = "**does not reproduce** in the steps run", "**points the other way**, not settled"
 LIKELY, OPEN, PARTLY = "points the same way, not settled", "not settled", "differs from method to method"
 
 
@@ -24,7 +35,7 @@ def verdict(found: tuple[float, float, float], few: bool) -> str:
     """
     value, low, high = found
     if few:
-        return LIKELY if value >= AHEAD else OPEN if value > 1 - AHEAD else FAILED
+        return LIKELY if value >= AHEAD else OPEN if value > 1 - AHEAD else AGAINST
     return "reproduces" if low > 0.5 else FAILED if high < 0.5 else OPEN
 
 
@@ -36,3 +47,51 @@ def amount(series: dict[str, pd.DataFrame]) -> str:
 
 def few_seeds(*series: pd.DataFrame) -> bool:
     return min(map(seeds_of, series)) < FEW
+
+
+class Comparison(NamedTuple):
+    """How one method stands to another one on a task.
+
+    Attributes:
+        ends, means: both methods' mean returns, over the last tenth of the steps that both have and over all of them.
+        at_the_end, over_all: `better` of the same.
+        learned: whether one of them ends clearly above policies that were not trained.
+        one_evaluation: whether a seed has a single evaluation in the last tenth.
+        few: whether there are too few seeds for an interval.
+    """
+
+    ends: str
+    means: str
+    at_the_end: tuple[float, float, float]
+    over_all: tuple[float, float, float]
+    learned: bool
+    one_evaluation: bool
+    few: bool
+
+    @property
+    def differs(self) -> bool:
+        """Whether the end and the mean over all steps say different things."""
+        return standing(self.at_the_end) != standing(self.over_all)
+
+    @property
+    def claim(self) -> str:
+        """What this says of a claim that the first method is better."""
+        settles = self.learned and not self.one_evaluation and not self.differs
+        return verdict(self.at_the_end, self.few) if settles else OPEN
+
+
+def compare(data: Data, task: str, one: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Compares two series of a task; raises `UsageError` if they share no steps."""
+    ours, theirs, _ = finals(one, other)
+    all_along = on_the_way(one, other)
+    ends, means = (" against ".join(number(of.mean()) for of in pair) for pair in ((ours, theirs), all_along))
+    learned = max(above_untrained(data, task, of) for of in (ours, theirs)) >= LEARNED
+    one_evaluation = min(part.steps.nunique() for part in last_tenth(one, other)) == 1
+    few = few_seeds(one, other)
+    return Comparison(ends, means, better(ours, theirs), better(*all_along), learned, one_evaluation, few)
+
+
+def of_all(claims: Iterable[str]) -> str:
+    """The verdict that several have in common; not settled, if there is none."""
+    found = {*claims}
+    return PARTLY if len(found) > 1 else found.pop() if found else OPEN

@@ -1,6 +1,7 @@
 """The table that opens the results page: its verdicts on small invented curves."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from curve_runs import write_curve
 
@@ -28,7 +29,7 @@ def test_at_a_glance_follows_the_data(tmp_path):
     write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 5)
     found = glance(tmp_path)
     assert found["4, ReacherVertical"] == (
-        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) over the last tenth 1.00 (in all pairs of runs), over all "
+        "reproduces: −7.0 against −9.0 at 10 000 steps; P(better) 1.00 (in all pairs of runs), over all "
         "steps 1.00 (in all pairs of runs)"
     )
     assert {found[figure] for figure in found if figure != "4, ReacherVertical"} == {"not run yet"}
@@ -79,6 +80,33 @@ def test_one_evaluation_settles_nothing(tmp_path):
     assert glance(tmp_path)["4, baselines on ReacherTurn"] == (
         "not settled: at the end DynE-TD3 is ahead of SAC (−100 against −120); beside SAC it has one evaluation a seed there"
     )
+
+
+def test_rows_of_pixels_are_held_against_untrained_policies_and_against_all_steps_too(tmp_path):
+    """As the text below the table says of every row."""
+    for method, ends in {"SA-DynE-TD3": [-100, -101], "S-DynE-TD3": [-102, -103], "VAE-TD3": [-120, -121]}.items():
+        write_curve(tmp_path, "ReacherTurn", method, ends, last=100_000)
+    write_curve(tmp_path, "ReacherTurn", "PPO", [-90, -91], last=200_000)
+    found = glance(tmp_path)
+    assert found["5, ReacherTurn"].startswith("points the same way, not settled: SA-DynE-TD3 −100")
+    assert found["9, ReacherTurn"].startswith("**points the other way**, not settled: SA-DynE-TD3 −100")
+    write_curve(tmp_path, "ReacherTurn", "TD3", [-90, -91])
+    path = tmp_path / "published" / "ReacherTurn-v2_TD3.csv"
+    path.write_text(path.read_text().replace(",0,-1", ",0,-"))  # untrained ones are above all now
+    path = tmp_path / "published" / "ReacherTurn-v2_PPO.csv"
+    path.write_text(path.read_text().replace(",0,-1", ",0,-"))
+    found = glance(tmp_path)
+    assert found["5, ReacherTurn"].startswith("not settled: SA-DynE-TD3 −100")
+    assert found["5, ReacherTurn"].endswith("not clearly above untrained policies: SA-DynE-TD3, S-DynE-TD3 and VAE-TD3")
+    assert found["9, ReacherTurn"].startswith("not settled: SA-DynE-TD3 −100")
+
+
+def test_how_often_chance_points_one_way_is_counted_exactly():
+    told = report_glance.table(Data(REPOSITORY / "results"))
+    assert "in 67 % of cases with 2 and 2 seeds, in 53 % of cases with 4 and 2 seeds and in 34 % of cases" in told
+    rng = np.random.default_rng(0)
+    alike = [report_data.better(*(pd.Series(rng.normal(size=2)) for _ in range(2)))[0] for _ in range(300)]
+    assert np.mean([not 0.25 < one < 0.75 for one in alike]) == pytest.approx(0.67, abs=0.08)
 
 
 def test_evaluations_of_a_seed_that_are_alike_count_once(tmp_path):

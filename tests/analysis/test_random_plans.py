@@ -71,7 +71,7 @@ def test_figure_3_bins_the_distances_of_every_state(run, tiny):
                 inside = ((values >= low - 1e-4) & (values < high + 1e-4)).mean()
                 assert share <= inside + 1e-4
             assert (bins.share * bins.high).sum() == pytest.approx(values.mean(), abs=bins.high.max() / 40)
-    assert ran.out.count("median distance") == 6
+    assert ran.out.count("median distance") == 7  # one of places that are spread evenly
 
 
 def test_figure_10_is_the_paths_of_the_joints(run, tiny):

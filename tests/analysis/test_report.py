@@ -241,7 +241,8 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
 def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     (tmp_path / "figures").mkdir()
     edges = [*zip(range(0, 40, 10), range(10, 50, 10), strict=True)]
-    rows = [
+    even = [f"ReacherVertical-v2,4,spread evenly,4 steps,{low},{high},0.25" for low, high in edges]
+    rows = even + [
         f"ReacherVertical-v2,4,{actions},{horizon},{low},{high},{share}"
         for horizon in ("4 steps", "episode")
         for actions, shares in (
@@ -258,6 +259,6 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
         "30 % are more than 20.0 away, with raw actions 0 % and with held ones 50 %; 10 % are more than 30.0" in found
     )
     held = report_embeddings.evenness(Data(tmp_path), "held")
-    assert (held.plans, held.bins, held.times, held.even) == (20, 4, 1.0, True)  # of so few nothing is ruled out
-    assert held.gap == pytest.approx(0.15, abs=0.01)
-    assert report_embeddings.evenness(Data(tmp_path), "DynE").densest == 5.0
+    assert (held.plans, held.gap, held.even) == (20, 0.0, True)
+    assert report_embeddings.evenness(Data(tmp_path), "raw").gap == pytest.approx(0.65)
+    assert report_embeddings.evenness(Data(tmp_path), "DynE").gap == pytest.approx(0.2)

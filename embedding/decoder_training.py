@@ -31,6 +31,12 @@ def add_decoder_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder_warmup", type=fraction, default=0.03, help="share of the training in which the step size rises"
     )
+    parser.add_argument(
+        "--decoder_schedule",
+        choices=["annealed", "constant"],
+        default="annealed",
+        help="step size and weight of the norm: the one rises and falls while the other falls to lambda, or both constant",
+    )
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1e-4, help="lambda, weight of the norm")
     parser.add_argument("--prior", action="store_true", help="decode z ~ N(0, I), not the encoder's marginal")
@@ -51,6 +57,12 @@ def decoder_span(args: argparse.Namespace, low: np.ndarray, high: np.ndarray) ->
     return span
 
 
+def norm_weight(args: argparse.Namespace, progress: float) -> float:
+    """The norm's weight when a share `progress` of the training is done, as `--decoder_schedule` says."""
+    is_constant = args.decoder_schedule == "constant"
+    return args.norm_weight if is_constant else annealed_weight(progress, args.norm_weight)
+
+
 def annealed_weight(progress: float, weight: float) -> float:
     """The norm's weight when a share `progress` of the training is done: it falls to `weight` geometrically.
 
@@ -64,11 +76,14 @@ def annealed_weight(progress: float, weight: float) -> float:
 
 
 def step_size(args: argparse.Namespace, progress: float) -> float:
-    """Adam's step size when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine.
+    """Adam's step size when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine,
+    or with --decoder_schedule constant it is always the same.
 
     Large steps at the beginning can drive an action to its bound, where the tanh has hardly a gradient and the action stays:
     on Pendulum and on a cart, with one-dimensional actions, 4 of 8 decoders that began with --decoder_lr were stuck so.
     """
+    if args.decoder_schedule == "constant":
+        return args.decoder_lr
     rising = min(1.0, progress / args.decoder_warmup) if args.decoder_warmup else 1.0
     return rising * args.decoder_lr * (1 + math.cos(math.pi * progress)) / 2
 
@@ -122,7 +137,7 @@ class DecoderTraining:
         with torch.inference_mode():
             for batch, z in enumerate(batches):
                 progress = (self.epoch + batch / len(batches)) / self.epochs
-                losses, gradients = self.gradients(z, annealed_weight(progress, args.norm_weight))
+                losses, gradients = self.gradients(z, norm_weight(args, progress))
                 self.adam.lr = step_size(args, progress)
                 self.adam.step(gradients)
                 sums += torch.stack(losses)

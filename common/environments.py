@@ -127,7 +127,7 @@ def require_alike(env: gymnasium.Env, others: Iterable[gymnasium.Env], name: str
 
 
 def known_id(env_name: str, told: str, agree: str) -> str:
-    """The id by which the environment that a file names is made, if something that is imported has registered it.
+    """The id by which the environment that a file names is made, if what has registered it is imported.
 
     A module that a file names is never imported because of that: the file's maker would choose what is executed.
 
@@ -138,8 +138,8 @@ def known_id(env_name: str, told: str, agree: str) -> str:
     Raises:
         UsageError: nothing has; says how to agree to the module.
     """
-    env_id = env_name.rpartition(":")[2]
-    if env_id in gymnasium.registry:
+    module, _, env_id = env_name.rpartition(":")
+    if env_id in gymnasium.registry and (not module or module in sys.modules):  # else it may be another's of this id
         return env_id
     named = env_name if ":" in env_name else f"<module>:{env_name or '<id>'}"
     raise UsageError(
@@ -244,6 +244,13 @@ def streams_kept() -> Iterator[None]:
         np.random.set_state(streams[0])
         random.setstate(streams[1])
         torch.set_rng_state(streams[2])
+
+
+def seed_streams(seed: int) -> None:
+    """Seeds the random streams of the process, that of torch on the CPU."""
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    torch.default_generator.manual_seed(seed)
 
 
 def random_bits(env: gymnasium.Env) -> np.random.BitGenerator | None:

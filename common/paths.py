@@ -37,23 +37,23 @@ def _plain(env_id: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+=-]", "_", env_id)
 
 
-def check_own_folder(folder: Path, env_id: str) -> None:
-    """Checks that no other environment has its results in the folder of this one, as ns/X and ns_X would.
+def check_own_folder(folder: Path, env_name: str) -> None:
+    """Checks that no other environment has its results in the folder of this one, as ns/X and ns_X would, or two modules' X.
 
     Args:
         folder: <results>/rl/<env> or <results>/<env>[-pixels|-vae].
-        env_id: whose folder it is to be.
+        env_name: whose folder it is to be: an id, or module:id.
     Raises:
         UsageError: the first run in it that can be read is of an environment whose folder has the same name.
     """
     for flags in chain(folder.glob("*/opt.json"), folder.glob("*/*/seed_*/opt.json")):
         with contextlib.suppress(OSError, ValueError):
-            noted = str(read_entries(flags).get("env_name", "")).rpartition(":")[2]
-            if noted == env_id:
+            noted = str(read_entries(flags).get("env_name", ""))
+            if noted == env_name:
                 return
-            if _plain(noted) == _plain(env_id):
+            if _plain(noted.rpartition(":")[2]) == _plain(env_name.rpartition(":")[2]):
                 raise UsageError(
-                    f"--env: {folder} holds results of {noted}, and those of {env_id} would lie among them: give another "
+                    f"--env {env_name}: {folder} holds results of {noted}, and its own would lie among them: give another "
                     "--results_dir"
                 )
 

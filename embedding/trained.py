@@ -199,9 +199,11 @@ def _source(args: argparse.Namespace, env_id: str) -> tuple[str, str]:
 
 
 def _is_anothers(own: str, named: str) -> bool:
-    """Whether two names of an environment, id or module:id, have one id but different modules."""
-    (module, _, env_id), (other_module, _, other_id) = own.rpartition(":"), named.rpartition(":")
-    return env_id == other_id and bool(module and other_module) and module != other_module
+    """Whether two names of an environment, id or module:id, have one id but different modules; envs is the project's own."""
+    (module, _, env_id), (other_module, _, other_id) = (
+        name.removeprefix("envs:").rpartition(":") for name in (own, named)
+    )
+    return env_id == other_id and module != other_module
 
 
 def _pixel_encoder_path(args: argparse.Namespace, env_id: str) -> Path:

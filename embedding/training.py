@@ -228,7 +228,7 @@ def open_run(args: argparse.Namespace, env: gymnasium.Env, result: str, images: 
     assert env.spec is not None
     entries.check_nameable(name_of(env, args.env_name))
     folder = RunFolder(embedding_run(args.results_dir, env.spec.id, args.name, images), "embedding run")
-    check_own_folder(folder.path.parent, env.spec.id)
+    check_own_folder(folder.path.parent, args.env_name)
     folder.check(args.resume, args.overwrite)
     if args.resume and (content := folder.check_resume(vars(args), result)):
         check_play(content, sources(env, args), folder)

@@ -60,7 +60,7 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
         Raises:
             TypeError: `decoder` is no decoder.
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
-                actions are no one-dimensional Box, or it has no `spec`; or `discount` is not in [0, 1].
+                actions are no one-dimensional Box of floats, or it has no `spec`; or `discount` is not in [0, 1].
         """
         if not hasattr(decoder, "misfit"):
             raise TypeError(f"decoder {decoder!r}: it is no decoder: ActionDecoder.load(path) returns one")
@@ -68,6 +68,8 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
             raise ValueError(f"discount {discount}: it must be between 0 and 1")
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
+        if not np.issubdtype(env.action_space.dtype, np.floating):
+            raise ValueError(f"its actions are {env.action_space}: decoded ones are no whole numbers: use a Box of floats")
         if env.spec is None:
             raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
         if _is_forked:

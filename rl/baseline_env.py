@@ -6,9 +6,10 @@ import gymnasium
 import numpy as np
 import torch
 
-from common.environments import random_bits
+from common.environments import random_bits, seed_streams, streams_kept
 from common.errors import Diverged, UsageError
 from common.finite import is_finite
+from common.streams import reset_seed
 from rl.protocols import Content
 
 
@@ -21,6 +22,9 @@ class BaselineEnv(gymnasium.Wrapper):
 
     The episode under way follows from the seed of the newest `reset` that had one, the state that the environment's random
     stream had before a later `reset` without, and the actions taken since. That is what `snapshot` holds.
+
+    stable-baselines3 draws from the random streams of the process, which an environment may seed as it is reset. So these are the
+    environment's own within `reset`, seeded anew for every episode, and the learner's again behind it.
 
     Attributes:
         steps: taken since it was made.
@@ -42,7 +46,9 @@ class BaselineEnv(gymnasium.Wrapper):
             self._seed = seed
         elif (bits := random_bits(self.env)) is not None:
             self._stream = plain(bits.state)
-        self.observation, _ = self.env.reset(seed=seed, options=options)
+        with streams_kept():
+            seed_streams(reset_seed(self._seed, "streams of the process", self.steps))
+            self.observation, _ = self.env.reset(seed=seed, options=options)
         self.total, self.taken = 0.0, []
         if not is_finite(self.observation):
             raise Diverged(f"step {self.steps}: the first observation of an episode is not finite: {self.observation}")
@@ -77,6 +83,7 @@ class BaselineEnv(gymnasium.Wrapper):
         Raises:
             UsageError: the environment does not come to the same observation again.
         """
+        self.steps = state["steps"] - len(state["taken"])  # where its episode began
         self.reset(seed=state["seed"])
         if state["stream"] is not None:
             bits = random_bits(self.env)
@@ -97,7 +104,6 @@ class BaselineEnv(gymnasium.Wrapper):
                 "before: it is not deterministic, it does not draw from its own np_random, or its version has changed: start "
                 "over with --overwrite"
             )
-        self.steps = state["steps"]
 
 
 def plain(state: Any) -> Any:

@@ -11,6 +11,7 @@ import torch
 
 from common import entries
 from common.cli import LARGEST_WHOLE
+from common.environments import streams_kept
 from common.errors import Diverged, EnvironmentFault, RunBroken
 from common.interruption import Interruption
 from common.progress import Progress
@@ -177,7 +178,8 @@ class SeedRun:
         """Evaluates; raises `Diverged` if the return is not finite."""
         episodes = self.args.eval_episodes
         which = [self.seed], [self.evaluations], episodes
-        returns = evaluate(self.learner.policies, [self.baseline.eval_env], *which, alive=self._shown.alive)
+        with streams_kept():  # which the environment may seed, and the learner draws from
+            returns = evaluate(self.learner.policies, [self.baseline.eval_env], *which, alive=self._shown.alive)
         mean = float(np.mean(returns))
         if not np.isfinite(mean):
             raise Diverged(f"evaluation {self.evaluations}: return not finite")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from common.environments import time_limit
 from common.files import put_in_place
 from common.memory import require_memory
 from rl.evaluation import frames_a_second, play, several_sizes, write_video
@@ -50,7 +51,8 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int], whole: 
         UsageError: the film has no room in memory.
         OSError: it could not be written.
     """
-    played = [[_episode(one, seed) for seed in seeds] for one in shown]
+    asked = f"--video {path}, --video_episodes {len(seeds)}: an episode's pictures"
+    played = [[_episode(one, seed, asked) for seed in seeds] for one in shown]
     suffix, fps = Path(path).suffix, frames_a_second(shown[0].env)
     images = [frame for of in played for images, _ in of for frame in images]
     if len({image.shape for image in images}) > 1:
@@ -90,24 +92,42 @@ def _even(length: int) -> int:
     return length + length % 2
 
 
-def _episode(one: Shown, seed: int) -> tuple[list[np.ndarray], list[float]]:
-    """The images (H, W, 3) uint8 of an episode, and the return after each of its steps."""
+def _episode(one: Shown, seed: int, asked: str) -> tuple[list[np.ndarray], list[float]]:
+    """The images (H, W, 3) uint8 of an episode, and the return after each of its steps.
+
+    Args:
+        asked: what needs memory, for the message.
+    Raises:
+        UsageError: an episode of all the steps that it may have has no room in memory.
+    """
     images: list[np.ndarray] = []
-    counted = _Counted(one.env)
+    counted = _Counted(one.env, asked)
     play(one.policy, counted, seed, images)
     return images, counted.returns
 
 
 class _Counted(gymnasium.Wrapper):
-    """An environment that remembers the return after each step of the last episode."""
+    """An environment that remembers the return after each step of an episode, and counts the memory that its pictures will take.
 
-    def __init__(self, env: gymnasium.Env) -> None:
+    Args:
+        asked: what needs this memory, for the message.
+    """
+
+    def __init__(self, env: gymnasium.Env, asked: str) -> None:
         super().__init__(env)
+        self._asked, self._is_counted = asked, False
         self.returns: list[float] = []
 
     def reset(self, **kwargs):  # type: ignore[no-untyped-def]
         self.returns = []
         return self.env.reset(**kwargs)
+
+    def render(self):  # type: ignore[no-untyped-def]
+        picture, limit = self.env.render(), time_limit(self.env)
+        if not self._is_counted and isinstance(picture, np.ndarray) and limit is not None:
+            require_memory({self._asked: picture.nbytes * (limit + 1)}, CPU)
+            self._is_counted = True
+        return picture
 
     def step(self, action):  # type: ignore[no-untyped-def]
         result = self.env.step(action)

@@ -16,6 +16,7 @@ from common.cli import (
     positive_int,
 )
 from common.errors import UsageError
+from rl.methods import Method
 
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
 MOST_EPISODES = 1_000_000
@@ -71,8 +72,31 @@ def training_parser(
     parser.add_argument(
         "--noise_clip", type=noise, default=0.5, help="bound of the target noise: raw units; DynE: those of z"
     )
+    parser.add_argument(
+        "--noise_unit",
+        choices=["raw", "bounds"],
+        default="raw",
+        help="what the noises of raw actions count in: units of the action, or half its range",
+    )
+    parser.add_argument(
+        "--action_bound", type=positive_float, default=None, help="a policy's raw actions stay within +- this"
+    )
+    parser.add_argument(
+        "--action_range",
+        choices=["first", "own"],
+        default="first",
+        help="what a policy's raw actions span where all bounds lie about 0: the first dimension's in all, as in the authors' "
+        "release, or each its own, as they always do where bounds do not lie about 0",
+    )
     add_common_flags(parser)
     return parser
+
+
+def check_raw_action_flags(args: argparse.Namespace, method: Method) -> None:
+    """Raises `UsageError` for a flag of raw actions that a method, which has none or no policy of them, would not use."""
+    for flag, default in {"noise_unit": "raw", "action_bound": None, "action_range": "first"}.items():
+        if getattr(args, flag) != default and (method.acts_in != "raw" or method.sees == "nothing"):
+            raise UsageError(f"--{flag} {getattr(args, flag)}: {method.name} does not use it: leave it out")
 
 
 def seeds_of(args: argparse.Namespace) -> range:

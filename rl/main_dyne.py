@@ -26,7 +26,7 @@ if __name__ == "__main__":  # says in one line what is not installed
 
 from common.cli import positive_int, run, share
 from common.errors import UsageError
-from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, training_parser
+from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, check_raw_action_flags, training_parser
 from rl.methods import METHODS, WITH_IMAGES, methods_of
 from rl.training import train
 
@@ -63,6 +63,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     for flag, is_unused in unused.items():
         if is_unused and getattr(args, flag) is not None:
             raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} does not use it: leave it out")
+    check_raw_action_flags(args, method)
     if method.is_control:
         args.plan_length, args.plan_share = args.plan_length or PLAN_LENGTH, args.plan_share or 1.0
     if args.encoder is not None and not args.pixels:

@@ -13,9 +13,8 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-from common.cli import positive_float, run
-from common.errors import UsageError
-from rl.flags import training_parser
+from common.cli import run
+from rl.flags import check_raw_action_flags, training_parser
 from rl.methods import METHODS, methods_of
 from rl.training import train
 
@@ -23,27 +22,8 @@ from rl.training import train
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
     parser = training_parser(__doc__, methods_of("main_td3.py"))
-    parser.add_argument(
-        "--noise_unit",
-        choices=["raw", "bounds"],
-        default="raw",
-        help="what --expl_noise, --policy_noise and --noise_clip count in: units of the action, or half its range",
-    )
-    parser.add_argument(
-        "--action_bound", type=positive_float, default=None, help="the policy's actions stay within +- this"
-    )
-    parser.add_argument(
-        "--action_range",
-        choices=["first", "own"],
-        default="first",
-        help="what the policy's actions span where all bounds lie about 0: the first dimension's in all, as in the authors' "
-        "release, or each its own, as they always do where bounds do not lie about 0",
-    )
     args = parser.parse_args(argv)
-    if args.action_bound is not None and METHODS[args.policy_name].sees == "nothing":
-        raise UsageError(f"--action_bound {args.action_bound}: {args.policy_name} does not use it: leave it out")
-    if args.action_range != "first" and METHODS[args.policy_name].sees == "nothing":
-        raise UsageError(f"--action_range {args.action_range}: {args.policy_name} does not use it: leave it out")
+    check_raw_action_flags(args, METHODS[args.policy_name])
     return args
 
 

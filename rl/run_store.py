@@ -42,7 +42,7 @@ class RunStore:
 
     def check(self) -> None:
         """Raises `UsageError` if a folder cannot be used as the flags ask."""
-        check_own_folder(self.folder.parents[1], self.args.env_name.rpartition(":")[2])
+        check_own_folder(self.folder.parents[1], self.args.env_name)
         if not (self.args.resume or self.args.overwrite) and (new := self._new()):
             raise UsageError(
                 f"--num_seeds {len(self.seeds)}: the run {self.folder} has some of these seeds already: {new}, or "
@@ -124,7 +124,7 @@ class RunStore:
         Args:
             states, actions: the spaces that the flags ask for; they must be those of the checkpoints.
         Raises:
-            UsageError: some have one that others lack, or a space differs.
+            UsageError: some have one that others lack, or more steps than there will be, or a space differs.
         """
         stores = [self.stores[n] for n in indices]
         found = [{content["steps"]: content for content in _contents(store)} for store in stores]
@@ -144,10 +144,29 @@ class RunStore:
                 "one by one with --seed and --num_seeds 1, or start over with --overwrite"
             )
         newest = [checkpoints[max(common)] for checkpoints in found]
+        self._check_further(stores, [max(checkpoints) for checkpoints in found], max(common))
         for content, store in zip(newest, stores, strict=True):
             check_flags(content["flags"], store.flags)
             _check_spaces(content, states, actions, stores[0].folder.path)
         return newest
+
+    def _check_further(self, stores: Sequence[SeedStore], steps: Sequence[int], common: int) -> None:
+        """Tells which seeds go back to the step that all have in common, and take the steps behind it again.
+
+        Args:
+            steps: of the newest checkpoint of each.
+            common: the newest step that all have.
+        Raises:
+            UsageError: one would have fewer in the end.
+        """
+        for store, own in zip(stores, steps, strict=True):
+            if own > common and own > self.args.max_timesteps:
+                raise UsageError(
+                    f"--max_timesteps {self.args.max_timesteps}: {store.folder.path} has {own} steps, the other seeds {common}: "
+                    f"give at least {own}, or resume the others without it"
+                )
+            if own > common:
+                tell(f"{store.folder.path} goes back from {own} steps to the {common} that all seeds have")
 
     def close(self) -> None:
         """Flushes all results and gives the folders back."""

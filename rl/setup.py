@@ -197,15 +197,14 @@ def action_space(args: argparse.Namespace, method: Method, env: gymnasium.Env) -
     if method.acts_in == "decoder":
         return DynEActions(load_decoder(args, env), low, high)
     if method.acts_in == "raw":
-        own_ranges = getattr(args, "action_range", "first") == "own"
-        bound = getattr(args, "action_bound", None)
+        own_ranges, bound = args.action_range == "own", args.action_bound
         try:
-            raw = RawActions(low, high, bound, getattr(args, "noise_unit", "raw"), own_ranges)
+            raw = RawActions(low, high, bound, args.noise_unit, own_ranges)
         except ValueError as error:
             raise UsageError(f"--action_bound {bound:g}: {error}: give a wider one") from error
         if not own_ranges and (low == -high).all() and (high != high[0]).any():
-            cure = "; --action_range own gives each its own" if "action_range" in args else ""
-            tell(f"the policy's actions span +-{high[0]:g} in every dimension, as in the authors' release{cure}")
+            span = f"span +-{high[0]:g} in every dimension, as in the authors' release"
+            tell(f"the policy's actions {span}; --action_range own gives each its own")
         return raw
     if method.acts_in == "identity":
         return ControlActions("held", 1, low, high, args.plan_share)

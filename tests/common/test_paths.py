@@ -17,6 +17,8 @@ def test_ids_whose_folders_have_one_name_do_not_share_it(call, tmp_path, first):
         before = listing(tmp_path)
         other = {"policy_name": "TD3"} if main is TD3 else {"name": "another"}
         ran = call(main, env=second, **flags | other)
-        assert ran.code == 2 and f"holds results of {first}, and those of {second} would lie among them" in ran.err, ran
+        assert ran.code == 2 and f"holds results of {first}, and its own would lie among them" in ran.err, ran
         assert ran.err.count("\n") == 1 and listing(tmp_path) == before
-        assert call(main, env=f"toy_envs:{first}", **flags, name="another").code == 0
+        ran = call(main, env=f"toy_envs:{first}", **flags, name="another")  # for all one knows another one of this id
+        assert ran.code == 2 and f"--env toy_envs:{first}: " in ran.err
+        assert call(main, env=first, **flags, name="another").code == 0

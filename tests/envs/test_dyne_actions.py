@@ -65,6 +65,12 @@ def _with_spec(env):
     return env
 
 
+def test_actions_that_are_whole_numbers_are_refused():
+    """Decoded ones would all be cut down to zero."""
+    with pytest.raises(ValueError, match="decoded ones are no whole numbers: use a Box of floats"):
+        DynEActionSpace(gymnasium.make("toy_envs:WalkWhole-v0"), decoder_of(4))
+
+
 def test_actions_outside_are_clipped_and_raw_actions_too():
     env = DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(3))
     assert np.array_equal(env.action(np.array([9, -9])), env.action(np.array([1, -1], np.float32)))

@@ -107,6 +107,9 @@ def test_a_control_is_trained_resumed_and_loaded(call, tmp_path, policy, k, dim)
         ({"policy_name": "held-TD3", "decoder": "default"}, "--decoder default"),
         ({"policy_name": "identity-TD3", "plan_length": 4}, "--plan_length 4"),
         ({"policy_name": "DynE-TD3", "plan_share": 0.5}, "--plan_share 0.5"),
+        ({"policy_name": "DynE-TD3", "noise_unit": "bounds"}, "--noise_unit bounds: DynE-TD3 does not use it"),
+        ({"policy_name": "held-TD3", "action_bound": 1}, "--action_bound 1.0: held-TD3 does not use it"),
+        ({"policy_name": "random", "action_range": "own"}, "--action_range own: random does not use it"),
         ({"policy_name": "held-TD3", "plan_share": 0}, "plan_share"),
         ({"policy_name": "held-TD3", "plan_share": 1e-30}, "plan_share"),
         (

@@ -50,6 +50,30 @@ def test_models_have_the_authors_hyperparameters():
     assert np.array_equal(vectors.obs_rms.mean, mean)  # looking does not move it
 
 
+@pytest.mark.parametrize("algo", ["PPO", "SAC"])
+def test_an_environment_that_seeds_the_streams_of_the_process_makes_no_copies(call, tmp_path, monkeypatch, algo):
+    """Neither of episodes nor of seeds; and how often a run is evaluated changes nothing that it is trained on."""
+
+    def actions_of(name, **flags):
+        monkeypatch.setattr(toy_envs.Seeding, "made", [])
+        flags = {
+            "env": "toy_envs:Seeding-v0",
+            "max_timesteps": 60,
+            "eval_episodes": 1,
+            "results_dir": tmp_path,
+            **flags,
+        }
+        ran = call(rl.main_baselines.main, "--algo", algo, name=name, **flags)
+        assert ran.code == 0, ran.err
+        (trained_in,) = (env for env in toy_envs.Seeding.made if sum(map(len, env.episodes)) == 60)
+        return np.array([one for one in trained_in.episodes if one])
+
+    one, other = actions_of("one", eval_freq=1000), actions_of("other", eval_freq=1000, seed=1)
+    assert one.shape == other.shape == (10, 6, 2)
+    assert len(np.unique(one[:, 0], axis=0)) == 10 and (one != other).any(axis=(1, 2)).all()
+    assert np.array_equal(actions_of("often", eval_freq=12), one)
+
+
 @pytest.mark.parametrize("method", ["SAC", "PPO", "SAC-LSP"])
 def test_a_run_writes_the_files_of_the_other_methods(call, tmp_path, method):
     main = rl.main_sac_lsp.main if method == "SAC-LSP" else rl.main_baselines.main

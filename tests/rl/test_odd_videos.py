@@ -67,12 +67,20 @@ def film_size(path):
 
 
 def test_a_film_that_memory_has_no_room_for_is_refused(dot, tmp_path, monkeypatch):
-    monkeypatch.setattr("common.memory.available_memory", lambda: 1000)
-    with pytest.raises(
-        UsageError, match=rf"--video {tmp_path}/x.gif, --video_episodes 1: \d+ pictures of \d+ x \d+ take"
-    ):
+    """The pictures of an episode before they are drawn, those of the film before they are made."""
+    drawn, free = [], iter([10**9, 1000])
+    render = dot.unwrapped.render
+    monkeypatch.setattr(dot.unwrapped, "render", lambda: drawn.append(1) or render())
+    monkeypatch.setattr("common.memory.available_memory", lambda: next(free))
+    told = rf"--video {tmp_path}/x.gif, --video_episodes 1: "
+    with pytest.raises(UsageError, match=told + r"\d+ pictures of \d+ x \d+ take"):
         film([Shown(policy(), dot)], tmp_path / "x.gif", [0])
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir()) and len(drawn) > 1
+    drawn.clear()
+    monkeypatch.setattr("common.memory.available_memory", lambda: 1000)
+    with pytest.raises(UsageError, match=told + "an episode's pictures take"):
+        film([Shown(policy(), dot)], tmp_path / "x.gif", [0])
+    assert not list(tmp_path.iterdir()) and len(drawn) == 1
 
 
 def test_images_of_another_size_in_another_episode_are_the_environments_fault(dot, tmp_path):

@@ -172,10 +172,15 @@ def test_modules_in_other_places_are_refused(lab, tmp_path, entries):
     assert not lab.proof.exists()
 
 
-def test_a_registered_environment_needs_no_module(lab, call, tmp_path):
-    """Whatever module the file names beside it."""
+def test_a_registered_environment_of_the_same_id_is_not_taken_for_that_of_a_module(lab, call, tmp_path):
+    """It may be another one: here the project's own Point, where the file says mylab's."""
     content = checkpoint.load(lab.runs[0] / "seed_0" / "checkpoint.pt", "run")
     named = {"env_id": "Point-v0", "env_name": "mylab.ball:Point-v0"}
     checkpoint.save(tmp_path / "checkpoint.pt", "run", content | named)
-    assert call(rl.evaluate.main, tmp_path, threads=None, episodes=1).code == 0
-    assert load_policy(tmp_path).make_env().spec.id == "Point-v0" and not lab.proof.exists()
+    ran = call(rl.evaluate.main, tmp_path, threads=None, episodes=1)
+    assert ran.code == 2 and "it was trained on mylab.ball:Point-v0" in ran.err, ran
+    with pytest.raises(UsageError, match="trained on mylab.ball:Point-v0"):
+        load_policy(tmp_path).make_env()
+    assert not lab.proof.exists()
+    ran = call(rl.evaluate.main, tmp_path, "--env", "Point-v0", threads=None, episodes=1)
+    assert ran.code == 0, ran.err

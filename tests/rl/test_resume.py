@@ -90,6 +90,36 @@ def test_seeds_go_on_from_the_newest_point_that_all_have(train):
     assert_same(whole, parts)
 
 
+def test_no_seed_loses_steps_because_another_has_fewer(train):
+    """Where it has more than there are to be, nothing is done; else it is told that it takes them again."""
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=400, num_seeds=1)
+    train("Pendulum-v1", "TD3", "a", max_timesteps=300, num_seeds=1, seed=1)
+    before = listing(run)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=350)
+    told = f"--max_timesteps 350: {run / 'seed_0'} has 400 steps, the other seeds 300: give at least 400"
+    assert ran.code == 2 and told in ran.err and listing(run) == before, ran
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=400)
+    assert ran.code == 0 and f"{run / 'seed_0'} goes back from 400 steps to the 300 that all seeds have" in ran.out, ran
+    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400)
+    assert_same(whole, run)
+
+
+def test_td3_is_the_same_by_either_script(train, call, tmp_path):
+    """Flags of raw actions are of both: neither goes on with a run of the other without them."""
+    flags = {"env": "Pendulum-v1", "results_dir": tmp_path, "eval_freq": 100, "eval_episodes": 1, "batch_size": 20}
+    assert call(rl.main_td3.main, **flags, max_timesteps=100, noise_unit="bounds").code == 0
+    dyne = {**flags, "policy_name": "TD3", "max_timesteps": 200}
+    ran = call(rl.main_dyne.main, "--resume", **dyne)
+    assert ran.code == 2 and "--noise_unit raw: the run that --resume continues has --noise_unit bounds" in ran.err, ran
+    ran = call(rl.main_dyne.main, **dyne, seed=1)
+    assert ran.code == 2 and "--noise_unit raw: seed_0 of the run" in ran.err, ran
+    assert call(rl.main_dyne.main, "--resume", **dyne, noise_unit="bounds").code == 0
+    whole = {**flags, "name": "whole", "max_timesteps": 200, "noise_unit": "bounds"}
+    assert call(rl.main_td3.main, **whole).code == 0
+    runs = tmp_path / "rl" / "Pendulum-v1" / "TD3"
+    assert_same(runs / "whole", runs / "default")
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [({"tau": 0.1}, "--tau 0.1"), ({"batch_size": 21}, "--batch_size 21"), ({"threads": 2}, "--threads 2")],

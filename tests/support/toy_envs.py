@@ -1,9 +1,11 @@
 """Small environments whose right answers are known: `gymnasium.make("toy_envs:Walk-v0")` after `import toy_envs`."""
 
+import random
 from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.envs.registration import register
 from gymnasium.spaces import Box
 
@@ -119,6 +121,29 @@ class Scripted(gymnasium.Env):
         return self._observe(), episode["rewards"][-1], terminated, truncated, {}
 
 
+class Seeding(Walk):
+    """Walk that seeds the random streams of the process as it is reset, and notes the actions of every episode."""
+
+    made: ClassVar[list["Seeding"]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.episodes = []
+        self.made.append(self)
+
+    def reset(self, **kwargs):
+        np.random.seed(0)
+        random.seed(0)
+        torch.manual_seed(0)
+        self.episodes.append([])
+        return super().reset(**kwargs)
+
+    def step(self, action):
+        self.episodes[-1].append(np.array(action))
+        return super().step(action)
+
+
+register("Seeding-v0", Seeding, max_episode_steps=6)
 register("Walk-v0", Walk, max_episode_steps=6)
 register("ns/Walk-v0", Walk, max_episode_steps=6)  # its folder is called ns_Walk-v0
 register("ns_Walk-v0", Walk, max_episode_steps=6)

@@ -26,6 +26,7 @@ from analysis import (
     report_glance,
     report_noise,
     report_sensitivity,
+    report_settings,
     report_tables,
     report_texts,
 )
@@ -73,6 +74,9 @@ BLOCKS: dict[str, Block] = {
     "ablations": report_tables.ablations,
     "decoder objective": report_tables.decoder_objective,
     "decoder variants": report_tables.decoder_variants,
+    "settings of stage one": report_settings.stage_one,
+    "settings of stage two": report_settings.stage_two,
+    "settings of baselines": report_settings.baselines,
 }
 BEGIN, END = re.compile(r"<!-- begin: (.+) -->"), "<!-- end -->"
 WIDTH = 120  # of a line of text

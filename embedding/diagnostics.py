@@ -7,7 +7,7 @@ draws two plans for each landmark; the landmark is covered if one of them ends w
 Distances are between changes s_{t+k} - s_t, whitened by random play and clipped as the targets of f are (appendix B).
 
 So landmarks stand for equal parts of what can be reached, however seldom random play goes there, and the radius has no
-unit to choose. There are seven landmarks for each of the A dimensions of z, at most fifty: with fifty for Pendulum's one
+unit to choose. There are 7^A landmarks for the A dimensions of z, at most fifty: with fifty for Pendulum's one
 dimension they would tell states apart that no one-dimensional z can.
 """
 
@@ -34,7 +34,7 @@ from embedding.random_play import (
     simulator_state,
 )
 
-LANDMARKS_A_DIMENSION, MOST_LANDMARKS = 7, 50
+LANDMARKS_AN_AXIS, MOST_LANDMARKS = 7, 50
 PLANS_A_LANDMARK = 2
 REFERENCE = 400  # plans of the reference mixture, among whose ends landmarks are chosen
 STARTS = {True: 32, False: 8}  # start states, averaged over: of open-loop environments, of those stepped one by one
@@ -274,7 +274,7 @@ def coverage(
     assert isinstance(env.action_space, Box)
     low, high = np.asarray(env.action_space.low, np.float64), np.asarray(env.action_space.high, np.float64)
     k, rng = decoder.k, stream(seed, "diagnostics: plans")
-    marks = min(LANDMARKS_A_DIMENSION ** len(low), MOST_LANDMARKS)
+    marks = min(LANDMARKS_AN_AXIS ** len(low), MOST_LANDMARKS)
     n = PLANS_A_LANDMARK * marks
     whitening = Whitening(deltas.shape[1]).double()
     whitening.fit(deltas)

@@ -17,7 +17,7 @@ if __name__ == "__main__":  # says in one line what is not installed
 import pandas as pd
 
 from analysis.curves import names_of, read_csv, seed_files
-from analysis.figures import COLUMNS
+from analysis.figure_tables import COLUMNS
 from analysis.finished_seeds import load_flags
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError

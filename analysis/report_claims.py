@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.curves import FEW
 from analysis.estimates import final_returns, interval, mean_probability
-from analysis.figures import reached
+from analysis.random_figures import reached
 from analysis.report_controls import NAMED, action_spaces
 from analysis.report_data import (
     Data,

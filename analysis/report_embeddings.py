@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.authors import TASKS
 from analysis.evenness import EVEN, gap, gap_by_chance, sample_size
 from analysis.figure8_effects import affine_r_squared
-from analysis.figures import load, reached
+from analysis.figure_tables import load
+from analysis.random_figures import reached
 from analysis.report_data import MINUS, Data, listed, markdown, paragraphs, share
 from common.errors import UsageError
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.figures import load
+from analysis.figure_tables import load
 from analysis.report_data import (
     Data,
     better,

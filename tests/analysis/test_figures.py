@@ -8,7 +8,7 @@ import pytest
 from curve_runs import ENV, call, frame, refused
 from PIL import Image
 
-from analysis import figures
+from analysis import figure_tables, figures, random_figures
 from analysis.curves import PUBLISHED
 from analysis.variants import QUESTIONS, question
 from common.errors import UsageError
@@ -61,14 +61,16 @@ def test_a_table_of_another_figure_is_refused(results):
 def test_distances_reached_are_quantiles_of_the_bins(tmp_path):
     (tmp_path / "figures").mkdir()
     bins = [("E", 4, "raw", "4 steps", i, i + 1, share) for i, share in enumerate((0.1, 0.45, 0.4, 0.05))]
-    pd.DataFrame(bins, columns=figures.COLUMNS["figure3"]).to_csv(tmp_path / "figures" / "figure3.csv", index=False)
-    table = figures.reached(tmp_path)
+    pd.DataFrame(bins, columns=figure_tables.COLUMNS["figure3"]).to_csv(
+        tmp_path / "figures" / "figure3.csv", index=False
+    )
+    table = random_figures.reached(tmp_path)
     assert table.index.tolist() == ["4 steps, raw actions"] and table.to_numpy().tolist() == [["1.89", "3.00", "3.98"]]
 
 
 def test_near_points_of_the_plane_have_near_colours():
     x, y = np.random.default_rng(0).uniform(-1, 1, (2, 300))
-    colors = figures.two_dimensional_colors(x, y)
+    colors = random_figures.two_dimensional_colors(x, y)
     values = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in colors])
     places, shades = (np.linalg.norm(v[:, None] - v[None], axis=-1) for v in (np.stack([x, y], axis=1), values))
     assert len(set(colors)) > 290 and shades.max() > 250
@@ -127,7 +129,7 @@ def test_new_kinds_of_random_actions_have_colours_and_panels(results):
     pd.concat([table, held]).to_csv(results / "figures" / "figure10.csv", index=False)
     titles = [panel["title"]["text"] for panel in figures.figure10(results).to_dict()["hconcat"]]
     assert titles == ["random raw actions", "random DynE actions", "random held actions"]
-    found = figures.action_colors(["raw", "DynE", "held", "drawn"])
+    found = random_figures.action_colors(["raw", "DynE", "held", "drawn"])
     assert [found[name] for name in ("raw", "DynE", "held")] == [
         METHODS[name].color for name in ("TD3", "DynE-TD3", "held-TD3")
     ]

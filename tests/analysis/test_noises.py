@@ -8,7 +8,7 @@ import pytest
 from curve_runs import call, frame, refused, write_run
 
 import analysis.critic_values
-from analysis import figures, report_noise, report_texts
+from analysis import figure_tables, figures, report_noise, report_texts
 from analysis.curves import PUBLISHED
 from analysis.report_data import Data
 
@@ -83,7 +83,7 @@ def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
     (tmp_path / "figures").mkdir()
     out = tmp_path / "figures" / "values.csv"
     call(analysis.critic_values, monkeypatch, run, "--out", out, "--until", 4_000)
-    table = figures.load(tmp_path, "values")
+    table = figure_tables.load(tmp_path, "values")
     assert table[["seed", "steps"]].to_numpy().tolist() == [[0, 2_000], [0, 4_000], [1, 2_000], [1, 4_000]]
     first = table.iloc[0]
     assert (first["return"], first.value) == pytest.approx((-10.5, -9.5))

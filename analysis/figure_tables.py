@@ -1,0 +1,26 @@
+"""The tables of the figures that scripts have written, results/figures/*.csv."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from common.errors import UsageError
+
+COLUMNS = {
+    "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
+    "figure8": ["dx", "dy", "z1", "z2"],
+    "figure10": ["actions", "episode", "step", "x", "y"],
+    "values": ["env", "method", "policy_noise", "seed", "steps", "return", "value", "q_min", "q_max"],
+}
+
+
+def load(results: str | Path, name: str) -> pd.DataFrame:
+    """The table of a figure, `results`/figures/<name>.csv; raises `UsageError` if there is none."""
+    path = Path(results) / "figures" / f"{name}.csv"
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {name} has not been run yet, or its table is damaged ({error})") from error
+    if list(table.columns) != COLUMNS[name] or not len(table):
+        raise UsageError(f"{path}: not the table of {name}: its first line is {','.join(table.columns)}")
+    return table

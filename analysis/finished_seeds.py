@@ -61,6 +61,7 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
         with entries.naming(newest):
             saved = entries.table(content, "flags")
             entries.environment(content)
+            entries.whole(content, "steps", 0, LARGEST_WHOLE)
             if entries.entry(content, "method") in OF_ONE_LENGTH:
                 flags["max_timesteps"] = entries.whole(saved, "max_timesteps", 1, LARGEST_WHOLE)
     except CheckpointError as error:
@@ -89,19 +90,23 @@ def check_seed(run: str, seed_folder: Path, content: Content) -> None:
             ) from error
 
 
-def check_finished(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
-    """Raises `UsageError` unless all seeds have their last evaluation.
+def check_finished(
+    curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]], trained: Mapping[tuple[str, int], int]
+) -> None:
+    """Raises `UsageError` unless all seeds have their last evaluation and, as far as it is known, all of their steps.
 
     Args:
         curves: a frame of analysis.curves.CURVES.
         flags: {(folder of the run, seed): flags}.
+        trained: {(folder of the run, seed): steps that it has}, of those with a checkpoint.
     """
     reached = curves.groupby("seed").steps.max()
     for (folder, seed), of_seed in flags.items():
-        if reached.get(seed, -1) < last_evaluation(of_seed):
+        planned = of_seed["max_timesteps"]
+        if reached.get(seed, -1) < last_evaluation(of_seed) or trained.get((folder, seed), planned) < planned:
             raise UsageError(
-                f"{folder}: seed {seed} has not finished its {of_seed['max_timesteps']} steps: wait for it, or publish "
-                "fewer with --until"
+                f"{folder}: seed {seed} has not finished its {planned} steps: wait for it, go on with it by --resume, or "
+                "publish fewer with --until"
             )
 
 

@@ -89,16 +89,20 @@ def main() -> None:
             check_seed(folder, file.parent, content)
     check_kinds(curves)
     check_alike(flags)
+    trained = {key: content["steps"] for key, content in contents.items()}
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
         if (method := curves.method.iloc[0]) in OF_ONE_LENGTH or method not in METHODS:
             raise UsageError(
                 f"--until {args.until}: the numbers of {method} depend on --max_timesteps, which is {planned}: leave it out"
             )
-        for (_, seed), of_seed in flags.items():
+        for (folder, seed), of_seed in flags.items():
+            # A seed that goes on has what it was evaluated at since its newest checkpoint, too.
+            if args.until < of_seed["max_timesteps"] and (folder, seed) in trained:
+                trained[folder, seed] = max([trained[folder, seed], *curves[curves.seed == seed].steps])
             of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])
             curves = curves[(curves.seed != seed) | (curves.steps < last_evaluation(of_seed) + stride(of_seed))]
-    check_finished(curves, flags)
+    check_finished(curves, flags, trained)
     method, of_seeds = curves.method.iloc[0], list(flags.values())
     if not args.command:
         check_evaluations(curves, flags)

@@ -16,7 +16,9 @@ from common.cli import seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
 from common.paths import REPOSITORY, folder_of
-from experiments.trainings import IMAGES, Curve, Embedding, id_of, needs_embedding, parsed
+from common.run_folder import first_difference
+from experiments.trainings import IMAGES, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
+from rl.baselines import OF_ONE_LENGTH
 from rl.methods import METHODS
 
 KEYS = {
@@ -137,6 +139,7 @@ def read(path: str | Path) -> Manifest:
     if twice := sorted({file for file in files if files.count(file) > 1}):
         raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
     _check_shared(path, curves, embeddings)
+    _check_policies(path, curves)
     for entry in content.get("probes", []):
         for key, images in (("encoder", "pixels"), ("vae", "vae")):
             _check_embedding(f"{path}: probes: {entry['env']}", entry[key], images, embeddings)
@@ -204,17 +207,48 @@ def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) 
 
 
 def _check_shared(path: str | Path, curves: Sequence[Curve], embeddings: Mapping[str, Embedding]) -> None:
-    """Raises `UsageError` if two curves are of the same seeds of one run, but of evaluations at different steps."""
-    found: dict[tuple[str, str, str, int], tuple[Curve, int]] = {}
+    """Raises `UsageError` if two curves are of one run, but of different flags; or of the same seeds of one run, but of
+    evaluations at different steps, or of different lengths where numbers depend on that."""
+    runs: dict[tuple[str, str, str], tuple[Curve, dict[str, Any]]] = {}
+    seeds: dict[tuple[tuple[str, str, str], int], tuple[Curve, int]] = {}
     for curve in curves:
-        freq = parsed(curve.module, curve.all_flags(embeddings))["eval_freq"]
+        flags = parsed(curve.module, curve.all_flags(embeddings))
+        first, noted = runs.setdefault(curve.place, (curve, flags))
+        if differing := first_difference(noted, flags):
+            raise UsageError(
+                f"{path}: {first.file} and {curve.file}: they share the run {curve.run}, one with {differing[1]}, the other "
+                f"with {differing[0]}: give both the same, or write one in another way, as 10 for 1e+1"
+            )
         for seed in curve.seeds:
-            other, its = found.setdefault((curve.env, curve.method, curve.run, seed), (curve, freq))
-            if its != freq:
+            other, its = seeds.setdefault((curve.place, seed), (curve, flags["eval_freq"]))
+            share = f"{path}: {other.file} and {curve.file}: they share seed {seed} of a run, one"
+            if its != flags["eval_freq"]:
                 raise UsageError(
-                    f"{path}: {other.file} and {curve.file}: they share seed {seed} of a run, one with --eval_freq {its}, the "
-                    f"other with --eval_freq {freq}: give both the same, or other seeds"
+                    f"{share} with --eval_freq {its}, the other with --eval_freq {flags['eval_freq']}: give both the same, or "
+                    "other seeds"
                 )
+            if curve.method in OF_ONE_LENGTH and other.steps != curve.steps:
+                raise UsageError(
+                    f"{share} of {other.steps} steps, the other of {curve.steps}, and the numbers of {curve.method} depend on "
+                    f"that, for {OF_ONE_LENGTH[curve.method]}: give both the same, or other seeds"
+                )
+
+
+def _check_policies(path: str | Path, curves: Sequence[Curve]) -> None:
+    """Raises `UsageError` if a policy that is played or published has other steps than its curve, by one that shares its run."""
+    longest = longest_of(curves)
+    for curve in curves:
+        played = curve.seeds if curve.final_episodes else ()
+        published = () if curve.policy_seed is None else (curve.policy_seed,)
+        for key, seeds in (("final_episodes", played), ("policy_seed", published)):
+            for seed in seeds:
+                other = longest.get((curve.place, seed), curve)
+                if other.steps != curve.steps:
+                    raise UsageError(
+                        f"{path}: {curve.file}: {key} {getattr(curve, key)}: it asks for policies of {curve.steps} steps, and "
+                        f"{other.file}, which shares the run, trains seed {seed} for {other.steps}: give both the same steps, or "
+                        f"other seeds, or leave {key} out"
+                    )
 
 
 def _check_form(where: str, key: str, value: Any, form: str) -> None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from analysis.curves import read_csv
 from analysis.finished_seeds import last_evaluation
+from common import checkpoint, entries
+from common.checkpoint import CheckpointError
+from common.cli import LARGEST_WHOLE
 from common.errors import UsageError
 from common.files import read_entries
 from common.provenance import is_notes
@@ -89,7 +92,8 @@ class Task:
         return min(self.steps, int(curve.steps.max())) if len(curve) else 0
 
     def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether there is nothing left to do; of a training in steps: whether its last evaluation and its newest checkpoint
+        are there. A run may end behind its last evaluation, and its checkpoints may fall behind that."""
         if self.product:
             if not (self.product.exists() and self.target.is_file()):
                 return False
@@ -99,10 +103,12 @@ class Task:
             return self.target.is_file()
         try:
             flags = read_entries(self.folder / "opt.json") | {"max_timesteps": self.steps}
-            finished = self.progress() >= min(self.steps, last_evaluation(flags))
-        except (OSError, ValueError, KeyError, TypeError, UsageError):
+            if self.progress() < min(self.steps, last_evaluation(flags)):
+                return False
+            content = checkpoint.load(self.target, "run")
+            return entries.whole(content, "steps", 0, LARGEST_WHOLE) >= self.steps
+        except (OSError, ValueError, KeyError, TypeError, UsageError, CheckpointError):
             return False
-        return finished and self.target.is_file()
 
     @property
     def _mark(self) -> str:

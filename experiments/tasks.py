@@ -8,7 +8,7 @@ from common.errors import UsageError
 from common.paths import embedding_run, folder_of, policy_run, seed_folder
 from experiments.manifest import Manifest
 from experiments.task import Task
-from experiments.trainings import IMAGES, Curve, Embedding, id_of, parsed, words_of
+from experiments.trainings import IMAGES, Curve, Embedding, id_of, longest_of, parsed, words_of
 from rl.methods import METHODS
 
 
@@ -125,13 +125,7 @@ def _runs(
     curves: Sequence[Curve], embeddings: Mapping[str, Embedding], results: Path, speeds: Mapping[str, float]
 ) -> list[Task]:
     """A task for each seed of each run; curves of the same settings share it, the longest decides."""
-    longest: dict[tuple[str, int], Curve] = {}
-    for curve in curves:
-        for seed in curve.seeds:
-            key = (_run_name(curve), seed)
-            if key not in longest or longest[key].steps < curve.steps:
-                longest[key] = curve
-    return [_run(curve, seed, embeddings, results, speeds) for (_, seed), curve in longest.items()]
+    return [_run(curve, seed, embeddings, results, speeds) for (_, seed), curve in longest_of(curves).items()]
 
 
 def _embedding_folder(embedding: Embedding, results: Path) -> Path:

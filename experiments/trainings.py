@@ -2,11 +2,12 @@
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.paths import folder_of
 from rl.methods import METHODS, WITH_IMAGES, Method
 
 IMAGES = {
@@ -89,6 +90,11 @@ class Curve:
         return "_".join([self.embedding or "plain", *(re.sub(r"[^A-Za-z0-9._=-]", "-", word) for word in own)])
 
     @property
+    def place(self) -> tuple[str, str, str]:
+        """The folder of that run, below results/rl: (of the environment, of the method, of the run)."""
+        return folder_of(id_of(self.env)), self.method, self.run
+
+    @property
     def module(self) -> str:
         """The module that trains it."""
         return f"rl.{Path(METHODS[self.method].script).stem}"
@@ -108,6 +114,17 @@ class Curve:
         elif self.embedding:
             flags |= {"decoder": self.embedding, "source_env": embeddings[self.embedding].env}
         return {**flags, **self.flags}
+
+
+def longest_of(curves: Iterable[Curve]) -> dict[tuple[tuple[str, str, str], int], Curve]:
+    """The curve that decides how long a seed of a run is trained, the longest of those that share it: {(place, seed): curve}."""
+    longest: dict[tuple[tuple[str, str, str], int], Curve] = {}
+    for curve in curves:
+        for seed in curve.seeds:
+            key = curve.place, seed
+            if key not in longest or longest[key].steps < curve.steps:
+                longest[key] = curve
+    return longest
 
 
 def id_of(env: str) -> str:

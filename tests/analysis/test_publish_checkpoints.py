@@ -86,6 +86,27 @@ def test_a_run_is_published_up_to_a_step_within_a_block(train, publish, tmp_path
     assert len(again.read_text().splitlines()) == 4
 
 
+def test_a_run_that_was_killed_behind_its_last_evaluation_is_refused(train, publish):
+    """At step 130 of 190: its evaluations are those of 190 steps."""
+    run = train(max_timesteps=130, update_every=10)
+    edit(run / "seed_0" / "opt.json", max_timesteps=190)
+    told = "seed 0 has not finished its {} steps: wait for it, go on with it by --resume, or publish fewer with --until"
+    assert told.format(190) in publish(run)
+    assert told.format(190) in publish(run, command="a command")
+    assert told.format(190) in publish(run, until=190)
+    assert told.format(150) in publish(run, until=150)
+    assert "steps:       130 a seed" in publish(run, until=130)
+
+
+def test_a_run_that_goes_on_has_what_it_was_evaluated_at(train, publish):
+    """Its newest checkpoint may be older than an evaluation up to which it is published."""
+    run = train(max_timesteps=400)
+    shutil.copy(run / "seed_0" / "checkpoint.previous.pt", run / "seed_0" / "checkpoint.pt")  # of 300 steps
+    assert "seed 0 has not finished its 400 steps" in publish(run)
+    edit(run / "seed_0" / "opt.json", max_timesteps=1000)
+    assert "steps:       400 a seed" in publish(run, until=400)
+
+
 def test_the_folder_of_results_is_the_one_that_the_run_lies_in(train, publish, tiny, tmp_path, monkeypatch):
     """Whatever it was called when the run was made, and wherever it is published from."""
     shutil.copytree(tiny / ENV, tmp_path / "results" / ENV)

@@ -23,6 +23,29 @@ flags = { eval_freq = 50 }
 """
 
 
+LONGER = ABLATION.replace('"1"', '"0"').replace("steps = 200", "steps = 800").replace("flags = { eval_freq = 50 }", "")
+POLICIES = "policy_seed = 0\nfinal_episodes = 5\n"
+NOISE = """
+[[ablations]]
+env = "Pendulum-v1"
+group = "{group}"
+method = "TD3"
+seeds = "{seeds}"
+steps = 200
+variants = {{ a = "" }}
+flags = {{ noise_clip = "{clip}", checkpoint_freq = {freq} }}
+"""
+PPO = """
+[[ablations]]
+env = "Pendulum-v1"
+group = "{group}"
+method = "PPO"
+seeds = "{seeds}"
+steps = {steps}
+variants = {{ a = "" }}
+"""
+
+
 @pytest.fixture
 def manifest(tmp_path):
     return reader(tmp_path)
@@ -130,6 +153,31 @@ WRONG = {
         f"{ABLATION}[[curves]]",
         "Pendulum-v1_DynE-TD3.csv and ablations/Pendulum-v1_g_a.csv: they share seed 1 of a run, one with --eval_freq 1000, the",
     ),
+    "flags that differ in a run of one name": (
+        "[[curves]]",
+        NOISE.format(group="g", seeds=0, clip="1e+1", freq=0)
+        + NOISE.format(group="h", seeds=1, clip="1e-1", freq=0)
+        + "[[curves]]",
+        "g_a.csv and ablations/Pendulum-v1_h_a.csv: they share the run plain_noise_clip=1e-1, one with --noise_clip 10.0, the",
+    ),
+    "environments that differ in a run of one folder": (
+        "[[curves]]",
+        ABLATION.replace("Pendulum-v1", "my_envs:Pendulum-v1") + "[[curves]]",
+        "they share the run pend, one with --env Pendulum-v1, the other with --env my_envs:Pendulum-v1: give both the same",
+    ),
+    "lengths that numbers depend on": (
+        "[[curves]]",
+        PPO.format(group="g", seeds="0-1", steps=3000) + PPO.format(group="h", seeds="1-2", steps=6000) + "[[curves]]",
+        "h_a.csv: they share seed 1 of a run, one of 3000 steps, the other of 6000, and the numbers of PPO depend on that, for",
+    ),
+    **{
+        f"policies of other steps by {key}": (
+            "[[curves]]",
+            f"{LONGER}[[curves]]\n{key} = {value}",
+            f"{key} {value}: it asks for policies of 400 steps, and ablations/Pendulum-v1_g_a.csv, which shares the run, trains",
+        )
+        for key, value in (("final_episodes", 5), ("policy_seed", 0))
+    },
     "flag that deletes": (
         "epochs = 1,",
         "epochs = 1, overwrite = true,",
@@ -180,6 +228,25 @@ def test_what_has_no_end_or_is_not_there_is_no_manifest(tmp_path, call, path):
 def test_entries_of_other_seeds_may_be_evaluated_at_other_steps(manifest):
     content = manifest(TINY + ABLATION.replace('"1"', '"2"'))
     assert len(content.curves) == 2 and len({curve.run for curve in content.curves}) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "policy_seed = 1\n" + LONGER,
+        POLICIES + LONGER.replace("800", "200"),
+        POLICIES + LONGER.replace("800", "400"),
+        POLICIES + LONGER.replace('"0"', '"2"'),
+        POLICIES + LONGER + "flags = { lr = 0.01 }",
+        LONGER,
+        NOISE.format(group="g", seeds=0, clip="1e+1", freq=0) + NOISE.format(group="h", seeds=0, clip="1e+1", freq=10),
+        NOISE.format(group="g", seeds=0, clip="1e+1", freq=0) + NOISE.format(group="h", seeds=0, clip="0.1", freq=0),
+        PPO.format(group="g", seeds="0-1", steps=3000) + PPO.format(group="h", seeds="2-3", steps=6000),
+        PPO.format(group="g", seeds="0-1", steps=3000) + PPO.format(group="h", seeds="1-2", steps=3000),
+    ],
+)
+def test_entries_whose_numbers_are_not_mixed_may_share_a_run(manifest, more):
+    assert len(manifest(TINY + more).curves) > 1
 
 
 def test_flags_are_read_together_with_the_method(manifest, tmp_path):

@@ -11,6 +11,7 @@ from manifests import TINY, reader
 import analysis.list_runs
 import experiments.run
 from analysis.commands import script_of
+from common import checkpoint
 from common.errors import UsageError
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
@@ -190,6 +191,7 @@ def test_what_is_lacking_is_told(manifest, tmp_path):
         task.folder.mkdir(parents=True)
         task.target.touch()
         if last:
+            checkpoint.save(task.target, "run", {"steps": last})
             (task.folder / "opt.json").write_text(json.dumps({"max_timesteps": 400, "eval_freq": 200}))
             rows = "".join(f"0,{step},-1.0\n" for step in range(0, last + 1, 200))
             (task.folder / "eval.csv").write_text("episodes,steps,mean_return\n" + rows)
@@ -201,6 +203,28 @@ def test_what_is_lacking_is_told(manifest, tmp_path):
     folder.fail("step 300: a loss")
     folder.release()
     assert lacking(tasks) == [f"{seeds[1].name}: failed: step 300: a loss", waits]
+
+
+def test_a_run_that_ended_behind_its_last_evaluation_is_not_done(call, tmp_path):
+    """Of 190 steps it was killed at 130: its evaluations are those of 190 steps, its checkpoint is not."""
+    text = TINY.replace("steps = 400", "steps = 190\nflags = { eval_freq = 100, update_every = 10 }")
+    (tmp_path / "m.toml").write_text(text.replace('"0-1"', '"0"'))
+    tasks = tasks_of(read(tmp_path / "m.toml"), tmp_path / "results", {})
+    (task,) = [task for task in tasks if task.steps]
+    task.folder.mkdir(parents=True)
+    (task.folder / "opt.json").write_text(json.dumps(task.flags))
+    (task.folder / "eval.csv").write_text("episodes,steps,mean_return\n0,0,-1.0\n0,100,-1.0\n")
+    where = {"manifest": tmp_path / "m.toml", "results_dir": tmp_path / "results", "threads": None}
+    for steps, done in ((100, False), (130, False), (190, True), (200, True), (None, False)):
+        checkpoint.save(task.target, "run", {} if steps is None else {"steps": steps})
+        assert task.is_done() == done
+        assert (f"{task.name}: python rl/main_dyne.py" in call(experiments.run.main, "--dry_run", **where).out) != done
+        assert (f"{task.name}: " in call(experiments.run.main, "--status", **where).out) != done
+    checkpoint.save(task.target, "run", {"steps": 190})
+    task.target.write_bytes(task.target.read_bytes()[:-100])
+    assert not task.is_done()
+    task.target.unlink()
+    assert not task.is_done()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ episodes.
 """
 
 import contextlib
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,20 +17,17 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
+from analysis.tables import read_csv
 from common.errors import UsageError
-from common.files import LARGEST_TABLE, read_entries, read_whole
+from common.files import read_entries
 from common.paths import RESULTS
 from rl.methods import METHODS, PRETRAINING
-from rl.results import DIAGNOSTICS, EVAL_COLUMNS
+from rl.results import EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
 PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
 ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
 FEW = 5  # seeds; fewer have no interval, which would be too narrow: what they return is told itself
-NUMBERS = {
-    **dict.fromkeys(["seed", "steps", "episodes", "episode_length"], "int64"),
-    **dict.fromkeys(["mean_return", "episode_return", *DIAGNOSTICS], "float64"),
-}
 
 
 # ---- reading ----
@@ -95,8 +91,23 @@ def load_runs(results: str | Path) -> pd.DataFrame:
 
 def with_pretraining(curves: pd.DataFrame) -> pd.DataFrame:
     """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
+    return curves.assign(steps=curves.steps + first_steps(curves))
+
+
+def first_steps(curves: pd.DataFrame) -> pd.Series:
+    """The step that the policy of each row (N,) was untrained at: `PRETRAINING` where its encoder is pretrained, else 0; (N,)."""
     pretrained = [name for name, method in METHODS.items() if method.pretrained]
-    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(pretrained))
+    return PRETRAINING * curves.method.isin(pretrained)
+
+
+def begun(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves without seeds that have only just begun: those of no evaluation after the untrained policy's yet.
+
+    Args:
+        curves: a frame of `CURVES`, its steps those of `with_pretraining`.
+    """
+    last = curves.groupby(["env", "method", "name", "seed"]).steps.transform("max")
+    return curves[last > first_steps(curves)]
 
 
 def load_run(run: str | Path) -> pd.DataFrame:
@@ -154,30 +165,6 @@ def seed_files(run: str | Path) -> dict[int, Path]:
     if not files:
         raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
     return dict(sorted(files.items()))
-
-
-def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.DataFrame:
-    """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
-
-    Raises:
-        UsageError: no such file, other columns, an entry that is empty or no number, or a mean return that is not finite.
-    """
-    try:
-        text = read_whole(path, LARGEST_TABLE).decode()
-        text = text[: text.rfind("\n") + 1] if growing else text
-        header, *rows = [*csv.reader(text.splitlines())] or [[]]
-        if header != columns:
-            raise ValueError(f"its first line is {','.join(header)}")
-        for line, row in enumerate(rows, start=2):
-            if len(row) != len(columns) or "" in row:
-                raise ValueError(f"line {line} is {','.join(row)}")
-        table = pd.DataFrame(rows, columns=columns).astype({c: NUMBERS.get(c, "str") for c in columns})
-        if "mean_return" in columns and not np.isfinite(table.mean_return).all():
-            raise ValueError(f"line {np.isfinite(table.mean_return).argmin() + 2} has no finite return")
-    except (OSError, ValueError, OverflowError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: not a table of {','.join(columns)}: {reason}") from error
-    return table
 
 
 def select(curves: pd.DataFrame, envs: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:

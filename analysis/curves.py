@@ -20,7 +20,7 @@ from analysis.authors import AUTHORS
 from analysis.tables import read_csv
 from common.errors import UsageError
 from common.files import read_entries
-from common.paths import RESULTS
+from common.paths import RESULTS, folders_of_seeds, is_seed_folder
 from rl.methods import METHODS, PRETRAINING
 from rl.results import EVAL_COLUMNS
 
@@ -76,10 +76,9 @@ def load_runs(results: str | Path) -> pd.DataFrame:
     """
     levels = ("rl/*/*/*/", "*/*/*/", "*/*/", "*/", "")
     of_seeds = ("eval.csv", "checkpoint.pt")  # a seed that has the latter alone has lost its table
-    files = (
-        sorted(file for name in of_seeds for file in Path(results).glob(f"{level}seed_*/{name}")) for level in levels
-    )
-    folders = sorted({file.parent.parent.resolve() for file in next(filter(None, files), [])})
+    files = ([file for name in of_seeds for file in Path(results).glob(f"{level}seed_*/{name}")] for level in levels)
+    seeds = ([file.parent for file in found if is_seed_folder(file.parent)] for found in files)
+    folders = sorted({seed.parent.resolve() for seed in next(filter(None, seeds), [])})
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:
         raise UsageError(
@@ -154,13 +153,13 @@ def seed_files(run: str | Path) -> dict[int, Path]:
         UsageError: there are none, a seed that was trained has lost its own, or a folder's name is that of no seed.
     """
     files = {}
-    for folder in Path(run).glob("seed_*"):
+    for folder in folders_of_seeds(run):
         seed, file = folder.name.removeprefix("seed_"), folder / "eval.csv"
-        if seed.isdecimal() and os.path.lexists(file):
+        if os.path.lexists(file):
             if seed != f"{int(seed)}":
                 raise UsageError(f"{folder}: the folder of a seed is called seed_{int(seed)}: remove the copy")
             files[int(seed)] = file
-        elif seed.isdecimal() and (folder / "checkpoint.pt").is_file():
+        elif (folder / "checkpoint.pt").is_file():
             raise UsageError(f"{folder}: its eval.csv is gone, its checkpoint is there: put back the run's own table")
     if not files:
         raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")

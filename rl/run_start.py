@@ -12,6 +12,7 @@ from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.files import open_for_lock, read_entries
 from common.folders import make_folder, remove_empty
+from common.paths import folders_of_seeds
 from common.run_folder import first_difference
 from rl.policies import newest_checkpoint
 
@@ -72,7 +73,7 @@ def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> No
         ours: the folders of the seeds that are to begin, or to go on.
         flags: theirs, of any one of them.
     """
-    for folder in sorted(set(run.glob("seed_*")) - set(ours)):
+    for folder in sorted(set(folders_of_seeds(run)) - set(ours)):
         if differing := first_difference(flags_of(folder) | {"seed": flags["seed"]}, flags):
             raise UsageError(
                 f"{differing[0]}: {folder.name} of the run {run} has {differing[1]}: give that, or choose another --name"

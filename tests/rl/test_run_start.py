@@ -129,6 +129,13 @@ def test_a_seed_does_not_join_those_of_another_decoder(call, tiny, tmp_path):
     assert listing(tmp_path) == before
 
 
+def test_a_backup_of_other_flags_keeps_no_seed_from_joining(call, tmp_path):
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
+    run = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default"
+    (run / "seed_0").rename(run / "seed_0_before")
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, lr=0.3).code == 0
+
+
 def test_flags_are_those_of_the_checkpoint_where_opt_json_is_lost(call, tmp_path):
     assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
     next(tmp_path.rglob("opt.json")).unlink()

@@ -8,6 +8,7 @@ episodes.
 
 import contextlib
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ from analysis.authors import AUTHORS
 from analysis.tables import read_csv
 from common.errors import UsageError
 from common.files import read_entries
-from common.paths import RESULTS, folders_of_seeds, is_seed_folder
-from rl.methods import METHODS, PRETRAINING
+from common.paths import RESULTS, folder_of, folders_of_seeds, is_seed_folder
+from rl.methods import METHODS, PRETRAINING, told_by
 from rl.results import EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
@@ -115,7 +116,8 @@ def load_run(run: str | Path) -> pd.DataFrame:
     Steps are the policy's own.
 
     Raises:
-        UsageError: there is no run, or a seed's table is none of a seed, or its folder that of another one.
+        UsageError: there is no run, or a seed's table is none of a seed, or its folder that of another one, or of a run of
+            another environment or method.
     """
     seeds = [_load_seed(seed, file) for seed, file in seed_files(run).items()]
     env, method, name = names_of(run)
@@ -125,11 +127,12 @@ def load_run(run: str | Path) -> pd.DataFrame:
 def _load_seed(seed: int, file: Path) -> pd.DataFrame:
     """The evaluations of one seed from its eval.csv, with a column `seed`; errors as in `load_run`."""
     with contextlib.suppress(OSError, ValueError):  # what cannot be read cannot contradict
-        noted = read_entries(file.with_name("opt.json")).get("seed", seed)
-        if noted != seed:
+        flags = read_entries(file.with_name("opt.json"))
+        if (noted := flags.get("seed", seed)) != seed:
             raise UsageError(
                 f"{file.parent}: its opt.json is of seed {noted}: remove the copy, or put back the run's own"
             )
+        _check_place(file.parent, flags)
     table = read_csv(file, EVAL_COLUMNS, growing=True)
     if (again := table.steps.diff() <= 0).any():
         raise UsageError(
@@ -138,12 +141,32 @@ def _load_seed(seed: int, file: Path) -> pd.DataFrame:
     return table.assign(seed=seed)
 
 
+def _check_place(seed_folder: Path, flags: dict[str, Any]) -> None:
+    """Raises `UsageError` if a seed's flags are of another environment or method than its folder, rl/<env>/<method>/<name>/<seed>.
+
+    An id without a version is that of the newest one. A folder elsewhere tells neither.
+    """
+    above, env, method, _ = _levels(seed_folder.parent)
+    if above == "rl":
+        named = str(flags.get("env_name") or env).rpartition(":")[2]
+        noted = told_by(flags) or method
+        if noted != method or not re.fullmatch(rf"{re.escape(folder_of(named))}(-v[0-9]+)?", env):
+            raise UsageError(
+                f"{seed_folder}: its opt.json is of {noted} on {named}, its folder of {method} on {env}: put it where it belongs"
+            )
+
+
 def names_of(run: str | Path) -> tuple[str, str, str]:
     """The environment, the method and the name that the folder of a run has, rl/<env>/<method>/<name>: as it lies, or where that is
     no such folder, as it is found through links."""
-    ways = [("", "", "", *path.parts)[-4:] for path in (Path(run).resolve(), Path(os.path.abspath(run)))]
-    _, env, method, name = next((way for way in ways if way[0] == "rl"), ways[0])
+    _, env, method, name = _levels(run)
     return env, method, name
+
+
+def _levels(run: str | Path) -> tuple[str, ...]:
+    """The last four names of the folder of a run, as `names_of` takes them; the first is rl, or it lies elsewhere."""
+    ways = [("", "", "", *path.parts)[-4:] for path in (Path(run).resolve(), Path(os.path.abspath(run)))]
+    return next((way for way in ways if way[0] == "rl"), ways[0])
 
 
 def seed_files(run: str | Path) -> dict[int, Path]:

@@ -121,8 +121,17 @@ def test_a_run_in_the_place_of_another_is_refused(train, publish, place):
     other.parent.mkdir(parents=True)
     run.rename(other)
     env, method = place.split("/")
-    line = publish(other)
-    assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in line
+    opt = other / "seed_0" / "opt.json"
+    assert f"seed_0: its opt.json is of random on {ENV}, its folder of {method} on {env}: put it" in publish(other)
+    if env == ENV:
+        flags = json.loads(opt.read_text())
+        opt.write_text(json.dumps({name: value for name, value in flags.items() if name != "policy_name"}))
+        assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in publish(
+            other
+        )
+    edit(opt, env_name=env, policy_name=method)
+    flag = f"--policy_name {method}" if env == ENV else f"--env {env}"
+    assert f"seed_0: its opt.json has {flag}, its checkpoint --" in publish(other)
     for path in (other / "seed_0").glob("checkpoint*"):
         path.unlink()
     if method == "DynE-TD3":
@@ -139,7 +148,7 @@ def test_a_seed_in_the_place_of_another_is_refused(train, publish, call, tmp_pat
     ran = call(rl.main_td3.main, results_dir=tmp_path / "other", **FLAGS | {"env": "ReacherTurn-v2"}, seed=5)
     assert ran.code == 0
     shutil.copytree(next((tmp_path / "other").rglob("seed_5")), run / "seed_5")
-    assert f"seed_5: its checkpoint is of random on ReacherTurn-v2, its folder of random on {ENV}" in publish(run)
+    assert f"seed_5: its opt.json is of random on ReacherTurn-v2, its folder of random on {ENV}" in publish(run)
 
 
 def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):

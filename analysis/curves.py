@@ -9,7 +9,7 @@ episodes.
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,9 @@ def load_ablations(results: str | Path) -> pd.DataFrame:
 
 
 def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
-    """All files of a folder, with a column `group`: the second part of a file's name, <env>_<group>_<variant>."""
-    files = sorted(folder.glob("**/*.csv"))
-    frames = [read_csv(file, columns).assign(group=(file.stem.split("_", 2) + [""])[1]) for file in files]
+    """All files of a folder, with a column `group` (`_group_of`); raises `UsageError` if there are no curves, or some twice."""
+    tables = {file: read_csv(file, columns) for file in sorted(folder.glob("**/*.csv"))}
+    frames = [table.assign(group=_group_of(file.stem, table.env.unique())) for file, table in tables.items()]
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
     curves = pd.concat(frames, ignore_index=True)
@@ -67,6 +67,13 @@ def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
         where = ", ".join(str(again.iloc[0][column]) for column in columns[:-1])
         raise UsageError(f"{folder}: two rows are of one evaluation ({where}): remove one of the files")
     return curves
+
+
+def _group_of(stem: str, envs: Iterable[str]) -> str:
+    """The group in the name of a file, <env>_<group>_<variant>, of curves on some environments, whose ids may have `_` in them."""
+    named, begins = f"{stem}_", [f"{folder_of(env)}_" for env in envs]
+    begin = next(filter(named.startswith, begins), named.partition("_")[0] + "_")
+    return named.removeprefix(begin).partition("_")[0]
 
 
 def load_runs(results: str | Path) -> pd.DataFrame:

@@ -77,6 +77,17 @@ WITH_IMAGES = {
 }  # what a policy of rl/main_dyne.py is called that sees images
 
 
+OF_ONE_LENGTH = {  # methods whose numbers depend on --max_timesteps, and why
+    "PPO": "its step size falls to 0 at the last step",
+    "SAC-LSP": "its levels share the steps",
+}
+
+
+def of_all_seeds(method: str) -> set[str]:
+    """The flags that may be others when a run of a method is resumed, but not in some of its seeds."""
+    return {"max_timesteps"} if method in OF_ONE_LENGTH else set()
+
+
 def told_by(flags: Mapping[str, Any]) -> str | None:
     """The name of the method that the flags of a run tell; None where they tell none of `METHODS`, as those of SAC-LSP do."""
     policy, algo = flags.get("policy_name"), flags.get("algo")

@@ -16,9 +16,10 @@ if __name__ == "__main__":  # says in one line what is not installed
 
 import pandas as pd
 
-from analysis.curves import names_of, read_csv, seed_files
+from analysis.curves import names_of, seed_files
 from analysis.figure_tables import COLUMNS
 from analysis.finished_seeds import load_flags
+from analysis.tables import read_csv
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.paths import RESULTS

@@ -7,9 +7,9 @@ episodes.
 """
 
 import contextlib
-import csv
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,17 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
+from analysis.tables import read_csv
 from common.errors import UsageError
-from common.files import LARGEST_TABLE, read_entries, read_whole
-from common.paths import RESULTS
-from rl.methods import METHODS, PRETRAINING
-from rl.results import DIAGNOSTICS, EVAL_COLUMNS
+from common.files import read_entries
+from common.paths import RESULTS, folder_of, folders_of_seeds, is_seed_folder
+from rl.methods import METHODS, PRETRAINING, told_by
+from rl.results import EVAL_COLUMNS
 
 CURVES = ["env", "method", "name", "seed", "steps", "mean_return"]
 PUBLISHED = ["env", "method", "seed", "steps", "mean_return"]
 ABLATION = ["env", "method", "variant", "seed", "steps", "mean_return"]
 FEW = 5  # seeds; fewer have no interval, which would be too narrow: what they return is told itself
-NUMBERS = {
-    **dict.fromkeys(["seed", "steps", "episodes", "episode_length"], "int64"),
-    **dict.fromkeys(["mean_return", "episode_return", *DIAGNOSTICS], "float64"),
-}
 
 
 # ---- reading ----
@@ -59,9 +56,9 @@ def load_ablations(results: str | Path) -> pd.DataFrame:
 
 
 def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
-    """All files of a folder, with a column `group`: the second part of a file's name, <env>_<group>_<variant>."""
-    files = sorted(folder.glob("**/*.csv"))
-    frames = [read_csv(file, columns).assign(group=(file.stem.split("_", 2) + [""])[1]) for file in files]
+    """All files of a folder, with a column `group` (`_group_of`); raises `UsageError` if there are no curves, or some twice."""
+    tables = {file: read_csv(file, columns) for file in sorted(folder.glob("**/*.csv"))}
+    frames = [table.assign(group=_group_of(file.stem, table.env.unique())) for file, table in tables.items()]
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
     curves = pd.concat(frames, ignore_index=True)
@@ -72,6 +69,13 @@ def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
     return curves
 
 
+def _group_of(stem: str, envs: Iterable[str]) -> str:
+    """The group in the name of a file, <env>_<group>_<variant>, of curves on some environments, whose ids may have `_` in them."""
+    named, begins = f"{stem}_", [f"{folder_of(env)}_" for env in envs]
+    begin = next(filter(named.startswith, begins), named.partition("_")[0] + "_")
+    return named.removeprefix(begin).partition("_")[0]
+
+
 def load_runs(results: str | Path) -> pd.DataFrame:
     """The curves of all runs under `results`/rl, finished or running; raises `UsageError` if there are none.
 
@@ -80,10 +84,9 @@ def load_runs(results: str | Path) -> pd.DataFrame:
     """
     levels = ("rl/*/*/*/", "*/*/*/", "*/*/", "*/", "")
     of_seeds = ("eval.csv", "checkpoint.pt")  # a seed that has the latter alone has lost its table
-    files = (
-        sorted(file for name in of_seeds for file in Path(results).glob(f"{level}seed_*/{name}")) for level in levels
-    )
-    folders = sorted({file.parent.parent.resolve() for file in next(filter(None, files), [])})
+    files = ([file for name in of_seeds for file in Path(results).glob(f"{level}seed_*/{name}")] for level in levels)
+    seeds = ([file.parent for file in found if is_seed_folder(file.parent)] for found in files)
+    folders = sorted({seed.parent.resolve() for seed in next(filter(None, seeds), [])})
     runs = [run for run in map(load_run, folders) if len(run)]
     if not runs:
         raise UsageError(
@@ -95,8 +98,23 @@ def load_runs(results: str | Path) -> pd.DataFrame:
 
 def with_pretraining(curves: pd.DataFrame) -> pd.DataFrame:
     """The same curves, `PRETRAINING` steps later where a method's encoder is pretrained."""
+    return curves.assign(steps=curves.steps + first_steps(curves))
+
+
+def first_steps(curves: pd.DataFrame) -> pd.Series:
+    """The step that the policy of each row (N,) was untrained at: `PRETRAINING` where its encoder is pretrained, else 0; (N,)."""
     pretrained = [name for name, method in METHODS.items() if method.pretrained]
-    return curves.assign(steps=curves.steps + PRETRAINING * curves.method.isin(pretrained))
+    return PRETRAINING * curves.method.isin(pretrained)
+
+
+def begun(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves without seeds that have only just begun: those of no evaluation after the untrained policy's yet.
+
+    Args:
+        curves: a frame of `CURVES`, its steps those of `with_pretraining`.
+    """
+    last = curves.groupby(["env", "method", "name", "seed"]).steps.transform("max")
+    return curves[last > first_steps(curves)]
 
 
 def load_run(run: str | Path) -> pd.DataFrame:
@@ -105,7 +123,8 @@ def load_run(run: str | Path) -> pd.DataFrame:
     Steps are the policy's own.
 
     Raises:
-        UsageError: there is no run, or a seed's table is none of a seed, or its folder that of another one.
+        UsageError: there is no run, or a seed's table is none of a seed, or its folder that of another one, or of a run of
+            another environment or method.
     """
     seeds = [_load_seed(seed, file) for seed, file in seed_files(run).items()]
     env, method, name = names_of(run)
@@ -115,11 +134,12 @@ def load_run(run: str | Path) -> pd.DataFrame:
 def _load_seed(seed: int, file: Path) -> pd.DataFrame:
     """The evaluations of one seed from its eval.csv, with a column `seed`; errors as in `load_run`."""
     with contextlib.suppress(OSError, ValueError):  # what cannot be read cannot contradict
-        noted = read_entries(file.with_name("opt.json")).get("seed", seed)
-        if noted != seed:
+        flags = read_entries(file.with_name("opt.json"))
+        if (noted := flags.get("seed", seed)) != seed:
             raise UsageError(
                 f"{file.parent}: its opt.json is of seed {noted}: remove the copy, or put back the run's own"
             )
+        _check_place(file.parent, flags)
     table = read_csv(file, EVAL_COLUMNS, growing=True)
     if (again := table.steps.diff() <= 0).any():
         raise UsageError(
@@ -128,12 +148,32 @@ def _load_seed(seed: int, file: Path) -> pd.DataFrame:
     return table.assign(seed=seed)
 
 
+def _check_place(seed_folder: Path, flags: dict[str, Any]) -> None:
+    """Raises `UsageError` if a seed's flags are of another environment or method than its folder, rl/<env>/<method>/<name>/<seed>.
+
+    An id without a version is that of the newest one. A folder elsewhere tells neither.
+    """
+    above, env, method, _ = _levels(seed_folder.parent)
+    if above == "rl":
+        named = str(flags.get("env_name") or env).rpartition(":")[2]
+        noted = told_by(flags) or method
+        if noted != method or not re.fullmatch(rf"{re.escape(folder_of(named))}(-v[0-9]+)?", env):
+            raise UsageError(
+                f"{seed_folder}: its opt.json is of {noted} on {named}, its folder of {method} on {env}: put it where it belongs"
+            )
+
+
 def names_of(run: str | Path) -> tuple[str, str, str]:
     """The environment, the method and the name that the folder of a run has, rl/<env>/<method>/<name>: as it lies, or where that is
     no such folder, as it is found through links."""
-    ways = [("", "", "", *path.parts)[-4:] for path in (Path(run).resolve(), Path(os.path.abspath(run)))]
-    _, env, method, name = next((way for way in ways if way[0] == "rl"), ways[0])
+    _, env, method, name = _levels(run)
     return env, method, name
+
+
+def _levels(run: str | Path) -> tuple[str, ...]:
+    """The last four names of the folder of a run, as `names_of` takes them; the first is rl, or it lies elsewhere."""
+    ways = [("", "", "", *path.parts)[-4:] for path in (Path(run).resolve(), Path(os.path.abspath(run)))]
+    return next((way for way in ways if way[0] == "rl"), ways[0])
 
 
 def seed_files(run: str | Path) -> dict[int, Path]:
@@ -143,41 +183,17 @@ def seed_files(run: str | Path) -> dict[int, Path]:
         UsageError: there are none, a seed that was trained has lost its own, or a folder's name is that of no seed.
     """
     files = {}
-    for folder in Path(run).glob("seed_*"):
+    for folder in folders_of_seeds(run):
         seed, file = folder.name.removeprefix("seed_"), folder / "eval.csv"
-        if seed.isdecimal() and os.path.lexists(file):
+        if os.path.lexists(file):
             if seed != f"{int(seed)}":
                 raise UsageError(f"{folder}: the folder of a seed is called seed_{int(seed)}: remove the copy")
             files[int(seed)] = file
-        elif seed.isdecimal() and (folder / "checkpoint.pt").is_file():
+        elif (folder / "checkpoint.pt").is_file():
             raise UsageError(f"{folder}: its eval.csv is gone, its checkpoint is there: put back the run's own table")
     if not files:
         raise UsageError(f"{run}: no run in it: there is no seed_<n>/eval.csv")
     return dict(sorted(files.items()))
-
-
-def read_csv(path: str | Path, columns: list[str], growing: bool = False) -> pd.DataFrame:
-    """Reads a csv file of exactly these columns; a last line that is still being written to a growing one is left out.
-
-    Raises:
-        UsageError: no such file, other columns, an entry that is empty or no number, or a mean return that is not finite.
-    """
-    try:
-        text = read_whole(path, LARGEST_TABLE).decode()
-        text = text[: text.rfind("\n") + 1] if growing else text
-        header, *rows = [*csv.reader(text.splitlines())] or [[]]
-        if header != columns:
-            raise ValueError(f"its first line is {','.join(header)}")
-        for line, row in enumerate(rows, start=2):
-            if len(row) != len(columns) or "" in row:
-                raise ValueError(f"line {line} is {','.join(row)}")
-        table = pd.DataFrame(rows, columns=columns).astype({c: NUMBERS.get(c, "str") for c in columns})
-        if "mean_return" in columns and not np.isfinite(table.mean_return).all():
-            raise ValueError(f"line {np.isfinite(table.mean_return).argmin() + 2} has no finite return")
-    except (OSError, ValueError, OverflowError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: not a table of {','.join(columns)}: {reason}") from error
-    return table
 
 
 def select(curves: pd.DataFrame, envs: Sequence[str], methods: Sequence[str]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE
-from analysis.curves import FEW, bin_width_of, series_of
+from analysis.curves import FEW, begun, bin_width_of, series_of
 from common.errors import UsageError
 
 Statistic = Callable[..., np.ndarray]  # of lists of arrays (..., N_i), one a task, gives (...)
@@ -124,10 +124,11 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
             it are left out without it, and nothing is to be reached where it has not learned (ends where it began).
         bin_width: in steps, of the bins in which it is to be reached; None: `bin_width_of` the last step.
     Returns:
-        A frame of str, a row a series.
+        A frame of str, a row a series; seeds that have only just begun (`analysis.curves.begun`) do not count.
     """
-    of_baseline = curves[curves.method == baseline]
     width = bin_width or bin_width_of(curves.steps.max())
+    curves = begun(curves)
+    of_baseline = curves[curves.method == baseline]
     untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
     goal = final_returns(of_baseline).mean() if len(of_baseline) else np.nan
     rows = {}
@@ -159,12 +160,13 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """Methods on all tasks on which each of them has curves, as text: a frame of str, a row a method.
 
     Returns are scaled by the range that the authors' plots span, 0 its lower end and 1 its upper, and are those after as
-    many steps as all methods have. The last column is the probability that a run of the first method returns more than
-    one of this.
+    many steps as all methods have, without seeds that have only just begun. The last column is the probability that a run of
+    the first method returns more than one of this.
 
     Raises:
         UsageError: there is no such task.
     """
+    curves = begun(curves)
     shared = [
         str(env)
         for env, of_env in curves.groupby("env", sort=False)

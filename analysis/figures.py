@@ -157,9 +157,11 @@ def variants(results: str | Path) -> pd.DataFrame:
     """The curves of all ablations, question by question: `env` tells environment and question, `method` the variant.
 
     Beside embeddings of other seeds, and decoders trained in another way, stand the curves of figure 4 of the same seeds.
+    Raises `UsageError` if there are none, or none but those that other figures show.
     """
     curves = load_ablations(results)
-    curves = curves[~curves.group.isin([*APART, *sensitivity.VARIED])]
+    if not len(curves := curves[~curves.group.isin([*APART, *sensitivity.VARIED])]):
+        raise UsageError(f"{results}: its ablations are those that other figures show")
     last = curves[curves.group.isin(OF_FIGURE_4)].groupby(["env", "group", "seed"]).steps.max().rename("last")
     default = load_published(results).query("method == 'DynE-TD3'").merge(last.reset_index(), on=["env", "seed"])
     default = default[default.steps <= default["last"]].drop(columns="last")

@@ -12,14 +12,15 @@ from analysis.curves import names_of
 from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
 from common.cli import LARGEST_WHOLE
+from common.environments import PROBED_STEPS
 from common.errors import UsageError
 from common.files import read_entries
 from common.paths import folder_of
+from common.progress import tell
 from common.run_folder import first_difference
 from embedding.decoder import ActionDecoder
 from embedding.trained import load_image_encoder
-from rl.baselines import OF_ONE_LENGTH
-from rl.methods import METHODS
+from rl.methods import METHODS, OF_ONE_LENGTH
 from rl.policies import newest_checkpoint
 from rl.protocols import Content
 from rl.results import SeedResults
@@ -88,6 +89,37 @@ def check_seed(run: str, seed_folder: Path, content: Content) -> None:
             raise UsageError(
                 f"{seed_folder}: {name}.csv was changed since its checkpoint: put back what it was"
             ) from error
+
+
+def check_joined(contents: Mapping[tuple[str, int], Content]) -> None:
+    """Raises `UsageError` if seeds, by their checkpoints, have different spaces; tells it if they were trained on different
+    environments, as processors that round otherwise make them.
+
+    Args:
+        contents: {(folder of the run, seed): content of its checkpoint}; older ones do not tell all.
+    """
+    spaces = {
+        "actions": "acts in another space, of another decoder or bounds,",
+        "states": "sees by another encoder or space",
+    }
+    for entry, does in spaces.items():
+        told = {key: digest(content[entry]) for key, content in contents.items() if entry in content}
+        if pair := _unlike(told):
+            raise UsageError(f"runs: {pair[1]} {does} than {pair[0]}: publish them one by one")
+    for entry in ("fingerprint", "made_of"):
+        if pair := _unlike({key: content[entry] for key, content in contents.items() if content.get(entry)}):
+            tell(
+                f"runs: {pair[1]} was trained where the environment, its code, its arguments or its first {PROBED_STEPS} steps were "
+                f"others than for {pair[0]}: if more than rounding has changed, publish them one by one"
+            )
+            return
+
+
+def _unlike(told: Mapping[tuple[str, int], str]) -> tuple[str, str] | None:
+    """The first of some seeds, {(folder of the run, seed): what it tells}, and the first that tells another thing; None if none does."""
+    first = next(iter(told), None)
+    other = next((key for key in told if first and told[key] != told[first]), None)
+    return (f"seed {first[1]} of {first[0]}", f"seed {other[1]} of {other[0]}") if first and other else None
 
 
 def check_finished(

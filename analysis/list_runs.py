@@ -32,7 +32,7 @@ from common.cli import Parser, run
 from common.entries import UNFIT
 from common.errors import UsageError
 from common.files import open_to_read, read_entries
-from common.paths import REPOSITORY, RESULTS
+from common.paths import REPOSITORY, RESULTS, is_seed_folder
 from common.run_folder import LOCK, RunFolder
 
 LAST_LINES = 2**16  # bytes of the end of a table that the last of its lines are looked for in
@@ -48,7 +48,7 @@ def main() -> None:
     results = Path(args.results).absolute()  # the folder of one seed, too: its name tells what it is
     try:
         folders = find_runs(results)
-        above = results.parent if is_seed(results) else results
+        above = results.parent if is_seed_folder(results) else results
         table = pd.DataFrame([describe(folder, above) for folder in folders])
     except OSError as error:
         raise UsageError(f"{results}: it cannot be read ({error.strerror}): name a folder of results") from error
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def find_runs(results: Path) -> list[Path]:
-    """The folders below `results`, sorted, that embeddings and seeds of policies were written to.
+    """The folders below `results`, sorted, that embeddings and seeds of policies were written to; no copies of seeds by other names.
 
     Raises:
         UsageError: there is no folder `results`.
@@ -83,8 +83,11 @@ def find_runs(results: Path) -> list[Path]:
     for root in roots:
         for path, below, files in os.walk(root, onerror=_tell):
             real, is_run = os.path.realpath(path), LOCK in files or "opt.json" in files
-            misnamed = is_run and is_seed(Path(path)) != is_seed(Path(real))  # by a link's own name
-            if real in seen or misnamed:
+            misnamed = is_run and is_seed_folder(Path(path)) != is_seed_folder(Path(real))  # by a link's own name
+            is_copy = Path(path).name.startswith("seed_") and not is_seed_folder(
+                Path(path)
+            )  # which no embedding is called
+            if real in seen or misnamed or is_copy:
                 below.clear()
                 continue
             seen.add(real)
@@ -100,14 +103,9 @@ def _tell(error: OSError) -> None:
         raise error
 
 
-def is_seed(folder: Path) -> bool:
-    """Whether a folder is that of a policy's seed."""
-    return folder.name.startswith("seed_")
-
-
 def describe(folder: Path, results: Path) -> dict[str, str | float]:
     """A row of the table for the folder of one embedding or seed: dict of `COLUMNS`, `seeds` a number or None."""
-    is_policy = is_seed(folder)
+    is_policy = is_seed_folder(folder)
     run_folder = RunFolder(folder, "run" if is_policy else "embedding run")
     content, whole = newest(run_folder)
     failure = run_folder.failure or (None if whole else "no checkpoint is whole")

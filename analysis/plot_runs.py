@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.charts import figure, save
-from analysis.curves import FEW, bin_width_of, load_runs, series_of, table
+from analysis.curves import FEW, begun, bin_width_of, first_steps, load_runs, series_of, table
 from analysis.estimates import final_returns
 from analysis.report_data import better, count, finals, on_the_way, seeds_of, standing, with_interval
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
@@ -71,9 +71,7 @@ def main() -> None:
         for line in compared(of_env):
             print(f"{line}\n")
         if lost := below_their_start(of_env):
-            print(
-                f"{' and '.join(lost)}: worse at the end than at step 0, before any training. If episodes end early, random"
-            )
+            print(f"{' and '.join(lost)}: worse at the end than before any training. If episodes end early, random")
             print("steps to begin with may help: --start_timesteps 1000\n")
     save(figure(curves, args.bin_width), out)
     print(out)
@@ -82,7 +80,7 @@ def main() -> None:
 def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
     """How each series of one environment does against each of a baseline's, a line for each two with `FEW` seeds or more.
 
-    Seeds that have only just begun (`begun`) do not count; of the others the steps that all of them have.
+    Seeds that have only just begun (`analysis.curves.begun`) do not count; of the others the steps that all of them have.
     """
     enough, of_env = {}, begun(of_env)
     for (method, name), label in series_of(of_env).items():
@@ -108,19 +106,14 @@ def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
     return lines
 
 
-def begun(of_env: pd.DataFrame) -> pd.DataFrame:
-    """The curves of one environment without seeds that have no evaluation after step 0 yet."""
-    return of_env[of_env.groupby(["method", "name", "seed"]).steps.transform("max") > 0]
-
-
 def below_their_start(of_env: pd.DataFrame) -> list[str]:
     """The series of one environment that end, over the last tenth of the steps that all their seeds have, below the lowest of
-    their evaluations at step 0; of the methods that have --start_timesteps, without seeds that have only just begun."""
+    their untrained policies; of the methods that have --start_timesteps, without seeds that have only just begun."""
     found, of_env = [], begun(of_env)
     for (method, name), label in series_of(of_env).items():
         one = of_env[(of_env.method == method) & (of_env.name == name)]
         has_flag = method in METHODS and METHODS[method].script in WITH_START_TIMESTEPS
-        if has_flag and final_returns(one).max() < one[one.steps == 0].mean_return.min():
+        if has_flag and final_returns(one).max() < one[one.steps == first_steps(one)].mean_return.min():
             found.append(label)
     return found
 

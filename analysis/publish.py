@@ -26,6 +26,7 @@ from analysis.curves import ABLATION, PUBLISHED, load_run, seed_files
 from analysis.finished_seeds import (
     check_evaluations,
     check_finished,
+    check_joined,
     check_seed,
     check_trained,
     last_evaluation,
@@ -37,8 +38,7 @@ from common.errors import UsageError
 from common.files import open_to_read
 from common.provenance import PACKAGES, check_table, notes, write_table
 from common.run_folder import first_difference
-from rl.baselines import OF_ONE_LENGTH
-from rl.methods import METHODS
+from rl.methods import METHODS, OF_ONE_LENGTH, of_all_seeds
 
 # Flags that runs of one curve may have each their own.
 OF_ONE_RUN = {"seed", "num_seeds", "name", "threads", "eval_episodes"}
@@ -88,7 +88,8 @@ def main() -> None:
             contents[folder, seed] = content
             check_seed(folder, file.parent, content)
     check_kinds(curves)
-    check_alike(flags)
+    check_alike(curves.method.iloc[0], flags)
+    check_joined(contents)
     trained = {key: content["steps"] for key, content in contents.items()}
     planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
     if args.until and args.until < planned:
@@ -132,14 +133,14 @@ def check_kinds(curves: pd.DataFrame) -> None:
         raise UsageError(f"runs: seed {twice.seed.iloc[0]} is in two of them: publish runs of different seeds")
 
 
-def check_alike(flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+def check_alike(method: str, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
     """Raises `UsageError` unless runs were made with the same flags, but for their names and seeds; {(folder, seed): flags}."""
     (first, of_first), *others = (
         (folder, {name: value for name, value in of_seed.items() if name not in OF_ONE_RUN})
         for (folder, _), of_seed in flags.items()
     )
     for folder, of_other in others:
-        if differing := first_difference(of_first, of_other):
+        if differing := first_difference(of_first, of_other, of_all_seeds(method)):
             raise UsageError(f"runs: {folder} has {differing[0]}, {first} {differing[1]}: publish them one by one")
 
 

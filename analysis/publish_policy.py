@@ -21,7 +21,7 @@ from common.cli import Parser, run
 from common.errors import UsageError
 from common.files import write_atomically
 from common.provenance import notes, writing
-from rl.baselines import OF_ONE_LENGTH
+from rl.methods import OF_ONE_LENGTH
 from rl.policies import load_policy, newest_checkpoint
 
 KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint

@@ -80,3 +80,19 @@ def policy_run(results: str | Path, env_id: str, method: str, name: str) -> Path
 def seed_folder(run: str | Path, seed: int) -> Path:
     """Where one seed of a run writes."""
     return Path(run) / f"seed_{seed}"
+
+
+def is_seed_folder(folder: Path) -> bool:
+    """Whether a folder is called as that of a seed is, seed_<digits>: seed_0_backup is none."""
+    return re.fullmatch(r"seed_[0-9]+", folder.name) is not None
+
+
+def folders_of_seeds(run: str | Path) -> list[Path]:
+    """All that is called seed_<digits> in a run's folder, in the order of these numbers."""
+    folders = filter(is_seed_folder, Path(run).glob("seed_*"))
+    return sorted(folders, key=lambda folder: (len(folder.name), folder.name))
+
+
+def not_of_seeds(run: str | Path) -> list[Path]:
+    """All that is called seed_* in a run's folder and is of no seed, as a backup, sorted."""
+    return sorted(set(Path(run).glob("seed_*")) - set(folders_of_seeds(run)))

@@ -12,7 +12,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -323,9 +323,11 @@ def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:
         )
 
 
-def first_difference(saved: dict[str, Any], flags: dict[str, Any]) -> tuple[str, str] | None:
-    """The first flag that differs but may not, as it is given in `flags` and in `saved`; None if none does."""
-    for name in sorted(saved.keys() & flags.keys() - MAY_DIFFER):
+def first_difference(
+    saved: dict[str, Any], flags: dict[str, Any], compared: Collection[str] = ()
+) -> tuple[str, str] | None:
+    """The first flag that differs but may not, nor may `compared` here, as it is given in `flags` and in `saved`; None: none."""
+    for name in sorted(saved.keys() & flags.keys() - (MAY_DIFFER - {*compared})):
         if saved[name] != flags[name]:
             return _told(name, flags[name]), _told(name, saved[name])
     return None

@@ -69,7 +69,9 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if not np.issubdtype(env.action_space.dtype, np.floating):
-            raise ValueError(f"its actions are {env.action_space}: decoded ones are no whole numbers: use a Box of floats")
+            raise ValueError(
+                f"its actions are {env.action_space}: decoded ones are no whole numbers: use a Box of floats"
+            )
         if env.spec is None:
             raise ValueError(f"{env} has no spec, which tells its id and time limit: make it with gymnasium.make")
         if _is_forked:

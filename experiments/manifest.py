@@ -18,8 +18,7 @@ from common.files import LARGEST_NOTES, read_whole
 from common.paths import REPOSITORY, folder_of
 from common.run_folder import first_difference
 from experiments.trainings import IMAGES, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
-from rl.baselines import OF_ONE_LENGTH
-from rl.methods import METHODS
+from rl.methods import METHODS, OF_ONE_LENGTH
 
 KEYS = {
     "embeddings": {"script", "env", "flags", "published"},

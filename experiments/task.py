@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.curves import read_csv
 from analysis.finished_seeds import last_evaluation
+from analysis.tables import read_csv
 from common import checkpoint, entries
 from common.checkpoint import CheckpointError
 from common.cli import LARGEST_WHOLE

@@ -22,15 +22,12 @@ from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, Learner, SeedRun
 from rl.fingerprint import Fingerprint
 from rl.flags import episode_count, seeds_of
+from rl.methods import OF_ONE_LENGTH
 from rl.protocols import ActionSpace, Content
 from rl.run_store import RunStore
 from rl.state_spaces import ObservedStates
 
 REPLAY_SIZE = 1_000_000
-OF_ONE_LENGTH = {  # baselines whose numbers depend on --max_timesteps, and why
-    "PPO": "its step size falls to 0 at the last step",
-    "SAC-LSP": "its levels share the steps",
-}
 
 
 def baseline_parser(description: str | None) -> Parser:

@@ -12,7 +12,6 @@ imported.
 import argparse
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
@@ -33,6 +32,7 @@ from common.cli import Parser, add_env_flag, check_out, non_negative_int, run
 from common.environments import draws_images, known_id, make_env, require_time_limit
 from common.errors import Diverged, UsageError
 from common.next_step import shown, tell_next
+from common.paths import folders_of_seeds, is_seed_folder, not_of_seeds
 from common.progress import Progress, tell
 from common.provenance import check_table, notes, typed_command, write_table
 from common.run_folder import RunFolder
@@ -104,7 +104,7 @@ def main() -> None:
     if filmed:
         record(filmed, args.video, seeds[: args.video_episodes], args.video_whole)
     folders = [seed_folders(folder)[0].absolute().parent for folder in args.runs]
-    has_curves = all(any(folder.glob("seed_*/eval.csv")) for folder in folders)
+    has_curves = all(any((seed / "eval.csv").exists() for seed in folders_of_seeds(folder)) for folder in folders)
     if not filmed and draws_images(envs[0]):
         env_flag = ("--env", args.env_name) if args.env_name else ()
         tell_next(None, "rl/evaluate.py", *map(shown, args.runs), *env_flag, "--video", f"{first.method}.mp4")
@@ -194,7 +194,7 @@ def load_run(folder: str) -> list[Policy]:
     except CheckpointError as error:
         raise UsageError(f"{folder}: {error}: give the folder of a run") from error
     for seed, policy in zip(folders, policies, strict=True):
-        if re.fullmatch(r"seed_\d+", seed.name) and seed.name != f"seed_{policy.seed}":
+        if is_seed_folder(seed) and seed.name != f"seed_{policy.seed}":
             raise UsageError(f"{seed}: its checkpoint is of seed {policy.seed}: put back the run's own")
     for kinds in ({policy.method for policy in policies}, {policy.env_id for policy in policies}):
         if len(kinds) > 1:
@@ -242,7 +242,7 @@ def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str |
 
 
 def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
-    """Says which seeds of a run are left out, were given up or have fewer steps, and of which an older checkpoint is played.
+    """Says which seeds of a run, and folders beside them, are left out, which were given up or have fewer steps, and of which an older checkpoint is played.
 
     Args:
         run: the run's folder.
@@ -257,8 +257,12 @@ def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
         if reason := RunFolder(folder, "run").failure:
             print(f"{folder}: it was given up ({reason}): its last good checkpoint is played")
         steps[folder.name] = f"{checkpoint.load(newest, 'run').get('steps')!s:.16}"
-    for folder in sorted(set(run.glob("seed_*")) - set(folders)) if run not in folders else ():
-        print(f"{folder}: it holds no checkpoint: this seed is left out")
+    if run not in folders:
+        for folder in folders_of_seeds(run):
+            if folder not in folders:
+                print(f"{folder}: it holds no checkpoint: this seed is left out")
+        if others := [folder.name for folder in not_of_seeds(run) if newest_checkpoint(folder)]:
+            print(f"{run}: left out, since the folder of a seed is called seed_<n>: {', '.join(others)}")
     if len({*steps.values()}) > 1:
         told = ", ".join(f"{name} {count}" for name, count in steps.items())
         print(f"{run}: its seeds have different numbers of steps: {told}")

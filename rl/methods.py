@@ -3,7 +3,9 @@
 A new method is a row here and, if it learns in a new way, a class (docs/own-algorithm.md shows both).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 PRETRAINING = 100_000  # random steps that the encoder of a pretrained method has seen, of the same environment
 PRETRAINED_SCRIPTS = {"pixels": "main_pixels.py", "vae": "main_vae.py"}  # embedding/<script> trains what they see by
@@ -73,6 +75,26 @@ WITH_IMAGES = {
     "DynE-TD3": "SA-DynE-TD3",
     "TD3": "S-DynE-TD3",
 }  # what a policy of rl/main_dyne.py is called that sees images
+
+
+OF_ONE_LENGTH = {  # methods whose numbers depend on --max_timesteps, and why
+    "PPO": "its step size falls to 0 at the last step",
+    "SAC-LSP": "its levels share the steps",
+}
+
+
+def of_all_seeds(method: str) -> set[str]:
+    """The flags that may be others when a run of a method is resumed, but not in some of its seeds."""
+    return {"max_timesteps"} if method in OF_ONE_LENGTH else set()
+
+
+def told_by(flags: Mapping[str, Any]) -> str | None:
+    """The name of the method that the flags of a run tell; None where they tell none of `METHODS`, as those of SAC-LSP do."""
+    policy, algo = flags.get("policy_name"), flags.get("algo")
+    name = WITH_IMAGES.get(str(policy), policy) if flags.get("pixels") else policy
+    if policy is None and algo is not None:
+        name = f"{algo}-plans" if flags.get("decoder") else algo
+    return name if isinstance(name, str) and name in METHODS else None
 
 
 def methods_of(script: str, *, from_pixels: bool = False) -> list[str]:

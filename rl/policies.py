@@ -20,7 +20,7 @@ from common import checkpoint, entries
 from common.cli import LARGEST_WHOLE
 from common.environments import known_id, make_env
 from common.finite import is_finite
-from common.paths import PUBLISHED_POLICIES, folder_of
+from common.paths import PUBLISHED_POLICIES, folder_of, folders_of_seeds
 from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
@@ -130,7 +130,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 def seed_folders(run: str | Path) -> list[Path]:
-    """The folders of a run's seeds that have a checkpoint, or the folder itself if it is a seed's.
+    """The folders of a run's seeds, seed_<n>, that have a checkpoint, or the folder itself if it has one.
 
     Args:
         run: a folder, or where there is none of that name published/<env>, the policy that comes with the project.
@@ -145,8 +145,7 @@ def seed_folders(run: str | Path) -> list[Path]:
             raise checkpoint.CheckpointError(f"there is no published policy of {run.name}; there are {there or 'none'}")
     if newest_checkpoint(run):
         return [run]
-    folders = sorted(run.glob("seed_*"), key=lambda folder: (len(folder.name), folder.name))
-    folders = [folder for folder in folders if newest_checkpoint(folder)]
+    folders = [folder for folder in folders_of_seeds(run) if newest_checkpoint(folder)]
     if run.is_file():
         raise checkpoint.CheckpointError(f"{run} is a file: name the folder that it lies in, {run.parent}")
     if not run.is_dir():

@@ -12,7 +12,9 @@ from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.files import open_for_lock, read_entries
 from common.folders import make_folder, remove_empty
+from common.paths import folders_of_seeds
 from common.run_folder import first_difference
+from rl.methods import of_all_seeds
 from rl.policies import newest_checkpoint
 
 STARTING = ".starting"
@@ -68,12 +70,13 @@ def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> No
     """Raises `UsageError` if other seeds of a run were trained, or are being trained, with other flags.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, results/rl/<env>/<method>/<name>.
         ours: the folders of the seeds that are to begin, or to go on.
         flags: theirs, of any one of them.
     """
-    for folder in sorted(set(run.glob("seed_*")) - set(ours)):
-        if differing := first_difference(flags_of(folder) | {"seed": flags["seed"]}, flags):
+    compared = of_all_seeds(run.parent.name)
+    for folder in sorted(set(folders_of_seeds(run)) - set(ours)):
+        if differing := first_difference(flags_of(folder) | {"seed": flags["seed"]}, flags, compared):
             raise UsageError(
                 f"{differing[0]}: {folder.name} of the run {run} has {differing[1]}: give that, or choose another --name"
             )

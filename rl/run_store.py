@@ -9,7 +9,7 @@ from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
 from common.environments import PROBED_STEPS
 from common.errors import UsageError
-from common.paths import check_own_folder
+from common.paths import check_own_folder, folders_of_seeds
 from common.progress import tell
 from common.run_folder import check_flags
 from rl.fingerprint import Fingerprint
@@ -87,7 +87,7 @@ class RunStore:
             fingerprint: of their environment.
         """
         ours = {store.folder.path for store in self.stores}
-        for path in sorted(self.folder.glob("seed_*")):
+        for path in folders_of_seeds(self.folder):
             newest = None if path in ours else newest_checkpoint(path)
             if newest is None:
                 continue

@@ -185,6 +185,11 @@ def test_ablations_are_grouped_by_the_names_of_their_files(tmp_path):
         (tmp_path / "ablations" / f"{name}.csv").write_text(text)
     read = curves.load_ablations(tmp_path)
     assert dict(zip(read.name, read.group, strict=True)) == {"of-E": "", "of-E_k_1": "k", "of-E_kl_no_more": "kl"}
+    for group in ("lr", "clip"):  # of an environment whose id has _ in it
+        text = "env,method,variant,seed,steps,mean_return\nMy_Cart-v0,DynE-TD3,big,0,0,-1.5\n"
+        (tmp_path / "ablations" / f"My_Cart-v0_{group}_big.csv").write_text(text)
+    read = curves.load_ablations(tmp_path)
+    assert sorted(read.group) == ["", "clip", "k", "kl", "lr"]
 
 
 def test_published_curves_and_ablations_are_read(tmp_path):

@@ -9,7 +9,7 @@ from curve_runs import ENV, call, frame, refused
 from PIL import Image
 
 from analysis import figure_tables, figures, random_figures
-from analysis.curves import PUBLISHED
+from analysis.curves import ABLATION, PUBLISHED
 from analysis.variants import QUESTIONS, question
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -115,6 +115,20 @@ def test_ablations_are_told_in_words_and_the_default_has_its_methods_colour(resu
     assert {"none", "unit", "no_state", "prior", "default"} < short
     for panel in panels.values():
         assert not short & {*panel["layer"][0]["encoding"]["color"]["scale"]["domain"]}
+
+
+def test_ablations_that_other_figures_show_keep_no_figure_from_being_drawn(tmp_path, monkeypatch, capsys):
+    for name in ("figures", "published", "ablations"):
+        (tmp_path / name).mkdir()
+    curve = frame([[-20.0, -9.0]], [0, 10_000], "DynE-TD3")
+    curve[PUBLISHED].to_csv(tmp_path / "published" / "one.csv", index=False)
+    for group in ("controls", "lambda"):
+        one = curve.rename(columns={"name": "variant"}).assign(variant="1e-2")[ABLATION]
+        one.to_csv(tmp_path / "ablations" / f"{ENV}_{group}_1e-2.csv", index=False)
+    call(figures, monkeypatch, tmp_path)
+    told = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert told["ablations"] == f"not drawn: {tmp_path}: its ablations are those that other figures show"
+    assert [*told] == [*figures.FIGURES] and "not drawn" not in told["figure4"]
 
 
 def test_an_unknown_ablation_is_called_by_its_names():

@@ -50,6 +50,12 @@ def test_seeds_in_one_state_share_a_row(runs, rows):
     assert line.split() == expected.split()
 
 
+def test_a_backup_is_no_seed(runs, rows):
+    before, run = rows(runs), runs / "rl/Pendulum-v1/TD3/default"
+    shutil.copytree(run / "seed_0", run / "seed_0_backup")
+    assert rows(runs) == before
+
+
 def test_states(runs, rows, call):
     """0 is being written, 1 failed, 2 is damaged, 3 has more steps to do, 4 was killed before its first checkpoint."""
     run = runs / "rl/Pendulum-v1/TD3/default"

@@ -10,7 +10,9 @@ import analysis.publish_policy
 import rl.main_dyne
 import rl.main_sac_lsp
 import rl.main_td3
+from analysis import finished_seeds
 from common import checkpoint
+from common.errors import UsageError
 
 ENV = "ReacherVertical-v2"
 FLAGS = {"env": ENV, "max_timesteps": 200, "eval_freq": 100, "eval_episodes": 1, "policy_name": "random"}
@@ -142,8 +144,17 @@ def test_a_run_in_the_place_of_another_is_refused(train, publish, place):
     other.parent.mkdir(parents=True)
     run.rename(other)
     env, method = place.split("/")
-    line = publish(other)
-    assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in line
+    opt = other / "seed_0" / "opt.json"
+    assert f"seed_0: its opt.json is of random on {ENV}, its folder of {method} on {env}: put it" in publish(other)
+    if env == ENV:
+        flags = json.loads(opt.read_text())
+        opt.write_text(json.dumps({name: value for name, value in flags.items() if name != "policy_name"}))
+        assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in publish(
+            other
+        )
+    edit(opt, env_name=env, policy_name=method)
+    flag = f"--policy_name {method}" if env == ENV else f"--env {env}"
+    assert f"seed_0: its opt.json has {flag}, its checkpoint --" in publish(other)
     for path in (other / "seed_0").glob("checkpoint*"):
         path.unlink()
     if method == "DynE-TD3":
@@ -160,7 +171,57 @@ def test_a_seed_in_the_place_of_another_is_refused(train, publish, call, tmp_pat
     ran = call(rl.main_td3.main, results_dir=tmp_path / "other", **FLAGS | {"env": "ReacherTurn-v2"}, seed=5)
     assert ran.code == 0
     shutil.copytree(next((tmp_path / "other").rglob("seed_5")), run / "seed_5")
-    assert f"seed_5: its checkpoint is of random on ReacherTurn-v2, its folder of random on {ENV}" in publish(run)
+    assert f"seed_5: its opt.json is of random on ReacherTurn-v2, its folder of random on {ENV}" in publish(run)
+
+
+def test_seeds_of_different_decoders_of_one_name_are_not_joined(train, publish, call, tiny, tmp_path):
+    """Each is that of its own folder of results."""
+    runs = []
+    for seed, results in enumerate((tmp_path / "results", tmp_path / "other")):
+        shutil.copytree(tiny / ENV, results / ENV)
+        decoder = results / ENV / "default" / "decoder.pt"
+        content = checkpoint.load(decoder, "decoder")
+        checkpoint.save(decoder, "decoder", content | {"max_embedding": (1 + seed / 100) * content["max_embedding"]})
+        flags = FLAGS | {"policy_name": "random-DynE", "seed": seed, "results_dir": results}
+        assert call(rl.main_dyne.main, **flags).code == 0
+        runs.append(results / "rl" / ENV / "random-DynE" / "default")
+    line = f"runs: seed 1 of {runs[1]} acts in another space, of another decoder or bounds, than seed 0 of {runs[0]}: "
+    assert line in publish(*runs) and line in publish(*runs, command="mine")
+    assert "1: 1" in publish(runs[1])
+
+
+def test_what_checkpoints_do_not_tell_keeps_no_seeds_apart(capsys):
+    first = {"actions": {"low": 0.0}, "states": {"encoder": 1}, "fingerprint": "a", "made_of": "b"}
+    others = [{}, {"fingerprint": ""}, {"fingerprint": None, "made_of": None}, dict(first)]
+    finished_seeds.check_joined({("run", seed): content for seed, content in enumerate([{}, first, *others])})
+    assert not capsys.readouterr().out
+    with pytest.raises(UsageError, match="seed 2 of b sees by another encoder or space than seed 1 of a: publish them"):
+        finished_seeds.check_joined({("a", 1): first, ("b", 2): first | {"states": {"encoder": 2}}})
+
+
+@pytest.mark.parametrize("entry", ["fingerprint", "made_of"])
+def test_seeds_of_another_environment_are_told_once(train, call, tmp_path, entry):
+    """As in joining a run: a processor that rounds otherwise makes another one, too."""
+    run = train(num_seeds=3)
+    for seed in (1, 2):
+        path = run / f"seed_{seed}" / "checkpoint.pt"
+        content = checkpoint.load(path, "run")
+        checkpoint.save(path, "run", content | {entry: f"another one {seed}"})
+    ran = call(analysis.publish.main, run, out=tmp_path / "curve.csv", threads=None)
+    told = [line for line in ran.out.splitlines() if line.startswith("runs: ")]
+    assert ran.code == 0 and len(told) == 1 and "if more than rounding has changed, publish them one by one" in told[0]
+    assert (
+        told[0].startswith(f"runs: seed 1 of {run} was trained where the environment, its code, ")
+        and "seed 0 of" in told[0]
+    )
+
+
+def test_seeds_whose_numbers_depend_on_their_length_are_published_of_one_alone(train, publish, call, tmp_path):
+    run = train(main=rl.main_sac_lsp.main, policy_name=None)
+    flags = FLAGS | {"policy_name": None, "max_timesteps": 300, "seed": 1}
+    assert call(rl.main_sac_lsp.main, **flags, results_dir=tmp_path / "other").code == 0
+    other = tmp_path / "other" / run.relative_to(tmp_path / "results")
+    assert f"runs: {other} has --max_timesteps 300, {run} --max_timesteps 200: publish them one" in publish(run, other)
 
 
 def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):

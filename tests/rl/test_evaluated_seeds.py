@@ -1,5 +1,7 @@
 """What rl/evaluate.py says of seeds that it plays from other checkpoints, or not at all."""
 
+import shutil
+
 import pytest
 import toy_envs
 
@@ -62,6 +64,25 @@ def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_pat
     alone = call(rl.evaluate.main, run / "seed_1", threads=None, episodes=1)
     assert alone.code == 0 and "checkpoint.previous.pt" in alone.out
     assert call(rl.evaluate.main, run / "seed_2", threads=None).code == 2
+
+
+def test_a_backup_is_no_further_seed(call, tmp_path):
+    flags = {"max_timesteps": 100, "eval_freq": 100, "eval_episodes": 1, "num_seeds": 2, "policy_name": "random"}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default"
+    alone = call(rl.evaluate.main, run, threads=None, episodes=1).out
+    for name in ("seed_0_backup", "seed_x"):
+        shutil.copytree(run / "seed_0", run / name)
+    (run / "seed_0.tar").touch()
+    first, *others = call(rl.evaluate.main, run, threads=None, episodes=1).out.splitlines()
+    assert first == f"{run}: left out, since the folder of a seed is called seed_<n>: seed_0_backup, seed_x"
+    assert others == alone.splitlines() and "mean of 2 seeds" in alone
+    by_name = call(rl.evaluate.main, run / "seed_0_backup", threads=None, episodes=1)
+    assert by_name.code == 0 and "left out" not in by_name.out
+    for seed in (run / "seed_0", run / "seed_1"):
+        shutil.rmtree(seed)
+    ran = call(rl.evaluate.main, run, threads=None, episodes=1)
+    assert ran.code == 2 and "there is no checkpoint.pt in it nor in a seed_<n> of it" in ran.err, ran
 
 
 def test_runs_whose_rows_could_not_be_told_apart(call, tmp_path):

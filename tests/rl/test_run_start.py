@@ -129,6 +129,25 @@ def test_a_seed_does_not_join_those_of_another_decoder(call, tiny, tmp_path):
     assert listing(tmp_path) == before
 
 
+def test_a_backup_of_other_flags_keeps_no_seed_from_joining(call, tmp_path):
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
+    run = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default"
+    (run / "seed_0").rename(run / "seed_0_before")
+    assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path, lr=0.3).code == 0
+
+
+def test_a_seed_of_another_length_joins_where_numbers_do_not_depend_on_it(call, tmp_path):
+    flags = {name: value for name, value in FLAGS.items() if name != "batch_size"} | {"results_dir": tmp_path}
+    assert call(rl.main_sac_lsp.main, **flags).code == call(rl.main_td3.main, **flags).code == 0
+    before = listing(tmp_path)
+    ran = call(rl.main_sac_lsp.main, **flags | {"max_timesteps": 200, "seed": 1})
+    run = tmp_path / "rl" / "Pendulum-v1" / "SAC-LSP" / "default"
+    told = f"--max_timesteps 200: seed_0 of the run {run} has --max_timesteps 100: give that, or choose another --name"
+    assert ran.code == 2 and told in ran.err and ran.err.count("\n") == 1 and listing(tmp_path) == before, ran
+    assert call(rl.main_sac_lsp.main, **flags | {"seed": 1}).code == 0
+    assert call(rl.main_td3.main, **flags | {"max_timesteps": 200, "seed": 1}).code == 0
+
+
 def test_flags_are_those_of_the_checkpoint_where_opt_json_is_lost(call, tmp_path):
     assert call(rl.main_td3.main, **FLAGS, results_dir=tmp_path).code == 0
     next(tmp_path.rglob("opt.json")).unlink()

@@ -22,7 +22,7 @@ def write_run(results, seeds, method="TD3", name="default", last=10_000, env=ENV
         rows = [f"{step // 100},{step},{next(noise):.17g}\n" for step in range(0, last + 1, 1000)]
         (folder / f"seed_{seed}").mkdir(parents=True)
         (folder / f"seed_{seed}" / "eval.csv").write_text("episodes,steps,mean_return\n" + "".join(rows))
-        opt = {**FLAGS, "policy_name": method, "name": name, "seed": seed, "num_seeds": 1, **flags}
+        opt = {**FLAGS, "env_name": env, "policy_name": method, "name": name, "seed": seed, "num_seeds": 1, **flags}
         (folder / f"seed_{seed}" / "opt.json").write_text(json.dumps(opt))
     return folder
 

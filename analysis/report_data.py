@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import AUTHORS
-from analysis.curves import FEW, bootstrap, load_ablations, load_published
+from analysis.curves import FEW, bootstrap, first_steps, load_ablations, load_published
 from analysis.estimates import at_shared_steps, interval, last_step, mean_probability, shared_finals
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
@@ -146,7 +146,9 @@ def finals(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series
 def on_the_way(one: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """The mean returns (N,) and (M,) of two series over all evaluations that all seeds of both have, but for those
     before training."""
-    first, second = (part[part.steps > 0].groupby("seed").mean_return.mean() for part in at_shared_steps(one, other))
+    parts = at_shared_steps(one, other)
+    untrained = max(first_steps(part).max() for part in parts)
+    first, second = (part[part.steps > untrained].groupby("seed").mean_return.mean() for part in parts)
     return first, second
 
 

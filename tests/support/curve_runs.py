@@ -51,7 +51,7 @@ def write_curve(results, task, method, returns, last=10_000, every=1000):
 def one_series(*seeds, every=1000):
     """Curves of one series; each seed is a list of returns, at every `every` steps from 0 on."""
     rows = [(seed, every * place, value) for seed, of in enumerate(seeds) for place, value in enumerate(of)]
-    return pd.DataFrame(rows, columns=["seed", "steps", "mean_return"])
+    return pd.DataFrame(rows, columns=["seed", "steps", "mean_return"]).assign(method="TD3")
 
 
 def call(script, monkeypatch, *args):

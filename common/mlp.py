@@ -1,7 +1,8 @@
 """Multilayer perceptrons with gradients written out, several of one shape at once, and Adam on their weights.
 
 The weights of a network are one flat row of numbers, its layers are views of it: a target network's step towards what it
-follows is one call on whole rows, a checkpoint is a row, and nothing is recorded, sliced or stacked on the way.
+follows is one call on whole rows, a checkpoint is a row, and nothing is recorded, sliced or stacked on the way. Here and where
+these networks are used, d_x is the gradient of the loss with regard to x.
 
 torch hands float32 products to MKL, which on AMD processors runs at half the speed that oneDNN reaches with the same
 rounding (benchmarks/updates.py measures both). torch offers oneDNN for dense layers as the operator that its compiler
@@ -104,14 +105,14 @@ class _Layer:
             return ONEDNN(x, self._turned, self.bias, "none", [], "")
         return self._affine(self.bias, x, self.weight)
 
-    def of_input(self, slope: torch.Tensor) -> torch.Tensor:
+    def d_input(self, slope: torch.Tensor) -> torch.Tensor:
         """The gradient of x (.., B, I), from that of the outputs (.., B, O)."""
         if slope.shape[0] >= self._least:
             assert ONEDNN is not None
             return ONEDNN(slope, self.weight, None, "none", [], "")
         return self._multiply(slope, self._turned)
 
-    def of_weight(self, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    def d_weight(self, x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         """The gradient of the weight, as it lies in memory, from x (.., B, I) and that of the outputs (.., B, O)."""
         left, right = (slope, x) if self._is_transposed else (x, slope)
         if x.shape[0] >= self._least and right.is_contiguous():
@@ -210,19 +211,19 @@ class MLP:
             what `Adam.step` takes, the gradients of the weights, summed over the batch; and the gradient of the inputs
             (M, B, I). None in the place of what is not wanted.
         """
-        of_weights, of_inputs = [], None
+        d_weights, d_inputs = [], None
         slope = gradient[0] if self._alone else gradient  # of the loss, with regard to the layer's sums
         for depth in reversed(range(len(self._layers))):
             x, layer, below = trace[depth], self._layers[depth], slope
             if depth:
-                below = self._act_backward(layer.of_input(slope), x)
+                below = self._act_backward(layer.d_input(slope), x)
             elif inputs is not None:
-                of_inputs = product(slope, layer.weight[..., inputs, :].mT)
-                of_inputs = of_inputs[None] if self._alone else of_inputs
+                d_inputs = product(slope, layer.weight[..., inputs, :].mT)
+                d_inputs = d_inputs[None] if self._alone else d_inputs
             if weights:
-                of_weights += [slope.sum(-2, keepdim=not self._alone), layer.of_weight(x, slope)]
+                d_weights += [slope.sum(-2, keepdim=not self._alone), layer.d_weight(x, slope)]
             slope = below
-        return of_weights[::-1] if weights else None, of_inputs
+        return d_weights[::-1] if weights else None, d_inputs
 
 
 def shared_mlp(layers: nn.Sequential) -> MLP:

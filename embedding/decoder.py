@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common import checkpoint, entries
-from embedding.models import ActionEncoder, Losses, Whitening, mlp
+from embedding.models import ActionEncoder, Losses, Whitening, selu_mlp
 
 TINY = 1e-12  # the least length that is divided by: at rest the l2 norm has no gradient
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
@@ -55,7 +55,7 @@ class ActionDecoder(nn.Module):
         self.register_buffer("low", torch.as_tensor(low))
         self.register_buffer("high", torch.as_tensor(high))
         self.whitening = Whitening(self.action_dim)  # of encoder means, which training compares with
-        self.layers = mlp(self.action_dim, k * self.action_dim)
+        self.layers = selu_mlp(self.action_dim, k * self.action_dim)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Whitened embeddings (B, A) to raw actions (B, k, A) in the units of the environment."""

@@ -160,14 +160,14 @@ class DecoderTraining:
         mu, log_variance = outputs[0].chunk(2, dim=1)
         errors = decoder.whitening(mu) - z
         # Both terms are means over the batch of sums over dimensions.
-        of_mu = errors * (2 / len(z)) / decoder.whitening.std
-        of_outputs = torch.cat([of_mu, torch.zeros_like(log_variance)], dim=1)[None]
-        _, of_actions = self.encoder_mlp.backward(encoder_trace, of_outputs, weights=False, inputs=slice(None))
-        assert of_actions is not None
+        d_mu = errors * (2 / len(z)) / decoder.whitening.std
+        d_outputs = torch.cat([d_mu, torch.zeros_like(log_variance)], dim=1)[None]
+        _, d_actions = self.encoder_mlp.backward(encoder_trace, d_outputs, weights=False, inputs=slice(None))
+        assert d_actions is not None
         lengths = 1 if args.norm == "squared" else actions.norm(dim=2, keepdim=True).clamp_(min=TINY)
-        of_norm = actions * ((2 if args.norm == "squared" else 1) / len(z)) / lengths
-        of_span = (of_actions[0].view_as(actions) + weight * of_norm) * decoder.half_range / encoder.half_range
-        gradients, _ = self.mlp.backward(decoder_trace, of_span.flatten(1)[None] * (1 - unit.square()))
+        d_norm = actions * ((2 if args.norm == "squared" else 1) / len(z)) / lengths
+        d_span = (d_actions[0].view_as(actions) + weight * d_norm) * decoder.half_range / encoder.half_range
+        gradients, _ = self.mlp.backward(decoder_trace, d_span.flatten(1)[None] * (1 - unit.square()))
         assert gradients is not None
         error = errors.square().sum(1).mean()
         norm = (actions.square() if args.norm == "squared" else cast(torch.Tensor, lengths)).sum((1, 2)).mean()

@@ -56,7 +56,7 @@ class EmbeddingTraining:
         noise = torch.randn(batches, args.batch_size, self.encoder.action_dim, generator=self.draws).to(device)
         sums = torch.zeros(3, device=device)
         with torch.inference_mode():
-            data = (_batches(of_all, rows) for of_all in (self.actions, self.states, self.targets))
+            data = (_batches(data, rows) for data in (self.actions, self.states, self.targets))
             for batch in zip(*data, noise, strict=True):
                 losses, gradients = self.gradients(*batch)
                 for name, adam in self.adams.items():
@@ -82,17 +82,17 @@ class EmbeddingTraining:
         outputs, predictor_trace = predictor.forward(seen[None])
         losses = dyne_loss(outputs[0], targets, mu, log_variance, gamma)
         # Term (1) is the mean of (prediction - target)^2.
-        of_prediction = (outputs - targets) * (2 / targets.numel())
-        of_predictor, of_z = predictor.backward(predictor_trace, of_prediction, inputs=slice(-z.shape[1], None))
-        assert of_predictor is not None and of_z is not None
+        d_prediction = (outputs - targets) * (2 / targets.numel())
+        d_predictor, d_z = predictor.backward(predictor_trace, d_prediction, inputs=slice(-z.shape[1], None))
+        assert d_predictor is not None and d_z is not None
         # z = mu + noise sigma, so dz / dlog_variance = noise sigma / 2 = (z - mu) / 2. Term (3) is the mean over the
         # batch of the sum of (mu^2 + sigma^2 - 1 - log_variance) / 2.
         weight = gamma / len(z)
-        of_mu = of_z[0] + weight * mu
-        of_log_variance = of_z[0] * (z - mu) / 2 + weight / 2 * (log_variance.exp() - 1)
-        of_encoder, _ = encoder.backward(encoder_trace, torch.cat([of_mu, of_log_variance], dim=1)[None])
-        assert of_encoder is not None
-        return losses, {"encoder": of_encoder, "predictor": of_predictor}
+        d_mu = d_z[0] + weight * mu
+        d_log_variance = d_z[0] * (z - mu) / 2 + weight / 2 * (log_variance.exp() - 1)
+        d_encoder, _ = encoder.backward(encoder_trace, torch.cat([d_mu, d_log_variance], dim=1)[None])
+        assert d_encoder is not None
+        return losses, {"encoder": d_encoder, "predictor": d_predictor}
 
     def finish(self) -> None:
         """Writes encoder.pt."""
@@ -116,7 +116,7 @@ class EmbeddingTraining:
         self.draws.set_state(state["draws"])
 
 
-def _batches(of_all: torch.Tensor, rows: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The rows (U, B) of `of_all` (W, ·), batch by batch; several batches are taken at once, which costs fewer calls."""
+def _batches(data: torch.Tensor, rows: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The rows (U, B) of `data` (W, ·), batch by batch; several batches are taken at once, which costs fewer calls."""
     for some in rows.split(AT_ONCE):
-        yield from of_all[some]
+        yield from data[some]

@@ -17,7 +17,7 @@ LARGEST_DELTA = 10.0  # whitened targets are clipped here: rare hard contacts
 Losses = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # a loss, and its two terms
 
 
-def mlp(inputs: int, outputs: int) -> nn.Sequential:
+def selu_mlp(inputs: int, outputs: int) -> nn.Sequential:
     """inputs -> 400 -> 400 -> outputs with SELU."""
     layers = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, HIDDEN), nn.Linear(HIDDEN, outputs)
     return nn.Sequential(layers[0], nn.SELU(), layers[1], nn.SELU(), layers[2])
@@ -48,7 +48,7 @@ class ActionEncoder(nn.Module):
         self.k, self.action_dim = k, len(low)
         self.register_buffer("center", (torch.as_tensor(high) + torch.as_tensor(low)) / 2)
         self.register_buffer("half_range", (torch.as_tensor(high) - torch.as_tensor(low)) / 2)
-        self.layers = mlp(k * self.action_dim, 2 * self.action_dim)
+        self.layers = selu_mlp(k * self.action_dim, 2 * self.action_dim)
 
     @property
     def bounds(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -107,7 +107,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.use_state = use_state
         self.state_whitening, self.delta_whitening = Whitening(state_dim), Whitening(state_dim)
-        self.layers = mlp(embedding_dim + use_state * state_dim, state_dim)
+        self.layers = selu_mlp(embedding_dim + use_state * state_dim, state_dim)
 
     def forward(self, state: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """Whitened states (B, S) and z_a (B, A) to the expected whitened change (B, S)."""

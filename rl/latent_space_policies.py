@@ -21,7 +21,7 @@ COUPLINGS = 2  # of a policy (the paper's)
 LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
 
 
-def mlp(inputs: int, outputs: int) -> nn.Sequential:
+def relu_mlp(inputs: int, outputs: int) -> nn.Sequential:
     """inputs -> 256 -> 256 -> outputs with ReLU."""
     return nn.Sequential(
         *(nn.Linear(inputs, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
@@ -49,7 +49,7 @@ class Coupling(nn.Module):
         super().__init__()
         passes = (torch.arange(action_dim) + parity) % 2 == 0
         self.register_buffer("passes", passes.float() if action_dim > 1 else torch.zeros(1))
-        self.layers = mlp(state_dim + action_dim, 2 * action_dim)
+        self.layers = relu_mlp(state_dim + action_dim, 2 * action_dim)
         last = cast(nn.Linear, self.layers[-1])
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -92,7 +92,7 @@ class Critic(nn.Module):
 
     def __init__(self, state_dim: int, action_dim: int) -> None:
         super().__init__()
-        self.twins = nn.ModuleList(mlp(state_dim + action_dim, 1) for _ in range(2))
+        self.twins = nn.ModuleList(relu_mlp(state_dim + action_dim, 1) for _ in range(2))
 
     def forward(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Both, (2, B)."""

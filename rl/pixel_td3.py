@@ -110,11 +110,11 @@ class PixelTD3(TD3):
     def _update_critics(
         self, batch: Batch, target: torch.Tensor, wanted: slice | None = None
     ) -> list[torch.Tensor | None]:
-        of_features = super()._update_critics(batch, target, wanted=slice(self.trunk.width))
+        d_features = super()._update_critics(batch, target, wanted=slice(self.trunk.width))
         self.trunk_adam.zero_grad()
-        batch.state.backward(sum(cast(list[torch.Tensor], of_features)))
+        batch.state.backward(sum(cast(list[torch.Tensor], d_features)))
         self.trunk_adam.step()
-        return of_features
+        return d_features
 
     def update_actor(self, batch: Batch) -> None:
         self.actor.train()

@@ -190,16 +190,16 @@ class TD3:
         Returns:
             for both critics the gradient of these inputs, (N, B, I), of their sum.
         """
-        inputs, of_inputs = self.critic_input(batch.state, batch.action, batch.plan_step), []
+        inputs, d_inputs = self.critic_input(batch.state, batch.action, batch.plan_step), []
         for critic, adam, newest in zip(self.critics, self.critic_adams, self._newest_values, strict=True):
             values, trace = critic.forward(inputs)
             errors = values - target
-            gradients, of_these = critic.backward(trace, errors * (2 / errors.shape[1]), inputs=wanted)
+            gradients, d_input = critic.backward(trace, errors * (2 / errors.shape[1]), inputs=wanted)
             adam.step(gradients)
             self._critic_losses += errors.square_()
             newest.copy_(values)
-            of_inputs.append(of_these)
-        return of_inputs
+            d_inputs.append(d_input)
+        return d_inputs
 
     def update_actor(self, batch: Batch) -> None:
         action, trace = self.actor.forward(batch.state)
@@ -213,10 +213,10 @@ class TD3:
         state_dim, critic = batch.state.shape[2], self.critics[0]
         values, trace = critic.forward(self.critic_input(batch.state, action, torch.zeros_like(batch.plan_step)))
         gradient = torch.full_like(values, -1 / values.shape[1])
-        _, of_actions = critic.backward(trace, gradient, weights=False, inputs=slice(state_dim, None))
+        _, d_actions = critic.backward(trace, gradient, weights=False, inputs=slice(state_dim, None))
         self._values += values
         self._value_updates += 1
-        return of_actions.unflatten(-1, (self.repeats, -1)).sum(-2)[..., : self.actions.dim]  # over the repeats
+        return d_actions.unflatten(-1, (self.repeats, -1)).sum(-2)[..., : self.actions.dim]  # over the repeats
 
     def _follow(self) -> None:
         """Moves the targets towards the networks."""

@@ -69,14 +69,14 @@ def test_outputs_and_gradients_are_those_of_autograd_in_float64(count, widths, a
     mlp, x = random_mlp(count, widths, activation, torch.float64), normal(count, 20, widths[0], dtype=torch.float64)
     outputs, trace = mlp.forward(x)
     upstream = normal(*outputs.shape, seed=1, dtype=torch.float64)
-    gradients, of_inputs = mlp.backward(trace, upstream, inputs=slice(None))
+    gradients, d_inputs = mlp.backward(trace, upstream, inputs=slice(None))
     rows = as_rows(mlp, gradients)
     for m in range(count):
         network, leaf = ordinary(mlp, m), x[m].clone().requires_grad_()
         found = network(leaf)
         found.backward(upstream[m])
         torch.testing.assert_close(outputs[m], found, **DOUBLE)
-        torch.testing.assert_close(of_inputs[m], leaf.grad, **DOUBLE)
+        torch.testing.assert_close(d_inputs[m], leaf.grad, **DOUBLE)
         torch.testing.assert_close(rows[m], ordinary_gradients(network, mlp, m), **DOUBLE)
 
 
@@ -88,12 +88,12 @@ def test_in_float32_either_library_gives_them_too(monkeypatch, count, widths, on
         monkeypatch.setattr(common.mlp, "ONEDNN", None)
     mlp, x = random_mlp(count, widths), normal(count, 100, widths[0])
     outputs, trace = mlp.forward(x)
-    gradients, of_inputs = mlp.backward(trace, normal(*outputs.shape, seed=1), inputs=slice(None))
+    gradients, d_inputs = mlp.backward(trace, normal(*outputs.shape, seed=1), inputs=slice(None))
     for m in range(count):
         network, leaf = ordinary(mlp, m), x[m].clone().requires_grad_()
         network(leaf).backward(normal(*outputs.shape, seed=1)[m])
         torch.testing.assert_close(outputs[m], network(leaf), atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(of_inputs[m], leaf.grad, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(d_inputs[m], leaf.grad, atol=1e-3, rtol=1e-3)
         torch.testing.assert_close(
             as_rows(mlp, gradients)[m], ordinary_gradients(network, mlp, m), atol=1e-3, rtol=1e-3
         )
@@ -103,12 +103,12 @@ def test_in_float32_either_library_gives_them_too(monkeypatch, count, widths, on
 def test_only_what_is_wanted_is_returned(count):
     mlp = random_mlp(count, (11, 30, 2))
     outputs, trace = mlp.forward(normal(count, 9, 11))
-    everything, of_inputs = mlp.backward(trace, torch.ones_like(outputs), inputs=slice(None))
+    everything, d_inputs = mlp.backward(trace, torch.ones_like(outputs), inputs=slice(None))
     alone, nothing = mlp.backward(trace, torch.ones_like(outputs))
     assert nothing is None and all(map(torch.equal, everything, alone))
     nothing, some = mlp.backward(trace, torch.ones_like(outputs), weights=False, inputs=slice(7, None))
     assert nothing is None
-    torch.testing.assert_close(some, of_inputs[..., 7:])
+    torch.testing.assert_close(some, d_inputs[..., 7:])
 
 
 def test_what_is_not_finite_stays_so():

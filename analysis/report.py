@@ -4,7 +4,8 @@
     python analysis/report.py --check
 
 A page is README.md, results/README.md or a file docs/*.md. What stands in it between the lines `<!-- begin: NAME -->` and
-`<!-- end -->` is the block of that name (`BLOCKS`), made from results/published, ablations, figures and probes. --check
+`<!-- end -->` is the block of that name (`BLOCKS`), made from results/published, ablations, figures and probes. A row a curve,
+for other programs to read, goes into results/summary.csv (`analysis.report_summary`). --check
 writes nothing, names the blocks that differ from the data, and exits with 1 if there are any.
 """
 
@@ -27,6 +28,7 @@ from analysis import (
     report_noise,
     report_sensitivity,
     report_settings,
+    report_summary,
     report_tables,
     report_texts,
 )
@@ -157,7 +159,14 @@ def main() -> None:
     )
     args = parser.parse_args()
     root, stale = Path(args.root), False
-    for page, (text, differ) in rewritten(root, Data(root / "results"), BLOCKS).items():
+    data = Data(root / "results")
+    summary, text = data.results / "summary.csv", report_summary.text(data)
+    if text and (not summary.is_file() or summary.read_text() != text):
+        if not args.check:
+            write_atomically(summary, partial(_write, text))
+        print(f"{summary.relative_to(root)}: {'differs from the data' if args.check else 'rewritten'}")
+        stale = True
+    for page, (text, differ) in rewritten(root, data, BLOCKS).items():
         if differ and not args.check:
             write_atomically(page, partial(_write, text))
         for name in differ:

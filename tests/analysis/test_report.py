@@ -85,6 +85,24 @@ def test_a_check_names_the_block_and_writes_nothing(small, tmp_path, monkeypatch
     assert capsys.readouterr().out == "README.md: one differs from the data\n"
 
 
+def test_the_summary_has_a_row_for_every_curve(small, tmp_path, monkeypatch, capsys):
+    write_pages(tmp_path, readme=block("one") + block("two"))
+    write_curve(tmp_path / "results", "Pusher", "TD3", [-30.0] * 5)
+    write_curve(tmp_path / "results", "Pusher", "S-DynE-TD3", [-20.0, -22.0], last=100_000)
+    (tmp_path / "results" / "published" / "Pusher-v2_TD3.txt").write_text("commit:      abc\nmachine:     a, 2 cores\n")
+    call(report, monkeypatch, "--root", tmp_path)
+    assert "results/summary.csv: rewritten" in capsys.readouterr().out
+    assert (tmp_path / "results" / "summary.csv").read_text().splitlines()[1:] == [
+        "published/Pusher-v2_S-DynE-TD3.csv,Pusher-v2,S-DynE-TD3,,2,200000,-21,,,-21.5,,",
+        'published/Pusher-v2_TD3.csv,Pusher-v2,TD3,,5,10000,-30,-30,-30,-35,abc,"a, 2 cores"',
+    ]
+    call(report, monkeypatch, "--root", tmp_path, "--check")
+    (tmp_path / "results" / "summary.csv").write_text("")
+    with pytest.raises(SystemExit):
+        call(report, monkeypatch, "--root", tmp_path, "--check")
+    assert "results/summary.csv: differs from the data" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -132,7 +132,7 @@ def controls(results: str | Path) -> alt.ConcatChart:
     curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "SAC", "DynE-TD3", *CONTROLS])
     untrained = load_ablations(results)
     untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
-    curves = pd.concat([curves, untrained.assign(name=untrained.name.map(OF_CONTROLS))])
+    curves = pd.concat([curves, untrained.assign(name=[OF_CONTROLS.get(name, name) for name in untrained.name])])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
     curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))]
     of_all_seeds = curves.groupby(["env", "method", "name"]).seed.transform("nunique") == curves.env.map(seeds.map(len))

@@ -75,7 +75,7 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
 
 
 def check_seed(run: str, seed_folder: Path, content: Content) -> None:
-    """Raises `UsageError` if a seed's eval.csv or train.csv, or what its run is called, is not what the content of its checkpoint tells."""
+    """Raises `UsageError` if a seed's eval.csv or train.csv, or what its run is called, is not what its checkpoint's content tells."""
     env, method, _ = names_of(run)
     if (own := (folder_of(content["env_id"]), content["method"])) != (env, method):
         raise UsageError(

@@ -84,9 +84,8 @@ def find_runs(results: Path) -> list[Path]:
         for path, below, files in os.walk(root, onerror=_tell):
             real, is_run = os.path.realpath(path), LOCK in files or "opt.json" in files
             misnamed = is_run and is_seed_folder(Path(path)) != is_seed_folder(Path(real))  # by a link's own name
-            is_copy = Path(path).name.startswith("seed_") and not is_seed_folder(
-                Path(path)
-            )  # which no embedding is called
+            # Of a seed: no embedding is called seed_<something>.
+            is_copy = is_run and Path(path).name.startswith("seed_") and not is_seed_folder(Path(path))
             if real in seen or misnamed or is_copy:
                 below.clear()
                 continue

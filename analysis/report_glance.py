@@ -87,7 +87,8 @@ def summary(data: Data) -> str:
         ours = shown[shown.here.str.startswith(begins)]
         claims = [f"{claim} ({figures(one.figure)})" for claim, one in ours.groupby(HEADER[1], sort=False)]
         grouped += len(ours)
-        lines.append([group, "; ".join(claims) or "nothing"])
+        if claims:
+            lines.append([group, "; ".join(claims)])
     assert grouped == len(shown), "a verdict of no group"
     return markdown(["here", "what the paper shows"], lines)
 

@@ -27,7 +27,7 @@ from analysis.report_data import (
     window,
     with_interval,
 )
-from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES, PIXEL_BINS
+from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
 from analysis.variants import LONGER
 from common.errors import UsageError
 
@@ -268,8 +268,9 @@ def figure9(data: Data) -> str:
         )
         told.append(f"The paper has both DynE methods much better than PPO; on {task} here {words}.")
         for sac in data.methods(task, ["SAC"]).values():
-            last = steps_of(sac)
-            told.append(f"SAC from states returns {entry(at(sac, last, PIXEL_BINS))} up to {count(last)} steps.")
+            told.append(
+                f"SAC from states returns {entry(final_returns(sac))} over the last tenth of {count(steps_of(sac))} steps."
+            )
         told += longer_sac(data, task)
     return paragraphs(*told)
 

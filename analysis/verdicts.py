@@ -21,6 +21,7 @@ from analysis.report_data import (
     steps_of,
 )
 from analysis.report_texts import LEARNED, above_untrained
+from common.errors import UsageError
 
 NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"
 FAILED, AGAINST = "**does not reproduce** in the steps run", "**points the other way**, not settled"
@@ -84,6 +85,8 @@ def compare(data: Data, task: str, one: pd.DataFrame, other: pd.DataFrame) -> Co
     """Compares two series of a task; raises `UsageError` if they share no steps."""
     ours, theirs, _ = finals(one, other)
     all_along = on_the_way(one, other)
+    if not len(all_along[0]):
+        raise UsageError("the curves share no steps but those before training")
     ends, means = (" against ".join(number(of.mean()) for of in pair) for pair in ((ours, theirs), all_along))
     learned = max(above_untrained(data, task, of) for of in (ours, theirs)) >= LEARNED
     one_evaluation = min(part.steps.nunique() for part in last_tenth(one, other)) == 1

@@ -17,6 +17,7 @@ from common.files import read_entries
 REPOSITORY = Path(__file__).resolve().parent.parent
 IS_INSTALLED = not (REPOSITORY / "pyproject.toml").is_file()  # as a package, without the repository around it
 RESULTS = (Path.cwd() if IS_INSTALLED else REPOSITORY) / "results"
+OWN = "envs:"  # the module that the project's own environments may be named with
 # /<env>/{k<k>, pixels}/{encoder.pt, decoder.pt}; a package brings them along.
 PUBLISHED_EMBEDDINGS = REPOSITORY / "embedding" / "published" if IS_INSTALLED else RESULTS / "published" / "embeddings"
 # /<env>/checkpoint.pt; likewise.
@@ -44,18 +45,21 @@ def check_own_folder(folder: Path, env_name: str) -> None:
         folder: <results>/rl/<env> or <results>/<env>[-pixels|-vae].
         env_name: whose folder it is to be: an id, or module:id.
     Raises:
-        UsageError: the first run in it that can be read is of an environment whose folder has the same name.
+        UsageError: no run in it is of this environment, and one is of an environment whose folder has the same name.
     """
+    ours, others = env_name.removeprefix(OWN), []
     for flags in chain(folder.glob("*/opt.json"), folder.glob("*/*/seed_*/opt.json")):
         with contextlib.suppress(OSError, ValueError):
-            noted = str(read_entries(flags).get("env_name", ""))
-            if noted == env_name:
+            noted = str(read_entries(flags).get("env_name", "")).removeprefix(OWN)
+            if noted == ours:
                 return
-            if _plain(noted.rpartition(":")[2]) == _plain(env_name.rpartition(":")[2]):
-                raise UsageError(
-                    f"--env {env_name}: {folder} holds results of {noted}, and its own would lie among them: give another "
-                    "--results_dir"
-                )
+            if _plain(noted.rpartition(":")[2]) == _plain(ours.rpartition(":")[2]):
+                others.append(noted)
+    if others:
+        raise UsageError(
+            f"--env {env_name}: {folder} holds results of {min(others)}, and its own would lie among them: give another "
+            "--results_dir"
+        )
 
 
 def play_folder(results: str | Path, env_id: str) -> Path:

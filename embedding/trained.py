@@ -10,7 +10,7 @@ import gymnasium
 from common.checkpoint import CheckpointError
 from common.environments import known_id, make_env
 from common.errors import UsageError
-from common.paths import PUBLISHED_EMBEDDINGS, embedding_run, folder_of
+from common.paths import OWN, PUBLISHED_EMBEDDINGS, embedding_run, folder_of
 from embedding.decoder import ActionDecoder
 from embedding.models import ActionEncoder, Predictor, load_encoder
 from embedding.pixel_models import VAE, ImageEncoder, PixelEmbedding, load_pixel_embedding, load_vae
@@ -199,11 +199,14 @@ def _source(args: argparse.Namespace, env_id: str) -> tuple[str, str]:
 
 
 def _is_anothers(own: str, named: str) -> bool:
-    """Whether two names of an environment, id or module:id, have one id but different modules; envs is the project's own."""
-    (module, _, env_id), (other_module, _, other_id) = (
-        name.removeprefix("envs:").rpartition(":") for name in (own, named)
-    )
-    return env_id == other_id and module != other_module
+    """Whether two names of an environment, id or module:id, have one id but different modules.
+
+    Args:
+        own: that in a file; without a module it may be any module's, since files of earlier versions named none.
+        named: the one that is asked for.
+    """
+    (module, _, env_id), (other_module, _, other_id) = (name.removeprefix(OWN).rpartition(":") for name in (own, named))
+    return env_id == other_id and bool(module) and module != other_module
 
 
 def _pixel_encoder_path(args: argparse.Namespace, env_id: str) -> Path:

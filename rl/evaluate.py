@@ -242,7 +242,8 @@ def play_env(folder: str, policies: Sequence[Policy], env_id: str, chosen: str |
 
 
 def tell_what_is_missing(run: Path, folders: Sequence[Path]) -> None:
-    """Says which seeds of a run, and folders beside them, are left out, which were given up or have fewer steps, and of which an older checkpoint is played.
+    """Says which seeds of a run, and folders beside them, are left out, which were given up or have fewer steps, and of which an
+    older checkpoint is played.
 
     Args:
         run: the run's folder.

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from common.environments import time_limit
 from common.files import put_in_place
 from common.memory import require_memory
 from rl.evaluation import frames_a_second, play, several_sizes, write_video
@@ -26,6 +25,7 @@ MOVED = 24  # least difference of a colour (of 255) by which two pictures differ
 GAP = 6  # pixels between two pictures
 MARGIN = 0.06  # of the picture, left around what moves
 GIF_FPS = 25  # at most: browsers slow down faster ones
+AT_ONCE = 100  # pictures that memory is asked for at once, before they are drawn
 STAY = 0.6  # seconds that the end of an episode stays
 
 
@@ -51,7 +51,7 @@ def film(shown: Sequence[Shown], path: str | Path, seeds: Sequence[int], whole: 
         UsageError: the film has no room in memory.
         OSError: it could not be written.
     """
-    asked = f"--video {path}, --video_episodes {len(seeds)}: an episode's pictures"
+    asked = f"--video {path}, --video_episodes {len(seeds)}: {AT_ONCE} more pictures"
     played = [[_episode(one, seed, asked) for seed in seeds] for one in shown]
     suffix, fps = Path(path).suffix, frames_a_second(shown[0].env)
     images = [frame for of in played for images, _ in of for frame in images]
@@ -98,7 +98,7 @@ def _episode(one: Shown, seed: int, asked: str) -> tuple[list[np.ndarray], list[
     Args:
         asked: what needs memory, for the message.
     Raises:
-        UsageError: an episode of all the steps that it may have has no room in memory.
+        UsageError: its pictures have no room in memory.
     """
     images: list[np.ndarray] = []
     counted = _Counted(one.env, asked)
@@ -115,7 +115,7 @@ class _Counted(gymnasium.Wrapper):
 
     def __init__(self, env: gymnasium.Env, asked: str) -> None:
         super().__init__(env)
-        self._asked, self._is_counted = asked, False
+        self._asked, self._drawn = asked, 0
         self.returns: list[float] = []
 
     def reset(self, **kwargs):  # type: ignore[no-untyped-def]
@@ -123,10 +123,10 @@ class _Counted(gymnasium.Wrapper):
         return self.env.reset(**kwargs)
 
     def render(self):  # type: ignore[no-untyped-def]
-        picture, limit = self.env.render(), time_limit(self.env)
-        if not self._is_counted and isinstance(picture, np.ndarray) and limit is not None:
-            require_memory({self._asked: picture.nbytes * (limit + 1)}, CPU)
-            self._is_counted = True
+        picture = self.env.render()
+        if self._drawn % AT_ONCE == 0 and isinstance(picture, np.ndarray):
+            require_memory({self._asked: picture.nbytes * AT_ONCE}, CPU)
+        self._drawn += 1
         return picture
 
     def step(self, action):  # type: ignore[no-untyped-def]

@@ -25,9 +25,9 @@ class PixelTD3(TD3):
     """TD3 on features of images (N, B, 12, 64, 64) uint8; arguments as for `TD3`.
 
     The trained networks normalise by the batch in updates, and by their running statistics when they act. So do the
-    targets always: they follow the weights by tau and copy the statistics (the release's targets normalise by the batch). The actor's gradient takes the features that
-    the critics' update of the same batch has computed. Trunk and actor are trained by autograd, the critics' gradients
-    are written out.
+    targets always: they follow the weights by tau and copy the statistics (the release's targets normalise by the batch).
+    The actor's gradient takes the features that the critics' update of the same batch has computed. Trunk and actor are
+    trained by autograd, the critics' gradients are written out.
 
     Args:
         precision: of the trunks' convolutions in updates: `fp32`, or `bf16`. Everything else, and acting, is in float32.

@@ -66,15 +66,16 @@ def _take(path: Path) -> BinaryIO | None:
     return None
 
 
-def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any]) -> None:
+def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any], resumed: bool) -> None:
     """Raises `UsageError` if other seeds of a run were trained, or are being trained, with other flags.
 
     Args:
         run: the run's folder, results/rl/<env>/<method>/<name>.
         ours: the folders of the seeds that are to begin, or to go on.
         flags: theirs, of any one of them.
+        resumed: whether they go on; then what all seeds of a method must share has been compared as they began.
     """
-    compared = of_all_seeds(run.parent.name)
+    compared = set() if resumed else of_all_seeds(run.parent.name)
     for folder in sorted(set(folders_of_seeds(run)) - set(ours)):
         if differing := first_difference(flags_of(folder) | {"seed": flags["seed"]}, flags, compared):
             raise UsageError(

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -61,7 +62,9 @@ class RunStore:
         return f"begin the first new ones with --seed {new[0]} --num_seeds {count}"
 
     def _check_siblings(self) -> None:
-        check_siblings(self.folder, [store.folder.path for store in self.stores], self.stores[0].flags)
+        check_siblings(
+            self.folder, [store.folder.path for store in self.stores], self.stores[0].flags, self.args.resume
+        )
 
     def start_alone(self) -> contextlib.AbstractContextManager[None]:
         """Within `with`, no other process begins or resumes seeds of this run (`rl.run_start.one_at_a_time`)."""
@@ -151,7 +154,7 @@ class RunStore:
         return newest
 
     def _check_further(self, stores: Sequence[SeedStore], steps: Sequence[int], common: int) -> None:
-        """Tells which seeds go back to the step that all have in common, and take the steps behind it again.
+        """Tells which seeds go back to the step that all have in common, and take the steps behind it again, in whole blocks.
 
         Args:
             steps: of the newest checkpoint of each.
@@ -159,8 +162,12 @@ class RunStore:
         Raises:
             UsageError: one would have fewer in the end.
         """
+        block = getattr(self.args, "update_every", 1)
+        end = common + math.ceil((self.args.max_timesteps - common) / block) * block
+        if end <= common:  # nothing is left to do, and nothing is written
+            return
         for store, own in zip(stores, steps, strict=True):
-            if own > common and own > self.args.max_timesteps:
+            if own > end:
                 raise UsageError(
                     f"--max_timesteps {self.args.max_timesteps}: {store.folder.path} has {own} steps, the other seeds {common}: "
                     f"give at least {own}, or resume the others without it"

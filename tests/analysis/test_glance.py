@@ -123,7 +123,7 @@ def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
     found = dict(line.strip("| ").split(" | ") for line in lines)
     assert found["reproduces"] == "DynE-TD3 learns faster than TD3 (figure 4, ReacherVertical)"
     assert found["differs from method to method"] == f"{report_claims.SLOWER} (figure 4, baselines on ReacherVertical)"
-    assert found["does not reproduce so far"] == "nothing"
+    assert "does not reproduce so far" not in found  # of which there is nothing
     assert "(figure 5, ReacherVertical and ReacherTurn and ReacherPush)" in found["not run yet"]
     assert "not in the paper" not in "".join(lines)
 

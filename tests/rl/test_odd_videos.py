@@ -78,7 +78,7 @@ def test_a_film_that_memory_has_no_room_for_is_refused(dot, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir()) and len(drawn) > 1
     drawn.clear()
     monkeypatch.setattr("common.memory.available_memory", lambda: 1000)
-    with pytest.raises(UsageError, match=told + "an episode's pictures take"):
+    with pytest.raises(UsageError, match=told + "100 more pictures take"):
         film([Shown(policy(), dot)], tmp_path / "x.gif", [0])
     assert not list(tmp_path.iterdir()) and len(drawn) == 1
 

@@ -66,6 +66,10 @@ def main() -> None:
     table = pd.concat([spans(folder, args.until) for folder in args.runs])
     if not len(table):
         raise UsageError(f"runs: no episode of {args.runs[0]} has ended yet: wait for it")
+    if table.duplicated(["env", "method", "policy_noise", "seed", "steps"]).any():
+        raise UsageError(
+            "runs: two are of one method, noise and seed, which the table would not tell apart: name one of them"
+        )
     told = f"returns of training and critics' values in spans of {SPAN} steps"
     write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")

@@ -58,7 +58,7 @@ class ActionDecoder(nn.Module):
         self.layers = selu_mlp(self.action_dim, k * self.action_dim)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Whitened embeddings (B, A) to raw actions (B, k, A) in the units of the environment."""
+        """Whitened embeddings (..., A) to raw actions (..., k, A) in the units of the environment."""
         return self.to_span(torch.tanh(self.layers(z)))
 
     @property
@@ -67,8 +67,8 @@ class ActionDecoder(nn.Module):
         return (self.high - self.low) / 2
 
     def to_span(self, unit: torch.Tensor) -> torch.Tensor:
-        """(B, k A) in [-1, 1] to actions (B, k, A) between `low` and `high`."""
-        return (self.high + self.low) / 2 + unit.unflatten(1, (self.k, self.action_dim)) * self.half_range
+        """(..., k A) in [-1, 1] to actions (..., k, A) between `low` and `high`."""
+        return (self.high + self.low) / 2 + unit.unflatten(-1, (self.k, self.action_dim)) * self.half_range
 
     def misfit(self, env: gymnasium.Env) -> str | None:
         """Why plans of this decoder cannot be run in a gymnasium `env`, and the way out; None if they can."""

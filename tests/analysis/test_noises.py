@@ -108,6 +108,13 @@ def test_a_line_that_is_still_being_written_is_left_out(run, tmp_path, monkeypat
     assert tables[0] == tables[1]
 
 
+def test_rows_that_could_not_be_told_apart_are_refused(run, tmp_path, monkeypatch, capsys):
+    """As of a run that is named twice."""
+    out = tmp_path / "values.csv"
+    line = refused(analysis.critic_values, monkeypatch, capsys, run, run, "--out", out)
+    assert "runs: two are of one method, noise and seed" in line and not out.exists()
+
+
 def test_a_run_without_values_is_refused(run, tmp_path, monkeypatch, capsys):
     (run / "seed_1" / "train.csv").write_text("episodes,steps\n1,100\n")
     line = refused(analysis.critic_values, monkeypatch, capsys, run, "--out", tmp_path / "v.csv")

@@ -267,6 +267,16 @@ def test_the_step_size_of_the_decoder_rises_and_falls():
     assert step_size(args, 0.0) == 1e-3
 
 
+def test_one_embedding_is_decoded_as_a_batch_of_it_is():
+    decoder = ActionDecoder(np.array([-1.0, -2.0], np.float32), np.array([1.0, 2.0], np.float32), 3).requires_grad_(
+        False
+    )
+    z = torch.tensor([0.5, -1.5])
+    torch.testing.assert_close(decoder(z), decoder(z[None])[0])
+    torch.testing.assert_close(decoder(z.expand(4, 5, 2))[1, 2], decoder(z.expand(20, 2))[7])
+    assert decoder(z).shape == (3, 2)
+
+
 def test_a_constant_schedule_changes_neither_step_size_nor_weight():
     args = argparse.Namespace(decoder_lr=1e-4, decoder_warmup=0.1, norm_weight=1e-4, decoder_schedule="constant")
     for progress in (0, 0.05, 0.5, 1):

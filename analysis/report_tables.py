@@ -257,7 +257,8 @@ def random_steps(data: Data) -> str:
         ]
     told, rows = seeds_told(rows)
     header, lines = returns(rows, LADDER, FINE)
-    title = f"ReacherVertical, {told} (8 to 15), {averages(FINE)}, ± half of the 95 % interval:"
+    of = f"{told} ({one.seed.min()} to {one.seed.max()})"
+    title = f"ReacherVertical, {of}, {averages(FINE)}, ± half of the 95 % interval:"
     return f"{title}\n\n{markdown(['', 'random steps', *header], once(lines))}"
 
 

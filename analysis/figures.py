@@ -36,17 +36,7 @@ FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
 PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
-UNTRAINED, HALF = "untrained encoder", "half the range"
-OF_CONTROLS = {
-    "untrained": UNTRAINED,
-    "held_half": HALF,
-    "identity_half": HALF,
-}  # variants: what their curves are called
-CONTROL_COLORS = {
-    f"DynE-TD3, {UNTRAINED}": "#ff7f0e",
-    f"held-TD3, {HALF}": "#bc5090",
-    f"identity-TD3, {HALF}": "#003f5c",
-}
+UNTRAINED = "untrained encoder"  # what it calls them
 FIGURE4_BINS = 5000
 
 
@@ -132,12 +122,12 @@ def controls(results: str | Path) -> alt.ConcatChart:
     curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "SAC", "DynE-TD3", *CONTROLS])
     untrained = load_ablations(results)
     untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
-    curves = pd.concat([curves, untrained.assign(name=[OF_CONTROLS.get(name, name) for name in untrained.name])])
+    curves = pd.concat([curves, untrained.assign(name=UNTRAINED)])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
     curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))]
     of_all_seeds = curves.groupby(["env", "method", "name"]).seed.transform("nunique") == curves.env.map(seeds.map(len))
     curves = curves[of_all_seeds].replace({"name": {"published": "published decoder"}})
-    return figure(curves, bin_width=2500, colors=CONTROL_COLORS)
+    return figure(curves, bin_width=2500, colors={f"DynE-TD3, {UNTRAINED}": "#ff7f0e"})
 
 
 def stage_one(results: str | Path) -> alt.HConcatChart:

@@ -51,7 +51,6 @@ BLOCKS: dict[str, Block] = {
     "figure 4, other tasks": report_tables.figure4_tasks,
     "figure 4, other tasks, text": report_texts.figure4_tasks,
     "figure 4, all tasks, text": report_texts.all_tasks,
-    "random steps": report_tables.random_steps,
     "noise": report_noise.table,
     "noise, text": report_noise.text,
     "values": report_noise.values,

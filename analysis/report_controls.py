@@ -1,6 +1,5 @@
 """The results page on why the method works: controls, noises, final policies."""
 
-import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,25 +33,14 @@ CONTROLS = {  # {k} is the number of steps of a plan
     "held-TD3": "one raw action held for {k} steps",
     "chunk-TD3": "{k} raw actions, one behind the other",
 }
-HALF = {  # variants of the group of controls: the words of their action space, and what their curve is called
-    "held_half": ("one raw action held for 4 steps, within half the range", "held-TD3 within half the range"),
-    "identity_half": (
-        "single raw actions by the same code, k = 1, within half the range",
-        "identity-TD3 within half the range",
-    ),
-}
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
 BY_SAC = "raw actions, another agent"
-NAMED = (
-    {words: method for method, words in CONTROLS.items()}
-    | dict(HALF.values())
-    | {
-        RAW: "TD3",
-        BY_SAC: "SAC",
-        UNTRAINED: "an untrained encoder's decoder",
-    }
-)
+NAMED = {words: method for method, words in CONTROLS.items()} | {
+    RAW: "TD3",
+    BY_SAC: "SAC",
+    UNTRAINED: "an untrained encoder's decoder",
+}
 
 
 def fresh(data: Data) -> list[int]:
@@ -73,9 +61,6 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
         found[UNTRAINED] = data.variant(IN_CONTROLS, "untrained")
     found[RAW] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
-    for name, (words, _) in HALF.items():
-        with contextlib.suppress(UsageError):  # it was not run
-            found[words] = data.variant(IN_CONTROLS, name)
     found = {words: of_seeds(one, wanted) for words, one in found.items()}
     for sac in data.methods(TASK, ["SAC"]).values():
         if set(wanted) <= set(sac.seed):

@@ -25,7 +25,7 @@ from analysis.report_data import (
     steps_of,
     with_interval,
 )
-from analysis.variants import QUESTIONS, RANDOM_STEPS
+from analysis.variants import QUESTIONS
 from common.errors import UsageError
 
 NAMES = [task.removesuffix("-v2") for task in TASKS]
@@ -245,29 +245,10 @@ def decoder_objective(data: Data) -> str:
     return f"{title}\n\n{markdown(['decoder', 'seeds', *header], lines)}"
 
 
-def random_steps(data: Data) -> str:
-    """TD3 and DynE-TD3 that begin with random steps, beside those that act by their policy from the start."""
-    found = {method: data.variant(RANDOM_STEPS, name) for method, name in (("TD3", "td3"), ("DynE-TD3", "dyne"))}
-    rows: Rows = []
-    for method, one in found.items():
-        own = data.series("ReacherVertical", method)
-        rows += [
-            ([method, "0"], own[own.seed.isin(one.seed) & (own.steps <= one.steps.max())]),
-            ([method, "10 000"], one),
-        ]
-    told, rows = seeds_told(rows)
-    header, lines = returns(rows, LADDER, FINE)
-    of = f"{told} ({one.seed.min()} to {one.seed.max()})"
-    title = f"ReacherVertical, {of}, {averages(FINE)}, ± half of the 95 % interval:"
-    return f"{title}\n\n{markdown(['', 'random steps', *header], once(lines))}"
-
-
 def decoder_variants(data: Data) -> str:
     """The release's norm, and predictions without the state."""
     stateless, l2 = data.variant("decoder", "no_state"), data.variant("lambda-l2", "1e-4")
     default = default_beside(data, stateless, "ReacherVertical")
-    release = data.variant("decoder", "release")
-    rows: Rows = [(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)]
-    told, rows = seeds_told([*rows, (["all settings of the release"], release)])
+    told, rows = seeds_told([(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)])
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     return f"DynE-TD3 on ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['decoder', *header], lines)}"

@@ -50,8 +50,7 @@ IN_CONTROLS = "controls"  # those that the figure of controls shows
 MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 LONGER = "longer"  # those of runs that are longer than the published ones, for the texts alone
 SMOOTHING = "smoothing"  # those that the figure of values shows
-RANDOM_STEPS = "start"  # those of TD3 and DynE-TD3 that begin with random steps, for a table alone
-APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, RANDOM_STEPS, *(kind.group for kind in KINDS_OF_TD3)]
+APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3)]
 
 
 QUESTIONS = {
@@ -74,7 +73,6 @@ QUESTIONS = {
         {
             "default": "predicts from the state, the default",
             "no_state": "predicts without the state",
-            "release": "all settings of the release",
         },
         {"default": "DynE-TD3"},
     ),

@@ -92,15 +92,16 @@ def test_seeds_go_on_from_the_newest_point_that_all_have(train):
 
 def test_no_seed_loses_steps_because_another_has_fewer(train):
     """Where it has more than there are to be, nothing is done; else it is told that it takes them again."""
-    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=400, num_seeds=1)
-    train("Pendulum-v1", "TD3", "a", max_timesteps=200, num_seeds=1, seed=1)
+    blocks = {"update_every": 50}
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=400, num_seeds=1, **blocks)
+    train("Pendulum-v1", "TD3", "a", max_timesteps=300, num_seeds=1, seed=1, **blocks)
     before = listing(run)
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=201)
-    told = f"--max_timesteps 201: {run / 'seed_0'} has 400 steps, the other seeds 200: give at least 400"
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=350, **blocks)
+    told = f"--max_timesteps 350: {run / 'seed_0'} has 400 steps, the other seeds 300: give at least 400"
     assert ran.code == 2 and told in ran.err and listing(run) == before, ran
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=301)  # 400, in whole blocks
-    assert ran.code == 0 and f"{run / 'seed_0'} goes back from 400 steps to the 200 that all seeds have" in ran.out, ran
-    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=351, **blocks)  # 400, in whole blocks
+    assert ran.code == 0 and f"{run / 'seed_0'} goes back from 400 steps to the 300 that all seeds have" in ran.out, ran
+    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400, **blocks)
     assert_same(whole, run)
 
 

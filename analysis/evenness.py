@@ -5,10 +5,8 @@ varied plans end. A distance says less than a place: even distances are necessar
 """
 
 import numpy as np
-import pandas as pd
 
 SAMPLES = 1_000  # that are simulated
-MOST_PLANS = 1_000_000
 EVEN = "spread evenly"  # what the table of figure 3 calls these places, among its kinds of actions
 
 
@@ -38,16 +36,6 @@ def even_places(rng: np.random.Generator, corners: np.ndarray, n: int) -> np.nda
     triangle = rng.choice(len(areas), n, p=areas / areas.sum())
     a, b = np.sort(rng.random((2, n)), axis=0)  # (a, b - a) is uniform over the triangle of corners 0, (1, 0), (0, 1)
     return first + a[:, None] * sides[triangle] + (b - a)[:, None] * sides[triangle + 1]
-
-
-def sample_size(shares: pd.Series) -> int:
-    """Of how many distances the shares (N,) of some histograms are: the least number that makes whole counts of them."""
-    values = shares.to_numpy()
-    for plans in range(1, MOST_PLANS):
-        counts = plans * values
-        if np.abs(counts - counts.round()).max() < 1e-6:
-            return plans
-    return MOST_PLANS
 
 
 def gap(shares: np.ndarray, even: np.ndarray) -> float:

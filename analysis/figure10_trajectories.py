@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from analysis.figure_tables import COLUMNS
 from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
 from common.cli import Parser, positive_int, run
 from common.environments import time_limit
@@ -68,7 +69,7 @@ def main() -> None:
             f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"
         )
         rows += [(name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
-    table = pd.DataFrame(rows, columns=["actions", "episode", "step", "x", "y"])
+    table = pd.DataFrame(rows, columns=COLUMNS["figure10"])
     told = f"positions along {args.episodes} episodes a random policy on {env_id}"
     write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")

@@ -25,6 +25,7 @@ import torch
 from gymnasium.spaces import Box
 
 from analysis.evenness import EVEN, convex_hull, even_places
+from analysis.figure_tables import COLUMNS
 from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
 from common.cli import Parser, positive_int, run
 from common.environments import require_time_limit, time_limit
@@ -40,7 +41,6 @@ BINS = 40
 PLANS = 1_000  # from each start, whose ends tell what can be reached
 PLACES = 100  # spread evenly over it
 STILL = 1e-9  # positions that move less are not moved by plans: targets
-COLUMNS = ["env", "k", "actions", "horizon", "low", "high", "share"]
 
 
 def distances(
@@ -87,7 +87,7 @@ def even_distances(
 
 
 def histograms(found: Mapping[str, tuple[np.ndarray, ...]], env_id: str, k: int) -> pd.DataFrame:
-    """A frame of `COLUMNS`: for each horizon and action space the share of distances in each of `BINS` bins.
+    """For each horizon and action space, how many distances there are, and the share of them in each of `BINS` bins.
 
     Args:
         found: {kind of actions: distances after k steps, and those of episodes where there are any}.
@@ -97,10 +97,10 @@ def histograms(found: Mapping[str, tuple[np.ndarray, ...]], env_id: str, k: int)
         of_horizon = {actions: values for actions, values in found.items() if place < len(values)}
         edges = np.linspace(0, max(values[place].max() for values in of_horizon.values()), BINS + 1)
         for actions, values in of_horizon.items():
-            shares = np.histogram(values[place], edges)[0] / len(values[place])
-            bins = zip(itertools.pairwise(edges), shares, strict=True)
-            rows += [(env_id, k, actions, horizon, *edge, share) for edge, share in bins]
-    return pd.DataFrame(rows, columns=COLUMNS)
+            count = len(values[place])
+            bins = zip(itertools.pairwise(edges), np.histogram(values[place], edges)[0] / count, strict=True)
+            rows += [(env_id, k, actions, horizon, *edge, count, share) for edge, share in bins]
+    return pd.DataFrame(rows, columns=COLUMNS["figure3"])
 
 
 def called(kind: str) -> str:

@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from gymnasium.spaces import Box
 
+from analysis.figure_tables import COLUMNS
 from analysis.random_plans import add_figure_flags, play_plans, positions_of
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
@@ -81,7 +82,7 @@ def main() -> None:
     print(f"{env_id}, {args.sequences} sequences of {decoder.k} actions")
     print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
     print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")
-    table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=["dx", "dy", "z1", "z2"])
+    table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=COLUMNS["figure8"])
     told = f"{args.sequences} sequences of {decoder.k} actions on {env_id}, where they lead, z"
     write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")

@@ -7,9 +7,10 @@ import pandas as pd
 from common.errors import UsageError
 
 COLUMNS = {
-    "figure3": ["env", "k", "actions", "horizon", "low", "high", "share"],
+    "figure3": ["env", "k", "actions", "horizon", "low", "high", "count", "share"],
     "figure8": ["dx", "dy", "z1", "z2"],
     "figure10": ["actions", "episode", "step", "x", "y"],
+    "doing_nothing": ["env", "episodes", "return", "standard_deviation"],
     "values": ["env", "method", "policy_noise", "seed", "steps", "return", "value", "q_min", "q_max"],
 }
 

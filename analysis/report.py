@@ -94,7 +94,12 @@ def pages(root: Path) -> list[Path]:
 def wrapped(text: str) -> str:
     """A block with its paragraphs broken into lines, not inside of numbers; the rows of tables stay as they are."""
     parts = re.sub(r"(?<=\d) (?=\d{3}\b)", KEPT, text).split("\n\n")
-    filled = (part if part.startswith("|") else textwrap.fill(part, WIDTH, break_on_hyphens=False) for part in parts)
+    filled = [
+        part
+        if part.startswith("|")
+        else textwrap.fill(part, WIDTH, break_on_hyphens=False, subsequent_indent="  " * part.startswith("- "))
+        for part in parts
+    ]
     return "\n\n".join(filled).replace(KEPT, " ")
 
 

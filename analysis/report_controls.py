@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curves import bootstrap
-from analysis.estimates import at_shared_steps, final_returns
+from analysis.estimates import at_shared_steps, final_returns, shared_finals
 from analysis.report_data import (
     LADDER,
     Data,
@@ -23,6 +23,7 @@ from analysis.report_data import (
     standing,
     with_interval,
 )
+from analysis.report_references import unlearned
 from analysis.report_tables import FINE, NAMES, Rows, averages, by_task, returns
 from analysis.variants import IN_CONTROLS, MORE_UNTRAINED
 from common.errors import UsageError
@@ -44,7 +45,7 @@ NAMED = {words: method for method, words in CONTROLS.items()} | {
 
 
 def fresh(data: Data) -> list[int]:
-    """The seeds of the controls, which no choice was made on."""
+    """The seeds of the controls, on which only the weight of the decoder's norm was chosen."""
     return sorted(data.series(TASK, next(iter(CONTROLS))).seed.unique())
 
 
@@ -146,6 +147,9 @@ def held_text(data: Data) -> str:
         told.append(
             f"On {task}, over the last tenth of {count(upto)} steps, a run ends better than one of held-TD3: {listed(parts)}."
         )
+        ends = dict(zip(of_task, shared_finals(*of_task.values()), strict=True))
+        if near := unlearned(data, task, ends):
+            told.append(f"Not clearly above untrained policies and doing nothing there: {listed(near)}.")
     return paragraphs(*told)
 
 

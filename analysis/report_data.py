@@ -17,6 +17,7 @@ from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
 MINUS = "\N{MINUS SIGN}"
+Said = tuple[str, str]  # what there is of a claim here, and of how many seeds and steps
 COLUMNS = 8  # so many steps at most are columns of a table
 AHEAD = 0.75  # the least probability of a better run at which a method counts as ahead; as far below 1/2, behind
 LADDER = [2_500, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000]
@@ -26,11 +27,12 @@ class Data:
     """The folder of results; its curves are read when they are first asked for.
 
     Attributes:
+        as_published: the same with the published TD3 on every task.
         other_td3: {a kind of TD3: the tasks on which TD3's curve is of that kind} (`with_best_td3`).
     """
 
     def __init__(self, results: str | Path) -> None:
-        self.results, self.other_td3 = Path(results), dict[Kind, list[str]]()
+        self.results, self.other_td3, self.as_published = Path(results), dict[Kind, list[str]](), self
 
     @cached_property
     def published(self) -> pd.DataFrame:
@@ -74,6 +76,7 @@ class Data:
     def with_best_td3(self) -> "Data":
         """The same, but with the kind of TD3 that ends highest on each task: a fairer comparison."""
         best, curves = Data(self.results), self.published
+        best.as_published = self.as_published
         for env in dict.fromkeys(curves.env[curves.method == "TD3"]):
             task = str(env).removesuffix("-v2")
             raw, gains = self.series(task, "TD3"), dict[Kind, float]()

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import TASKS
-from analysis.evenness import EVEN, gap, gap_by_chance, sample_size
+from analysis.evenness import EVEN, gap, gap_by_chance
 from analysis.figure8_effects import affine_r_squared
 from analysis.figure_tables import load
 from analysis.random_figures import reached
 from analysis.report_data import MINUS, Data, listed, markdown, paragraphs, share
 from common.errors import UsageError
+
+NEARLY = 0.1  # a gap that is taken for what the paper calls nearly uniform
 
 
 def figure3(data: Data) -> str:
@@ -39,7 +41,20 @@ def figure3(data: Data) -> str:
         f"DynE actions the share within some distance is up to {points(dyne.gap)} off that of such places, after raw actions up to",
         f"{points(found['raw'].gap)}, and after held ones up to {points(found['held'].gap)}; 95 % of samples of {dyne.plans} even",
         f"places are off by less than {points(dyne.by_chance)}.",
+        _shape(table),
         f"So by this measure {_listed_kinds([kind for kind in kinds if found[kind].even])} as even as chance allows.",
+    )
+
+
+def _shape(table: pd.DataFrame) -> str:
+    """How far DynE actions get in one plan, and where most of them end, beside places that are spread evenly."""
+    first = table[table.horizon != "episode"]
+    dyne, even = (first[first.actions == kind].reset_index() for kind in ("DynE", EVEN))
+    end, fullest = dyne.high[dyne.share > 0].max(), int(dyne.share.to_numpy().argmax())
+    return (
+        f"DynE actions reach nothing beyond {end:.2f}, where {share(even.share[even.low >= end].sum())} of even places lie; their "
+        f"fullest bin, {dyne.low[fullest]:.2f} to {dyne.high[fullest]:.2f}, holds {share(dyne.share[fullest])} of them, of even "
+        f"places {share(even.share[fullest])}."
     )
 
 
@@ -76,7 +91,7 @@ def evenness(data: Data, kind: str) -> Evenness:
         raise UsageError(
             "the table of figure 3 has no places that are spread evenly: run analysis/figure3_reach.py again"
         )
-    plans = sample_size(of_plans[of_plans.actions != EVEN].share)
+    plans = int(of_plans[of_plans.actions == kind]["count"].iloc[0])
     return Evenness(plans, gap(ours, even), gap_by_chance(even, plans))
 
 

@@ -14,7 +14,7 @@ from analysis.report_data import (
     listed,
     markdown,
 )
-from analysis.report_texts import LEARNED
+from analysis.report_references import LEARNED
 from analysis.verdicts import AGAINST, LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
 from common.errors import UsageError
 
@@ -40,7 +40,7 @@ def at_a_glance(results: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=HEADER)
 
 
-SIZES = [(2, 2), (4, 2), (4, 4)]  # seeds of two methods
+SIZES = [(2, 2), (4, 2), (4, 4), (16, 2)]  # seeds of two methods
 
 
 def _by_chance(one: int, other: int) -> str:
@@ -53,19 +53,40 @@ def _by_chance(one: int, other: int) -> str:
 
 def table(data: Data) -> str:
     """The table in Markdown, and what its words mean."""
-    told = (
-        "P(better) is the probability that a run of the first method ends better, with its 95 % interval. "
-        "Returns of two methods in brackets are means over the last tenth of the steps that both methods have. "
-        "One method counts as ahead of another one if a run of the first ends better with a probability of at least "
-        f"{AHEAD}, as behind if the probability is at most {1 - AHEAD}, and as level otherwise, or if the interval holds 0.5. "
-        f"A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not "
-        f"reproduce* if it lies below. Fewer than {FEW} seeds have no interval: then the data *point the same way* if the "
-        f"probability is at least {AHEAD}, and *the other way* if it is at most {1 - AHEAD}; chance alone makes two methods that are "
-        f"alike do one or the other {listed([_by_chance(*sizes) for sizes in SIZES])}. What is left is *not settled*. So is what neither method does clearly better than policies that were not trained (below "
-        f"{LEARNED}, see figure 4), what differs between the end and the mean over all steps, and an end of one evaluation a seed. "
-        "No row is corrected for there being many of them. Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. The appendix's claim is taken "
-        f"to hold while the settings' means have less than {SPREAD:g} times the standard deviation that chance gives them."
-    )
+    chance = listed([_by_chance(*sizes) for sizes in SIZES])
+    rules = [
+        (
+            "P(better) is the probability that a run of the first method ends better, with its 95 % interval. Returns of two methods in "
+            "brackets are means over the last tenth of the steps that both methods have."
+        ),
+        (
+            f"One method counts as *ahead of* another one if a run of the first ends better with a probability of at least {AHEAD}, and as "
+            f"*behind* if the probability is at most {1 - AHEAD}; otherwise, and whenever the interval contains 0.5, as *level with* it."
+        ),
+        (
+            "A claim that one method is better *reproduces* if the interval of that probability lies above 0.5, and *does not reproduce* if "
+            "it lies below."
+        ),
+        (
+            f"Fewer than {FEW} seeds have no interval: then the data *point the same way* if the probability is at least {AHEAD}, and *the "
+            f"other way* if it is at most {1 - AHEAD}. Chance alone makes two methods that are alike do one or the other {chance}."
+        ),
+        (
+            "What is left is *not settled*. Also not settled: comparisons in which neither method ends clearly (with a probability of at "
+            f"least {LEARNED}) above both policies that were not trained and doing nothing (see figure 4); comparisons in which the end and "
+            "the mean over all steps say different things; an end of one evaluation a seed."
+        ),
+        (
+            "*Differs from method to method*: the comparisons of a row have different verdicts; it does not say that one of them points "
+            "the other way."
+        ),
+        "The row of the other tasks goes by the mean of their probabilities. No row is corrected for there being many of them.",
+        (
+            "Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. The appendix's claim is taken to "
+            f"hold while the settings' means have less than {SPREAD:g} times the standard deviation that chance gives them."
+        ),
+    ]
+    told = "\n\n".join(f"- {rule}" for rule in rules)
     return f"{markdown(HEADER, at_a_glance(data.results).to_numpy().tolist())}\n\n{told}"
 
 

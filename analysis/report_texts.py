@@ -27,6 +27,7 @@ from analysis.report_data import (
     window,
     with_interval,
 )
+from analysis.report_references import like_untrained, references, unlearned
 from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
 from analysis.variants import LONGER
 from common.errors import UsageError
@@ -59,7 +60,7 @@ def last_tenths(
 
 
 def figure4_tasks(data: Data) -> str:
-    """On which of the other tasks DynE-TD3 ends ahead of TD3, and how Pusher's collapse looks."""
+    """On which of the other tasks DynE-TD3 ends ahead of TD3, what has learned nothing there, and how Pusher's collapse looks."""
     data = data.with_best_td3()
     told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
     for task, (ends, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
@@ -70,6 +71,7 @@ def figure4_tasks(data: Data) -> str:
         "run of DynE-TD3 returns more.",
         td3_told(data),
         f"DynE-TD3 is {listed(parts)}." if parts else "",
+        references(data),
         like_untrained(data),
         collapse(data, "Pusher"),
     )
@@ -79,56 +81,6 @@ def td3_told(data: Data) -> str:
     """On which tasks TD3 is compared as another kind than the published one."""
     kinds = [f"{kind.with_it} on {listed(tasks)}" for kind, tasks in data.other_td3.items()]
     return f"TD3 is taken {listed(kinds)}, where it ends higher so (see below)." if kinds else ""
-
-
-def untrained(data: Data, task: str) -> pd.Series:
-    """The first evaluations of all methods from states on a task: those of policies that were not trained yet.
-
-    Of a seed's that are alike one counts: baselines begin by doing nearly nothing, from the same starts.
-    """
-    curves = pd.concat(data.methods(task, ["TD3", "DynE-TD3", *BASELINES]).values())
-    first = curves[curves.steps == 0]
-    alike = pd.DataFrame({"seed": first.seed, "return": first.mean_return.round()}).duplicated()
-    return first[~alike].mean_return
-
-
-LEARNED = 0.9  # the least probability that a final return is above an evaluation of a policy that was not trained
-
-
-def above_untrained(data: Data, task: str, ends: pd.Series) -> float:
-    """How probably one of the final returns (N,) on a task is above an evaluation of a policy that was not trained yet."""
-    return better(ends, untrained(data, task))[0]
-
-
-def like_untrained(data: Data) -> str:
-    """The tasks where a method ends no better than untrained policies, and what the scale of all tasks makes of it."""
-    told = []
-    for task in NAMES[1:]:
-        found = data.methods(task, ["TD3", "DynE-TD3"])
-        if len(found) < 2:
-            continue
-        first = untrained(data, task)
-        low, high = AUTHORS_RANGE[environment(task)]
-        ends = dict(zip(found, finals(*found.values())[:2], strict=True))
-        unlearned = [
-            f"{method} {number(of_seeds.mean())}, P₀ {odds:.2f}, {(of_seeds.mean() - low) / (high - low):.2f} on the scale below"
-            for method, of_seeds in ends.items()
-            if (odds := above_untrained(data, task, of_seeds)) < LEARNED
-        ]
-        if unlearned:
-            told.append(f"{task} ({'; '.join(unlearned)}; {untrained_told(first)})")
-    if not told:
-        return ""
-    return paragraphs(
-        "Some ends are not clearly better than no training. P₀, the probability of being above an evaluation at step 0, is below",
-        f"{LEARNED} on {listed(told)}. A comparison with such an end may compare policies that have learned nothing, and the scale",
-        "can give them a high number: 0 is the lower end of the range of the authors' plot, 1 its upper end.",
-    )
-
-
-def untrained_told(first: pd.Series) -> str:
-    """The evaluations (N,) of policies that were not trained, in words."""
-    return f"untrained {number(first.mean())}, {len(first)} evaluations from {number(first.max())} to {number(first.min())}"
 
 
 def collapse(data: Data, task: str) -> str:
@@ -165,7 +117,7 @@ def all_tasks(data: Data) -> str:
 
 
 def baselines(data: Data) -> str:
-    """How SAC stands to DynE-TD3 on ReacherVertical, span by span; what untrained policies return, and PPO."""
+    """How SAC stands to DynE-TD3 on ReacherVertical, span by span; what has learned nothing on the other tasks, and PPO."""
     pair = [data.series("ReacherVertical", method) for method in ("DynE-TD3", "SAC")]
     spans = []
     for after, upto in ((1_000, 5_000), (5_000, 15_000), (15_000, 25_000), (25_000, 50_000)):
@@ -176,8 +128,16 @@ def baselines(data: Data) -> str:
             f"{number(sac.mean())}, {odds})"
         )
     compared = f"On ReacherVertical DynE-TD3 is, on average, {listed(spans)}."
-    known = f"On ReacherTurn policies that were not trained return {untrained_told(untrained(data, 'ReacherTurn')).partition(' ')[2]}."
-    return paragraphs(compared, known, ppo(data))
+    return paragraphs(compared, unlearned_baselines(data), ppo(data))
+
+
+def unlearned_baselines(data: Data) -> str:
+    """The baselines that end, over their own last tenths, not clearly above untrained policies and doing nothing."""
+    told = []
+    for task in NAMES:
+        ends = {method: final_returns(one) for method, one in data.methods(task, BASELINES).items()}
+        told += [f"{method} on {task} ({number(ends[method].mean())})" for method in unlearned(data, task, ends)]
+    return f"Not clearly above untrained policies and doing nothing end {listed(told)}." if told else ""
 
 
 def ppo(data: Data) -> str:
@@ -233,10 +193,19 @@ def figure5(data: Data) -> str:
             f"On {task}, over the last tenth of {count(upto)} steps, SA-DynE-TD3 returns {above[0]} more than VAE-TD3, and S-DynE-TD3 "
             f"{above[1]} more. In the authors' plot of {task} at {count(step)} steps {returned}."
         )
+        if lower := [name for name in ENCODED if (found[name] < _first(data.series(task, name))).all()]:
+            told.append(
+                f"On {task} every run of {listed(lower)} ends below its own evaluation at step 0: these steps have made it worse."
+            )
         if upto < step:
             told.append(f"The runs of {task} here have fewer steps than these returns of the authors.")
         told += [_few_steps(one, upto) for one in data.methods(task, ["Pixel-TD3"]).values()]
     return paragraphs(*told)
+
+
+def _first(one: pd.DataFrame) -> pd.Series:
+    """The evaluation of each seed before its policy was trained, (N,)."""
+    return one[one.steps == one.groupby("seed").steps.transform("min")].set_index("seed").mean_return
 
 
 def _few_steps(pixel: pd.DataFrame, upto: int) -> str:

@@ -20,7 +20,7 @@ from analysis.report_data import (
     standing,
     steps_of,
 )
-from analysis.report_texts import LEARNED, above_untrained
+from analysis.report_references import LEARNED, above_references
 from common.errors import UsageError
 
 NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"
@@ -56,7 +56,7 @@ class Comparison(NamedTuple):
     Attributes:
         ends, means: both methods' mean returns, over the last tenth of the steps that both have and over all of them.
         at_the_end, over_all: `better` of the same.
-        learned: whether one of them ends clearly above policies that were not trained.
+        learned: whether one of them ends clearly above policies that were not trained, and above doing nothing.
         one_evaluation: whether a seed has a single evaluation in the last tenth.
         few: whether there are too few seeds for an interval.
     """
@@ -88,7 +88,7 @@ def compare(data: Data, task: str, one: pd.DataFrame, other: pd.DataFrame) -> Co
     if not len(all_along[0]):
         raise UsageError("the curves share no steps but those before training")
     ends, means = (" against ".join(number(of.mean()) for of in pair) for pair in ((ours, theirs), all_along))
-    learned = max(above_untrained(data, task, of) for of in (ours, theirs)) >= LEARNED
+    learned = max(above_references(data, task, of) for of in (ours, theirs)) >= LEARNED
     one_evaluation = min(part.steps.nunique() for part in last_tenth(one, other)) == 1
     few = few_seeds(one, other)
     return Comparison(ends, means, better(ours, theirs), better(*all_along), learned, one_evaluation, few)

@@ -3,7 +3,7 @@
 Coverage is the left plot of the paper's figure 3 as a number. From one state s_t, a reference mixture of action
 sequences (`reference_plans`) reaches a set of states s_{t+k}. Some of them are landmarks, spread over the set by
 farthest-point traversal; the radius is the distance within which every state of the set has a landmark. A sampler
-draws two plans for each landmark; the landmark is covered if one of them ends within the radius.
+draws twice as many plans as there are landmarks; a landmark is covered if any of these plans ends within the radius.
 Distances are between changes s_{t+k} - s_t, whitened by random play and clipped as the targets of f are (appendix B).
 
 So landmarks stand for equal parts of what can be reached, however seldom random play goes there, and the radius has no
@@ -45,8 +45,8 @@ LATEST_START = 10  # steps into an episode; where states cannot be set each plan
 # ---- encoder, predictor and decoder on random play that they have not seen ----
 
 
-def reconstruction(decoder: ActionDecoder, encoder: ActionEncoder, actions: torch.Tensor) -> float:
-    """||e_a(d_a(z)) - z||^2 of the z of actions (W, k, A), mean over W and dimensions (section 3.1, first term)."""
+def reconstruction_a_dimension(decoder: ActionDecoder, encoder: ActionEncoder, actions: torch.Tensor) -> float:
+    """||e_a(d_a(z)) - z||^2 / A (section 3.1, first term) of the z of actions (W, k, A), mean over W."""
     z = decoder.whitening(embed_all(encoder, actions))
     with torch.no_grad():
         return reconstruction_error(decoder, encoder, z, decoder(z)).item() / decoder.action_dim

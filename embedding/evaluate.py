@@ -130,7 +130,7 @@ def measure(
         objective=decoder.objective,
         elsewhere=env.spec is not None and env.spec.id != decoder.env_id,
         use_state=predictor.use_state,
-        reconstruction=diagnostics.reconstruction(decoder, encoder, torch.from_numpy(sequences)),
+        reconstruction=diagnostics.reconstruction_a_dimension(decoder, encoder, torch.from_numpy(sequences)),
         rest=diagnostics.largest_action_at_rest(decoder, encoder),
         excess=diagnostics.excess_over_best_plans(decoder, encoder, torch.from_numpy(sequences[:IMPROVED])),
         cost=diagnostics.action_cost(diagnostics.decoded_plans(decoder, z, low, high), low, high),
@@ -144,7 +144,7 @@ def measure(
 def described(m: Measures) -> list[str]:
     """Lines that show `Measures`."""
     lines = [
-        f"reconstruction error of z (section 3.1)        {m.reconstruction:.2g}",
+        f"reconstruction error of z, a dimension          {m.reconstruction:.2g}",
         f"largest action of d(0), as a share of bounds   {m.rest:.3f}  (actions count from the middle of their bounds)",
         f"action cost |a|^2 a step of z ~ N(0, I)        {m.cost:.3g}, of uniform raw actions {m.raw_cost:.3g}",
     ]

@@ -4,13 +4,14 @@
 
 plays random steps that no training has seen, embeds what they look like, and predicts from that the sine and cosine of
 joint angles, the joints' velocities, and the position of the target, by ridge regression and by a network with two hidden
-layers of 256. R^2 is that of whole episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean. Compared are mu_s of DynE, the
-four newest encodings of a VAE (paper, section 5.3), and the images themselves, 16 x 16 pixels of each of four frames.
-Writes probe.csv and probe.png into the encoder's folder, those of the published one into results/<env>-pixels/published/.
+layers of 256. R^2 is that of whole episodes which the regression has not seen: 1 is perfect, 0 is no better than the mean.
+Compared are mu_s of DynE, the four newest encodings of a VAE (paper, section 5.3), and the images themselves, 16 x 16 pixels
+of each of four frames. Writes a table, a text on how it was made and a picture: probe.csv, probe.txt and probe.png in the
+encoder's folder (results/<env>-pixels/published/ for the published one), or where --out says.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -25,13 +26,14 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from common.cli import Parser, add_env_flag, folder_path, non_negative_int, positive_int, run
+from common.cli import Parser, add_env_flag, check_out, folder_path, non_negative_int, positive_int, run
 from common.environments import make_env
 from common.errors import UsageError
-from common.files import put_in_place, write_atomically
+from common.files import put_in_place
 from common.next_step import results_flag, tell_next
 from common.paths import RESULTS, embedding_run
 from common.progress import Progress
+from common.provenance import check_table, notes, typed_command, write_table
 from common.theme import panel_width
 from embedding.pixel_models import ImageEncoder
 from embedding.pixel_play import load_pixel_play, take_frames
@@ -107,11 +109,11 @@ def play_again(env: gymnasium.Env, play: RandomPlay, seed: int) -> tuple[list[st
 def embed(encoder: ImageEncoder, frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
     """mu of images: rows (M, F) of frames, F side by side, to (M, D)."""
     parts = []
-    with torch.no_grad(), Progress(len(rows), "encoding", "image") as shown:
+    with torch.no_grad(), Progress(len(rows), "encoding", "image") as progress:
         for part in torch.from_numpy(rows).split(BATCH):
             images = take_frames(frames, part.flatten()).view(len(part), -1, SIZE, SIZE)
             parts.append(encoder(images)[0])
-            shown.update(len(part))
+            progress.update(len(part))
     return torch.cat(parts).numpy()
 
 
@@ -121,6 +123,43 @@ def shrink(frames: torch.Tensor, rows: np.ndarray) -> np.ndarray:
         np.asarray(Image.fromarray(frame.permute(1, 2, 0).numpy()).reduce(SIZE // SMALL)).ravel() for frame in frames
     ]
     return np.stack(small)[rows].reshape(len(rows), -1).astype(np.float32) / 255
+
+
+def stacks_of(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All stacks of four frames of random play.
+
+    Args:
+        lengths: (E,), steps of its episodes; an episode has a frame more.
+    Returns:
+        their frames (M, 4), rows of the play; the newest of each, and its episode, (M,) both.
+    """
+    frames = lengths + 1
+    first, episode = np.repeat(np.cumsum(frames) - frames, frames), np.repeat(np.arange(len(frames)), frames)
+    newest = np.flatnonzero(np.arange(len(first)) - first >= FRAMES - 1)
+    return stack_rows(first[newest], newest), newest, episode[newest]
+
+
+def representations(
+    encoder: ImageEncoder, vae: ImageEncoder | None, frames: torch.Tensor, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What is compared, {name: (M, D)}, of stacks (M, 4) of rows of frames."""
+    found = {f"DynE ({encoder.width})": embed(encoder, frames, rows)}
+    if vae:
+        codes = embed(vae, frames, np.arange(len(frames))[:, None])
+        found[f"VAE ({FRAMES} x {vae.width})"] = codes[rows].reshape(len(rows), -1)
+    found[f"pixels ({FRAMES} x {SMALL} x {SMALL})"] = shrink(frames, rows)
+    return found
+
+
+def as_table(env_id: str, quantities: Sequence[str], found: Mapping[str, Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """A frame of `COLUMNS`, of {representation: {regression: R^2 (Q,)}}."""
+    rows = [
+        (env_id, name, regression, quantity, r2)
+        for name, by_regression in found.items()
+        for regression, values in by_regression.items()
+        for quantity, r2 in zip(quantities, values, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 # ---- regression ----
@@ -189,6 +228,7 @@ def main() -> None:
     parser.add_argument("--steps", type=positive_int, default=30_000, help="steps of random play")
     parser.add_argument("--seed", type=non_negative_int, default=1000, help="of that play; not that of the embeddings")
     parser.add_argument("--results_dir", type=folder_path, default=str(RESULTS), help="folder of results")
+    parser.add_argument("--out", default=None, help="csv file to write; without it: probe.csv in the encoder's folder")
     args = parser.parse_args()
     torch.set_num_threads(1)
     env = make_env(args.env_name)
@@ -203,10 +243,17 @@ def main() -> None:
             f"--vae {args.vae}: it was trained on images {vae_width} wide, --encoder {width}: use its equal"
         )
 
-    whole = (random_play(env, args.steps, args.seed).lengths >= FRAMES).sum()
-    if whole < LEAST:
+    run_folder = image_encoder_path("pixels", args.encoder, *names).parent
+    if args.encoder == "published":  # whose folder stays as it came
+        run_folder = embedding_run(args.results_dir, env_id, "published", "pixels")
+    out = Path(args.out) if args.out else run_folder / "probe.csv"
+    if args.out or run_folder.is_dir():
+        check_table(out, overwrite=not args.out)
+        check_out(out.with_suffix(".png"), ".png")
+    count = (random_play(env, args.steps, args.seed).lengths >= FRAMES).sum()
+    if count < LEAST:
         raise UsageError(
-            f"--steps {args.steps}: that is {whole} episodes of {FRAMES} steps or more: use at least {LEAST}"
+            f"--steps {args.steps}: that is {count} episodes of {FRAMES} steps or more: use at least {LEAST}"
         )
     print(
         f"in three parts, each tells its time: {args.steps:,} images drawn on all cores (those of 30,000 took a minute on two), "
@@ -214,43 +261,27 @@ def main() -> None:
     )
     play = load_pixel_play(args.env_name, args.steps, args.seed, args.results_dir, source_img_width=width)
     quantities, truth = play_again(env, play, args.seed)
-    length = play.lengths + 1
-    first, episode = np.repeat(np.cumsum(length) - length, length), np.repeat(np.arange(len(length)), length)
-    whole = np.flatnonzero(np.arange(len(first)) - first >= FRAMES - 1)  # stacks of four frames
-    rows, truth, episode = stack_rows(first[whole], whole), truth[whole], episode[whole]
+    rows, newest, episode = stacks_of(play.lengths)
+    truth = truth[newest]
     moving = truth.std(0) > STILL
-
-    seen = {f"DynE ({encoder.width})": embed(encoder, play.frames, rows)}
-    if vae:
-        codes = embed(vae, play.frames, np.arange(len(play.frames))[:, None])
-        seen[f"VAE ({FRAMES} x {vae.width})"] = codes[rows].reshape(len(rows), -1)
-    seen[f"pixels ({FRAMES} x {SMALL} x {SMALL})"] = shrink(play.frames, rows)
+    columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
     found = {}
-    with Progress(len(seen), "regression", "representation") as shown:
+    seen = representations(encoder, vae, play.frames, rows)
+    with Progress(len(seen), "regression", "representation") as progress:
         for name, inputs in seen.items():
             found[name] = probe(inputs, truth[:, moving], episode)
-            shown.update()
-    columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
-    table = pd.DataFrame(
-        [
-            (env_id, name, regression, quantity, r2)
-            for name, of in found.items()
-            for regression, values in of.items()
-            for quantity, r2 in zip(columns, values, strict=True)
-        ],
-        columns=COLUMNS,
-    )
+            progress.update()
+    table = as_table(env_id, columns, found)
     for regression, part in table.groupby("regression"):
         print(f"{regression}:")
         print(part.pivot(index="quantity", columns="representation", values="r2").loc[columns, list(found)].round(3))
-    folder = image_encoder_path("pixels", args.encoder, *names).parent
-    if args.encoder == "published":  # whose folder stays as it came
-        folder = embedding_run(args.results_dir, env_id, "published", "pixels")
-        folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "probe.csv", lambda file: table.to_csv(file, index=False))
-    with put_in_place(folder / "probe.png") as temporary:
+    held_out = max(1, round(HELD_OUT * count))
+    text = f"R^2 on {held_out} held-out episodes of {count} of random play (seed {args.seed}), {env_id}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(table, out, notes({"table": text, "command": typed_command()}), float_format=None)
+    with put_in_place(out.with_suffix(".png")) as temporary:
         chart(table).save(str(temporary), format="png", scale_factor=2)
-    print(f"{folder / 'probe.png'}: R² on {max(1, round(HELD_OUT * len(np.unique(episode))))} held-out episodes")
+    print(f"{out.with_suffix('.png')}: R² on {held_out} held-out episodes")
     encoder_flag = () if args.encoder == "default" else ("--encoder", args.encoder)
     words = "--env", args.env_name, *encoder_flag, "--max_timesteps", 150_000, *results_flag(args.results_dir)
     tell_next(None, "rl/main_dyne.py", "--pixels", *words)

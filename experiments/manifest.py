@@ -25,7 +25,7 @@ KEYS = {
     "curves": {"env", "method", "seeds", "steps", "embedding", "flags", "final_episodes", "policy_seed"},
     "ablations": {"env", "group", "method", "seeds", "steps", "variants", "flags"},
     "probes": {"env", "encoder", "vae"},
-    "tables": {"name", "script", "embedding", "runs", "steps"},
+    "tables": {"name", "script", "embedding", "runs", "steps", "envs"},
 }
 NEEDED = {
     "embeddings": ("script", "env"),
@@ -67,6 +67,7 @@ FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and bool(value) and all(isinstance(one, str) for one in value),
         "a list of runs, each <env> <method> <name>",
     ),
+    "envs": (lambda value: isinstance(value, list) and bool(value) and all(map(_is_path, value)), "a list of names"),
     "published": (_is_path, "names parted by /"),
     "seeds": (lambda value: isinstance(value, str | int), "text as 0-3"),
     "steps": (lambda value: _is_whole(value, 1), "a whole number of at least 1"),
@@ -145,11 +146,12 @@ def read(path: str | Path) -> Manifest:
     for entry in content.get("tables", []):
         where = f"{path}: tables: {entry['name']}"
         _known(where, entry["script"], [file.name for file in ANALYSIS.glob("*.py")], "script in analysis/")
-        if "runs" in entry:
-            continue
-        if "embedding" not in entry:
-            raise UsageError(f"{where}: it has no embedding and no runs: add one of them")
-        _check_embedding(where, entry["embedding"], None, embeddings)
+        made_of = [key for key in ("embedding", "runs", "envs") if key in entry]
+        if len(made_of) != 1:
+            there = " and ".join(made_of) or "no embedding, no runs and no envs"
+            raise UsageError(f"{where}: it has {there}: give one of the three")
+        if "embedding" in entry:
+            _check_embedding(where, entry["embedding"], None, embeddings)
     return Manifest(embeddings, curves, content.get("probes", []), content.get("tables", []))
 
 

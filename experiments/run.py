@@ -84,18 +84,19 @@ def main() -> None:
     logs = Path(args.results_dir).absolute() / "logs"
     where: dict[str, Any] = {"address": args.address, "cores": args.cores, "gpus": args.gpus}
     outcomes = carry_out(tasks, **where, logs=logs, tell=lambda line: print(line, flush=True))
-    failed = [name for name, outcome in outcomes.items() if outcome.code]
+    failed = sorted(name for name, outcome in outcomes.items() if outcome.code)
     published = [name for name, outcome in outcomes.items() if outcome.code == 0 and _is_shown(name)]
     if published and args.manifest == str(MANIFEST) and Path(args.results_dir).resolve() == RESULTS:
         for script in ("figures.py results", "report.py"):
-            subprocess.run([sys.executable, *f"analysis/{script}".split()], cwd=REPOSITORY, check=False)
+            done = subprocess.run([sys.executable, *f"analysis/{script}".split()], cwd=REPOSITORY, check=False)
+            failed += [f"analysis/{script}"] if done.returncode else []
     if failed:
-        print(f"{len(failed)} tasks failed: {', '.join(sorted(failed))}")
+        print(f"{len(failed)} failed: {', '.join(failed)}")
         sys.exit(NOT_WRITTEN_CODE)
 
 
 def _is_shown(name: str) -> bool:
-    return name.endswith(" published") or name.startswith(("ablation ", "table ", "probe "))
+    return name.endswith((" published", " final policies")) or name.startswith(("ablation ", "table ", "probe "))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,12 @@ def tasks_of(manifest: Manifest, results: str | Path, speeds: Mapping[str, float
     for probe in manifest.probes:
         tasks.append(_probe(probe, manifest.embeddings, results))
     for table in manifest.tables:
-        of_runs = "runs" in table
-        tasks.append(
-            _table_of_runs(table, manifest.curves, results) if of_runs else _table(table, manifest.embeddings, results)
-        )
+        if "runs" in table:
+            tasks.append(_table_of_runs(table, manifest.curves, results))
+        elif "envs" in table:
+            tasks.append(_table_of_environments(table, results))
+        else:
+            tasks.append(_table(table, manifest.embeddings, results))
     return ordered(tasks)
 
 
@@ -198,11 +200,13 @@ def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:
     encoder = embeddings[probe["encoder"]]
     folder = _embedding_folder(encoder, results)
-    flags = {"env": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results}
+    out = results / "probes" / f"{folder_of(id_of(probe['env']))}.csv"
+    flags = {"env": probe["env"], "encoder": probe["encoder"], "vae": probe["vae"], "results_dir": results, "out": out}
     after = (f"embedding {probe['encoder']}", f"embedding {probe['vae']}")
-    command, mark, table = ("embedding/probe.py", *words_of(flags)), folder / ".probe", folder / "probe.csv"
+    command, mark = ("embedding/probe.py", *words_of(flags)), folder / ".probe"
     made_of = tuple(_embedding_folder(embeddings[probe[name]], results) / "encoder.pt" for name in ("encoder", "vae"))
-    return Task(f"probe {probe['env']}", command, after, folder, mark, product=table, made_of=made_of)
+    name = f"probe {probe['env']}"
+    return Task(name, command, after, out.parent, mark, needs_folder=True, product=out, made_of=made_of)
 
 
 def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], results: Path) -> Task:
@@ -212,6 +216,13 @@ def _table(table: Mapping[str, Any], embeddings: Mapping[str, Embedding], result
     name, after = f"table {table['name']}", (f"embedding {embedding.name}",)
     mark, made_of = folder / f".{table['name']}", (folder / "encoder.pt", folder / "decoder.pt")
     return Task(name, command, after, out.parent, mark, needs_folder=True, product=out, made_of=made_of)
+
+
+def _table_of_environments(table: Mapping[str, Any], results: Path) -> Task:
+    out = results / "figures" / f"{table['name']}.csv"
+    command = (f"analysis/{table['script']}", *table["envs"], "--out", str(out))
+    mark = results / "logs" / f".{table['name']}"
+    return Task(f"table {table['name']}", command, (), out.parent, mark, needs_folder=True, product=out)
 
 
 def _table_of_runs(table: Mapping[str, Any], curves: Sequence[Curve], results: Path) -> Task:

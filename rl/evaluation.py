@@ -18,7 +18,7 @@ from common.streams import reset_seed
 from envs.rendering import select_gl_backend
 from rl.plans import Plans
 from rl.policies import Policies, Policy
-from rl.protocols import StateSpace
+from rl.protocols import Player, StateSpace
 
 
 def quietly() -> None:
@@ -133,7 +133,7 @@ def frames_a_second(env: gymnasium.Env) -> float:
 
 
 def play(
-    policy: Policy,
+    policy: Player,
     env: gymnasium.Env,
     seed: int,
     frames: list[np.ndarray] | None = None,
@@ -142,7 +142,6 @@ def play(
     """Plays one episode of `env`, reset with `seed`, and returns its return; NaN if an observation is not finite.
 
     Args:
-        policy: an object with `reset()` and `select_action(observation)`.
         frames: a list that the images of the states acted in are appended to; none are drawn without it.
         alive: is called at every step.
     """

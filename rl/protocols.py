@@ -19,6 +19,18 @@ Unit = float | np.ndarray  # that noises are counted in: one, or (D,) one for ea
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (N, *S) and due (N,) bool to actions (N, D)
 
 
+class Player(Protocol):
+    """What plays episodes, as `rl.policies.Policy` does."""
+
+    def reset(self) -> None:
+        """Begins an episode."""
+        ...
+
+    def select_action(self, observation: np.ndarray) -> np.ndarray:
+        """The raw action (A,) of an observation (S,)."""
+        ...
+
+
 class ActionSpace(Protocol):
     """What a policy acts in (`rl.action_spaces`).
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis import report_claims, report_embeddings
-from analysis.evenness import EVEN, convex_hull, even_places, gap, gap_by_chance, sample_size
+from analysis.evenness import EVEN, convex_hull, even_places, gap, gap_by_chance
 from analysis.figure3_reach import even_distances, histograms
 from analysis.report_data import Data
 
@@ -89,8 +89,3 @@ def test_what_can_be_reached_is_a_set_of_two_moving_positions():
     assert found is not None and len(found) == 200 and 0.6 < found.max() < 1.2
     for name in ("Hopper-v5", "Pendulum-v1"):
         assert even_distances(gymnasium.make(name), 4, 2, 0, lambda count: None) is None
-
-
-def test_the_number_of_plans_is_told_by_the_shares():
-    found = table(even(np.random.default_rng(0), plans=137))
-    assert sample_size(found[(found.horizon == "episode")].share) == 137

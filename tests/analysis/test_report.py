@@ -259,9 +259,9 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
 def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     (tmp_path / "figures").mkdir()
     edges = [*zip(range(0, 40, 10), range(10, 50, 10), strict=True)]
-    even = [f"ReacherVertical-v2,4,spread evenly,4 steps,{low},{high},0.25" for low, high in edges]
+    even = [f"ReacherVertical-v2,4,spread evenly,4 steps,{low},{high},2000,0.25" for low, high in edges]
     rows = even + [
-        f"ReacherVertical-v2,4,{actions},{horizon},{low},{high},{share}"
+        f"ReacherVertical-v2,4,{actions},{horizon},{low},{high},20,{share}"
         for horizon in ("4 steps", "episode")
         for actions, shares in (
             ("DynE", (0.4, 0.3, 0.2, 0.1)),
@@ -270,7 +270,7 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
         )
         for (low, high), share in zip(edges, shares, strict=True)
     ]
-    header = "env,k,actions,horizon,low,high,share"
+    header = "env,k,actions,horizon,low,high,count,share"
     (tmp_path / "figures" / "figure3.csv").write_text("\n".join([header, *rows]) + "\n")
     found = report_embeddings.figure3(Data(tmp_path))
     assert (

@@ -23,7 +23,7 @@ from embedding.diagnostics import (
     largest_action_at_rest,
     outcomes,
     prediction_errors,
-    reconstruction,
+    reconstruction_a_dimension,
     reference_plans,
     uniform_action_cost,
     uniform_plans,
@@ -69,7 +69,7 @@ def test_the_reconstruction_error_is_that_of_a_loop_over_samples(networks):
         z = ((encoder(sequence[None])[0][0] - mean) / std).detach()
         again = ((encoder(decoder(z[None]))[0][0] - mean) / std).detach()
         errors += [(float(again[d]) - float(z[d])) ** 2 for d in range(2)]
-    assert reconstruction(decoder, encoder, actions) == pytest.approx(np.mean(errors), rel=1e-4)
+    assert reconstruction_a_dimension(decoder, encoder, actions) == pytest.approx(np.mean(errors), rel=1e-4)
 
 
 def test_the_excess_is_that_over_plans_that_were_looked_for_one_by_one(networks):

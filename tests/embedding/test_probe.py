@@ -14,6 +14,7 @@ import embedding.probe
 import embedding.regression
 from common.environments import make_env
 from common.errors import UsageError
+from common.provenance import is_notes
 from embedding.probe import chart, play_again, probe, shrink, true_state
 from embedding.random_play import random_play, simulator_state
 from embedding.regression import network, r_squared, ridges
@@ -122,6 +123,26 @@ def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     assert list(table.quantity.unique()) == [*quantities, "target x", "target z"]
     assert np.isfinite(table.r2).all() and (table.r2 <= 1).all() and "velocity joint1" in ran.out
     assert Image.open(folder / "probe.png").size[0] > 500 and chart(table).to_dict()
+    assert "\ncommand:     python embedding/probe.py --env ReacherVertical-v2 " in (folder / "probe.txt").read_text()
+    out = results / "elsewhere.csv"
+    again = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results, out=out)
+    assert again.code == 0 and out.read_bytes() == (folder / "probe.csv").read_bytes(), again.err
+    assert out.with_suffix(".png").is_file() and is_notes(out.with_suffix(".txt"))
+
+
+def test_what_others_wrote_is_not_replaced(call, results):
+    (results / "mine.csv").write_text("1\n")
+    (results / "other.png").write_text("2\n")
+    (results / f"{ENV}-pixels" / "default" / "probe.txt").write_text("what I think of it")
+    before = listing(results)
+    for flags, words in (
+        ({"out": results / "mine.csv"}, "mine.csv: it exists, and no such table was written there"),
+        ({"out": results / "other.csv"}, "other.png: it exists and is no .png file"),
+        ({}, "probe.txt would be replaced by the text that belongs to it"),
+    ):
+        ran = call(embedding.probe.main, threads=None, env=ENV, results_dir=results, **flags)
+        assert (ran.code, ran.err.count("\n")) == (2, 1) and words in ran.err, ran
+    assert listing(results) == before
 
 
 def test_bad_input(call, results):

@@ -2,6 +2,7 @@
 
 import os
 
+import pandas as pd
 import pytest
 from manifests import TINY, reader
 
@@ -55,6 +56,13 @@ def test_the_manifest_and_the_published_files_name_each_other():
     files = {curve.file for curve in read(MANIFEST).curves}
     folders = (RESULTS / "published", RESULTS / "ablations")
     assert files == {str(path.relative_to(RESULTS)) for folder in folders for path in folder.glob("*.csv")}
+
+
+def test_published_tables_name_the_manifests_variants():
+    """By which the pages find them: what is published anew takes their place."""
+    for curve in read(MANIFEST).curves:
+        table = pd.read_csv(RESULTS / curve.file, dtype=str, keep_default_na=False)
+        assert set(table.get("variant", [])) == ({curve.variant} if curve.variant else set()), curve.file
 
 
 def test_published_embeddings_probes_and_tables_are_in_the_manifest():

@@ -61,7 +61,7 @@ def test_a_table_of_runs_waits_for_their_seeds(manifest, tmp_path):
         UsageError, match="table values: it needs Pendulum-v1 DynE-TD3 pendel seed 0, which nothing makes"
     ):
         tasks_of(manifest(TINY + entry.format("pendel")), tmp_path, {})
-    with pytest.raises(UsageError, match="it has no embedding and no runs: add one of them"):
+    with pytest.raises(UsageError, match="it has no embedding, no runs and no envs: give one of the three"):
         manifest(TINY + '[[tables]]\nname = "t"\nscript = "figure3_reach.py"\n')
 
 
@@ -135,7 +135,13 @@ def test_folders_that_tables_are_written_into_are_made(tmp_path):
     tasks = tasks_of(read(MANIFEST), tmp_path, {})
     outs = {task: Path(task.command[task.command.index("--out") + 1]) for task in tasks if "--out" in task.command}
     tables = {task: out for task, out in outs.items() if out.suffix == ".csv"}
-    assert {out.parent.name for out in tables.values()} == {"published", "ablations", "final_policies", "figures"}
+    assert {out.parent.name for out in tables.values()} == {
+        "published",
+        "ablations",
+        "final_policies",
+        "figures",
+        "probes",
+    }
     for task, out in tables.items():
         task.prepare()
         assert out.parent.is_dir() and task.folder == out.parent
@@ -321,3 +327,21 @@ def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
     assert head == f"18 of 18 tasks to do, about {hours:.1f} core-hours"
     assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
     assert not list(tmp_path.iterdir())
+
+
+def test_pages_that_cannot_be_made_anew_are_told(call, tmp_path, monkeypatch):
+    """Curves, or returns of final policies, are new; the figures are drawn, analysis/report.py finds something wrong."""
+    (tmp_path / "m.toml").write_text(TINY)
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "figures.py").write_text("open('drawn', 'w')")
+    (tmp_path / "analysis" / "report.py").write_text("raise SystemExit(2)")
+    where = {"manifest": tmp_path / "m.toml", "results_dir": tmp_path / "results", "threads": None}
+    for name, value in (("MANIFEST", where["manifest"]), ("RESULTS", where["results_dir"]), ("REPOSITORY", tmp_path)):
+        monkeypatch.setattr(experiments.run, name, value)
+    for ended, pages in {"X TD3 published": True, "X TD3 final policies": True, "X TD3 default seed 0": False}.items():
+        done = {ended: engine.Outcome(0, "", 1.0)}
+        monkeypatch.setattr(experiments.run, "carry_out", lambda *_, done=done, **__: done)
+        ran = call(experiments.run.main, **where)
+        assert (ran.code, "1 failed: analysis/report.py" in ran.out) == ((1, True) if pages else (0, False)), ran
+        assert (tmp_path / "drawn").exists() == pages
+        (tmp_path / "drawn").unlink(missing_ok=True)

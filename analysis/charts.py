@@ -99,11 +99,11 @@ def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]
     if ((many > 1) & (many < FEW)).any():
         told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
     if cut:
-        told.append("Axes leave out low returns, mostly of the first steps: lines come in from below.")
+        told.append("The lowest returns, mostly of the first steps, are cut off.")
     if unseen:
-        told.append(f"Below its axis all or nearly all the way: {', '.join(unseen)}.")
+        told.append(f"Below the frame nearly everywhere: {', '.join(unseen)}.")
     if aside:
-        told.append("Authors' diamonds of one step stand side by side.")
+        told.append("Authors' diamonds of one step stand side by side, to the left of it.")
     lines = textwrap.wrap(" ".join(told), int(width / LETTER))
     return alt.TitleParams(lines, orient="bottom", anchor="start", offset=12, fontSize=12, color="#555555")
 

@@ -11,7 +11,7 @@ from common.cli import add_env_flag, non_negative_int
 from common.paths import RESULTS
 from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans
-from embedding.random_play import simulator_state
+from embedding.random_play import is_mujoco, state_reader
 
 FIGURES = RESULTS / "figures"
 KINDS = ("raw", "DynE", "held")  # of actions; the number of each gives its random stream
@@ -28,11 +28,11 @@ def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) ->
 def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
     """Plays plans (P, k, A), one after the other, in an episode; its states (T + 1, S), all that MuJoCo has, or observed."""
     observation, _ = env.reset(seed=seed)
-    read = simulator_state(env)
-    states = [read() if read else np.array(observation, np.float64)]
+    read = state_reader(env)
+    states = [read(observation)]
     for action in np.float32(plans).reshape(-1, plans.shape[-1]):
         observation, _, terminated, truncated, _ = env.step(action)
-        states.append(read() if read else np.array(observation, np.float64))
+        states.append(read(observation))
         if terminated or truncated:
             break
     return np.array(states)
@@ -41,7 +41,7 @@ def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:
 def positions_of(env: gymnasium.Env, states: np.ndarray) -> np.ndarray:
     """The part of states (..., S) that is positions: qpos, or all of an observation."""
     unwrapped: Any = env.unwrapped
-    return states[..., : unwrapped.model.nq] if simulator_state(env) else states
+    return states[..., : unwrapped.model.nq] if is_mujoco(env) else states
 
 
 def random_plans(

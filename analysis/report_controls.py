@@ -112,10 +112,19 @@ def untrained_encoders(data: Data) -> list[str]:
     spaces = [first, *(one for _, one in more.groupby("name")), data.series(TASK, "TD3"), data.series(TASK, "DynE-TD3")]
     wanted = sorted(set.intersection(*(set(one.seed) for one in spaces)))
     cut = at_shared_steps(*(of_seeds(one, wanted) for one in spaces))
-    *ends, td3, dyne = (number(final_returns(one).mean()) for one in cut)
+    *untrained, td3, dyne = cut
+    told = []
+    for one in untrained:
+        end, on_way = (better(*pair[:2]) for pair in (finals(one, td3), on_the_way(one, td3)))
+        ours, theirs = on_the_way(one, td3)
+        told.append(
+            f"{number(final_returns(one).mean())} at the end ({standing(end)} TD3, P {end[0]:.2f}) and {number(ours.mean())} over all "
+            f"steps ({standing(on_way)} it, P {on_way[0]:.2f})"
+        )
     return [
-        f"The decoders of {len(ends)} untrained encoders, each with its own random weights, return {listed(ends)} there",
-        f"(means of the seeds {wanted[0]} to {wanted[-1]}), TD3 {td3} and DynE-TD3 {dyne} with the same seeds.",
+        f"The decoders of {len(untrained)} untrained encoders, each with its own random weights, return, with the seeds {wanted[0]} to",
+        f"{wanted[-1]}: {listed(told)}. With the same seeds TD3 returns {number(final_returns(td3).mean())} at the end and",
+        f"{number(theirs.mean())} over all steps, DynE-TD3 {number(final_returns(dyne).mean())} at the end.",
     ]
 
 

@@ -17,6 +17,7 @@ from analysis.report_data import (
     paragraphs,
     seeds,
     steps_of,
+    with_interval,
 )
 from analysis.report_tables import FINE
 from common.errors import UsageError
@@ -88,7 +89,8 @@ def text(data: Data) -> str:
             same = ours[ours.setting == setting]["return"]
             told.append(
                 f"{series} does what {name} = {setting} does, without an embedding, and returns {number(control['return'].mean())}; "
-                f"a run with {name} = {setting} returns more than one of it with probability {better(same, control['return'])[0]:.2f}."
+                f"a run with {name} = {setting} returns more than one of it with probability "
+                f"{with_interval(better(same, control['return']))}."
             )
     return paragraphs(*told)
 

@@ -69,10 +69,10 @@ QUESTIONS = {
         {"1e-4": "DynE-TD3"},
     ),
     "decoder": Question(
-        "training of the decoder",
+        "what the predictor sees",
         {
-            "default": "predicts from the state, the default",
-            "no_state": "predicts without the state",
+            "default": "state and action sequence, the default",
+            "no_state": "the action sequence alone",
         },
         {"default": "DynE-TD3"},
     ),

@@ -28,7 +28,7 @@ from common.cli import Parser, add_env_flag, positive_int, run
 from common.devices import choose_device
 from common.environments import make_env
 from common.streams import reset_seed
-from embedding.random_play import random_play, simulator_state
+from embedding.random_play import random_play, state_reader
 
 START, PLAY, WINDOWS, EMBEDDING, DECODER = (
     "Python, imports, environment",
@@ -143,14 +143,14 @@ def run_stages(flags):
 
 def step_one_by_one(env, actions, seed):
     """Random play as an environment's own `step` gives it: states (T, S) after each action."""
-    read = simulator_state(env) or (lambda: observation)
+    read = state_reader(env)
     states, episode, over = [], 0, True
     for action in actions:
         if over:
             env.reset(seed=reset_seed(seed, "random play: resets", episode))
             episode += 1
         observation, _, terminated, truncated, _ = env.step(action)
-        states.append(read())
+        states.append(read(observation))
         over = terminated or truncated
     return np.stack(states)
 

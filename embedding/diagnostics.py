@@ -31,7 +31,7 @@ from embedding.random_play import (
     is_open_loop,
     physics_state,
     roll_out,
-    simulator_state,
+    state_reader,
 )
 
 LANDMARKS_AN_AXIS, MOST_LANDMARKS = 7, 50
@@ -209,7 +209,7 @@ def outcomes(env: gymnasium.Env, start: Start, plans: np.ndarray) -> np.ndarray:
     Raises:
         UsageError: a state is not finite.
     """
-    read = simulator_state(env)
+    read = state_reader(env)
     before, over = _bring_to(env, start, read)
     if is_open_loop(env):
         after = roll_out(env, np.repeat(physics_state(env)[None], len(plans), axis=0), plans)[:, -1]
@@ -221,18 +221,18 @@ def outcomes(env: gymnasium.Env, start: Start, plans: np.ndarray) -> np.ndarray:
                 if over:
                     break
                 observation, _, terminated, truncated, _ = env.step(action)
-                after[i], over = read() if read else observation, terminated or truncated
+                after[i], over = read(observation), terminated or truncated
     check_finite(env, after)
     return after - before
 
 
-def _bring_to(env: gymnasium.Env, start: Start, read: Callable[[], np.ndarray] | None) -> tuple[np.ndarray, bool]:
+def _bring_to(env: gymnasium.Env, start: Start, read: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, bool]:
     """Returns the state (S,) of `start`, and whether the episode is over there."""
     observation, over = env.reset(seed=start.seed)[0], False
     for action in start.actions:
         observation, _, terminated, truncated, _ = env.step(action)
         over = terminated or truncated
-    return (read() if read else np.array(observation, np.float64)), over
+    return read(observation), over
 
 
 # ---- coverage ----

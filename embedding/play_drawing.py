@@ -18,7 +18,7 @@ import numpy as np
 from common.errors import EnvironmentFault, UsageError
 from common.machine import usable_cores
 from common.pixel_environments import make_pixel_env
-from embedding.random_play import episode_seed, simulator_state
+from embedding.random_play import episode_seed, state_reader
 from envs.pixels import SIZE, PixelObservation
 
 DONE = 1 << 32  # set in an episode's entry of the checksums, above the CRC, once all its bytes are written
@@ -146,7 +146,7 @@ def draw_episode(env: PixelObservation, seed: int, episode: int, actions: np.nda
     Raises:
         UsageError: the episode ends before its actions do.
     """
-    read = simulator_state(env)
+    read = state_reader(env)
     frames: list[np.ndarray] = []
     states: list[np.ndarray] = []
     observations: list[np.ndarray] = []
@@ -154,7 +154,7 @@ def draw_episode(env: PixelObservation, seed: int, episode: int, actions: np.nda
     def note(info: dict[str, Any]) -> None:
         frames.append(env.newest.copy())
         observations.append(np.array(info["state"], np.float64))
-        states.append(read() if read else observations[-1])
+        states.append(read(observations[-1]))
 
     note(env.reset(seed=episode_seed(seed, episode))[1])
     for step, action in enumerate(actions, start=1):

@@ -199,7 +199,7 @@ def chart(table: pd.DataFrame) -> alt.Chart:
     painted = alt.Scale(domain=names, range=[COLORS[name.split()[0]] for name in names])
     title = alt.TitleParams(
         table.env.iloc[0],
-        subtitle="How well a linear map and a small network tell the true state: 1 is perfectly, 0 no better than the mean",
+        subtitle="How well a linear map and a small network predict the true state: 1 is perfect, 0 no better than the mean",
     )
     return (
         alt.Chart(shown)

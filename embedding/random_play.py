@@ -112,27 +112,32 @@ def check_samples(play: RandomPlay, k: int) -> None:
         raise UsageError(f"--steps {play.lengths.sum()}: they hold a single sequence of {k} actions: use more")
 
 
-def simulator_state(env: gymnasium.Env) -> Callable[[], np.ndarray] | None:
-    """Returns a function that reads `concat(qpos, qvel)` (S,), or None if the environment is not MuJoCo."""
-    mujoco, simulator = sys.modules.get("mujoco"), cast(Any, env.unwrapped)
-    if mujoco is None or not isinstance(attribute(env, "data"), mujoco.MjData):
-        return None
-    return lambda: np.concatenate([simulator.data.qpos, simulator.data.qvel])
+def is_mujoco(env: gymnasium.Env) -> bool:
+    """Whether an environment is one of MuJoCo's, whose simulator has all of its state."""
+    mujoco = sys.modules.get("mujoco")
+    return mujoco is not None and isinstance(attribute(env, "data"), mujoco.MjData)
+
+
+def state_reader(env: gymnasium.Env) -> Callable[[np.ndarray], np.ndarray]:
+    """A function of the newest observation to the state (S,) float64: `concat(qpos, qvel)` of MuJoCo as it stands, or else a copy of
+    the observation."""
+    if not is_mujoco(env):
+        return lambda observation: np.array(observation, np.float64)
+    simulator = cast(Any, env.unwrapped)
+    return lambda _: np.concatenate([simulator.data.qpos, simulator.data.qvel])
 
 
 def state_size(env: gymnasium.Env) -> int:
     """S, the number of values of a state of random play."""
-    read = simulator_state(env)
-    if read is None:
-        assert env.observation_space.shape is not None
-        return env.observation_space.shape[0]
-    return len(read())
+    shape = env.observation_space.shape
+    assert shape is not None
+    return len(state_reader(env)(np.zeros(shape)))
 
 
 def is_open_loop(env: gymnasium.Env) -> bool:
     """Whether `mujoco.rollout` may step the actions of `env`: its class declares `open_loop`, nothing around it or derived from
     that class changes what a step is, and it has a time limit."""
-    if not (attribute(env, "open_loop") and simulator_state(env) and time_limit(env)):
+    if not (attribute(env, "open_loop") and is_mujoco(env) and time_limit(env)):
         return False
     layer = env
     while isinstance(layer, gymnasium.Wrapper):
@@ -200,8 +205,7 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
     assert limit is not None
     lengths = np.full(-(-len(actions) // limit), limit)
     lengths[-1] = len(actions) - limit * (len(lengths) - 1)
-    read = simulator_state(env)
-    assert read is not None
+    read = state_reader(env)
     _check_open_loop(env, actions[: lengths[0]], seed)
     states: list[np.ndarray] = []
     first, chunk = 0, 50
@@ -211,13 +215,12 @@ def _play_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int, progress
             starts, initial, stepped = [], [], []
             controls = np.zeros((len(batch), limit, action_dim))
             for i, length in enumerate(batch):
-                env.reset(seed=episode_seed(seed, first + i))
-                starts.append(read())
+                observation, _ = env.reset(seed=episode_seed(seed, first + i))
+                starts.append(read(observation))
                 initial.append(physics_state(env))
                 begin = (first + i) * limit
                 controls[i, :length] = actions[begin : begin + length]
-                env.step(actions[begin])
-                stepped.append(read())
+                stepped.append(read(env.step(actions[begin])[0]))
             after = roll_out(env, np.stack(initial), controls)
             if not np.array_equal(after[:, 0], stepped):
                 assert env.spec is not None
@@ -243,7 +246,7 @@ def _check_open_loop(env: gymnasium.Env, actions: np.ndarray, seed: int) -> None
 
 
 def _play_stepwise(env: gymnasium.Env, actions: np.ndarray, seed: int, progress: bool) -> RandomPlay:
-    read = simulator_state(env)
+    read = state_reader(env)
     states: list[np.ndarray] = []
     lengths: list[int] = []
     over = True
@@ -251,10 +254,10 @@ def _play_stepwise(env: gymnasium.Env, actions: np.ndarray, seed: int, progress:
         for action in actions:
             if over:
                 observation, _ = env.reset(seed=episode_seed(seed, len(lengths)))
-                states.append(read() if read else np.array(observation, dtype=np.float64))
+                states.append(read(observation))
                 lengths.append(0)
             observation, _, terminated, truncated, _ = env.step(action)
-            states.append(read() if read else np.array(observation, dtype=np.float64))
+            states.append(read(observation))
             lengths[-1] += 1
             over = terminated or truncated
             shown.update()

@@ -17,7 +17,7 @@ from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
 from common.paths import REPOSITORY, folder_of
 from common.run_folder import first_difference
-from experiments.trainings import IMAGES, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
+from experiments.trainings import IMAGE_KINDS, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
 from rl.methods import METHODS, OF_ONE_LENGTH
 
 KEYS = {
@@ -129,7 +129,7 @@ def read(path: str | Path) -> Manifest:
                 raise UsageError(f"{where}: it has no {missing[0]}: add it")
     embeddings = {name: Embedding(name, **entry) for name, entry in content.get("embeddings", {}).items()}
     for embedding in embeddings.values():
-        _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGES, "script")
+        _known(f"{path}: embeddings.{embedding.name}", embedding.script, IMAGE_KINDS, "script")
         _check_flags(f"{path}: embeddings.{embedding.name}", embedding.module, embedding.flags, SET_BY_TASKS)
         _check_values(f"{path}: embeddings.{embedding.name}", embedding.module, embedding.all_flags)
     curves = [*_curves(path, content), *_ablations(path, content)]
@@ -185,8 +185,8 @@ def _ablations(path: str | Path, content: Mapping[str, Any]) -> Iterator[Curve]:
 def _check_embedding(where: str, name: str, images: str | None, embeddings: Mapping[str, Embedding]) -> None:
     """Raises `UsageError` if an embedding does not exist or is not one of these images (`embedding_run`)."""
     _known(where, name, embeddings, "embedding")
-    if IMAGES[embeddings[name].script] != images:
-        wanted = next(script for script, kind in IMAGES.items() if kind == images)
+    if IMAGE_KINDS[embeddings[name].script] != images:
+        wanted = next(script for script, kind in IMAGE_KINDS.items() if kind == images)
         raise UsageError(f"{where}: embedding {name}: it is of {embeddings[name].script}: name one of {wanted}")
 
 
@@ -199,7 +199,7 @@ def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) 
         raise UsageError(f"{where}: {curve.method} {does}")
     if curve.embedding:
         _known(where, curve.embedding, embeddings, "embedding")
-        found, wanted = IMAGES[embeddings[curve.embedding].script], method.sees if method.pretrained else None
+        found, wanted = IMAGE_KINDS[embeddings[curve.embedding].script], method.sees if method.pretrained else None
         if found != wanted:
             raise UsageError(
                 f"{where}: embedding {curve.embedding}: {curve.method} cannot use what {found or 'main.py'} trains"

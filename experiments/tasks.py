@@ -8,7 +8,7 @@ from common.errors import UsageError
 from common.paths import embedding_run, folder_of, policy_run, seed_folder
 from experiments.manifest import Manifest
 from experiments.task import Task
-from experiments.trainings import IMAGES, Curve, Embedding, id_of, longest_of, parsed, words_of
+from experiments.trainings import IMAGE_KINDS, Curve, Embedding, id_of, longest_of, parsed, words_of
 from rl.methods import METHODS
 
 
@@ -107,7 +107,7 @@ def _train(embedding: Embedding, results: Path, speeds: Mapping[str, float]) -> 
     flags = {**embedding.all_flags, "results_dir": results, "resume": True}
     target = folder / ("encoder.pt" if embedding.script == "main_vae.py" else "decoder.pt")
     command = (f"embedding/{embedding.script}", *words_of(flags))
-    counted = 1 if IMAGES[embedding.script] is None else embedding.epochs  # by the whole, or by epochs
+    counted = 1 if IMAGE_KINDS[embedding.script] is None else embedding.epochs  # by the whole, or by epochs
     hours = counted * speeds.get(embedding.script, 0.0)
     made_with = parsed(embedding.module, flags)
     return Task(f"embedding {embedding.name}", command, (), folder, target, hours=hours, flags=made_with)
@@ -131,7 +131,7 @@ def _runs(
 
 
 def _embedding_folder(embedding: Embedding, results: Path) -> Path:
-    return embedding_run(results, id_of(embedding.env), embedding.name, IMAGES[embedding.script])
+    return embedding_run(results, id_of(embedding.env), embedding.name, IMAGE_KINDS[embedding.script])
 
 
 def _run_folder(curve: Curve, results: Path) -> Path:

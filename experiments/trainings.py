@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from common.paths import folder_of
+from embedding.trained import IMAGE_ENCODERS
 from rl.methods import METHODS, WITH_IMAGES, Method
 
-IMAGES = {
-    "main.py": None,
-    "main_pixels.py": "pixels",
-    "main_vae.py": "vae",
-}  # scripts of stage one, their kind of folder
+IMAGE_KINDS = {"main.py": None} | {
+    script: kind for kind, (script, _) in IMAGE_ENCODERS.items()
+}  # of scripts of stage one
 SEEING_STATES = {image: policy for policy, image in WITH_IMAGES.items()}  # {method from pixels: the policy's name}
 
 

@@ -13,12 +13,12 @@ from common.cli import LARGEST_WHOLE
 from common.errors import UsageError
 from common.finite import is_finite
 from common.streams import reset_seed, stream
-from rl.plans import Plans, Window, plan_returns
+from rl.plans import ExecutedPlan, Plans, plan_returns
 from rl.protocols import ActionSpace, Content, ReplayBuffer, StateSpace
 
 
 class Collector:
-    """Runs N environments and writes complete windows to the replay.
+    """Runs N environments and writes executed plans to the replay.
 
     What it holds between blocks is all that a run's data depends on, besides the replay and the networks: each seed's
     episode (its number, return, actions taken, last observation), its plan under way with the steps already taken,
@@ -29,7 +29,7 @@ class Collector:
         state_space: what the policy sees of their observations (`rl.state_spaces`).
         actions: the policy's action space.
         seeds: the N seeds.
-        replay: where windows go.
+        replay: where executed plans go.
         discount: gamma.
         noise: standard deviation of the exploration noise, in units of the policy's action.
         random_steps: for so many first steps actions are drawn uniformly instead; None: for all.
@@ -74,7 +74,7 @@ class Collector:
         """Takes `steps` steps in every environment.
 
         Args:
-            act: states (N, S) to actions (N, D); held fixed meanwhile.
+            act: states (N, *S) to actions (N, D); held fixed meanwhile.
         Returns:
             a list for each seed of its episodes that ended: (steps so far, return, length).
         """
@@ -86,7 +86,7 @@ class Collector:
             stepped = self._step()
             for n, (terminated, truncated, next_state) in stepped.items():
                 if self.plans.due()[n] or terminated or truncated:
-                    rows[n].append(self._window(n, terminated, truncated, next_state))
+                    rows[n].append(self._executed(n, terminated, truncated, next_state))
                 if terminated or truncated:
                     ended[n].append((self.steps, float(self.returns[n]), len(self.taken[n])))
                 self.states[n] = next_state
@@ -142,16 +142,17 @@ class Collector:
             if not is_finite(action, self.plans.raw[n]):
                 self.faults[n] = f"step {self.steps + 1}: action {action}"
 
-    def _window(self, n: int, terminated: bool, truncated: bool, next_state: np.ndarray) -> np.ndarray:
+    def _executed(self, n: int, terminated: bool, truncated: bool, next_state: np.ndarray) -> np.ndarray:
         """The replay rows of the plan that has just ended in environment `n`."""
         states, rewards = zip(*self.pending[n], strict=True)
         self.pending[n] = []
-        sums, factors = plan_returns(rewards, terminated, self.discount)
-        if not is_finite(sums, next_state, *states):
+        returns, discounts = plan_returns(rewards, terminated, self.discount)
+        if not is_finite(returns, next_state, *states):
             self.faults[n] = f"step {self.steps}: sum of rewards {list(rewards)}, or state {next_state}"
         begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
         with np.errstate(all="ignore"):
-            return self.replay.pack(Window(np.stack(states), self.plans.z[n], sums, factors, next_state, begins, ends))
+            of_plan = np.stack(states), self.plans.z[n], returns, discounts, next_state, begins, ends
+            return self.replay.pack(ExecutedPlan(*of_plan))
 
     def _next_episodes(self, indices: Sequence[int]) -> None:
         for n in indices:

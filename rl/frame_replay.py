@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from envs.pixels import FRAMES, SIZE, stack_rows
-from rl.plans import Window
+from rl.plans import ExecutedPlan
 from rl.replay import Batch, Ring
 
 FRAME_SHAPE = (3, SIZE, SIZE)
@@ -77,13 +77,13 @@ class FrameReplay(Ring):
         return frames, frames, batch * 2 * FRAMES * FRAME_FLOATS * 4 + updates * batch * 8
 
     @staticmethod
-    def pack(window: Window) -> np.ndarray:
-        """The records (1 or 2, width) float32 of a `Window` of one step, to be appended."""
-        stacks = [window.states[0], *([window.next_state] if window.ends else [])]
-        rows = np.zeros((len(stacks), FrameReplay.row_width(None, len(window.action))), np.float32)
+    def pack(plan: ExecutedPlan) -> np.ndarray:
+        """The records (1 or 2, width) float32 of an `ExecutedPlan` of one step, to be appended."""
+        stacks = [plan.states[0], *([plan.next_state] if plan.ends else [])]
+        rows = np.zeros((len(stacks), FrameReplay.row_width(None, len(plan.action))), np.float32)
         for row, stack in zip(rows, stacks, strict=True):
             row[:FRAME_FLOATS] = np.ascontiguousarray(stack[-3:]).view(np.float32).ravel()
-        rows[0, FRAME_FLOATS:] = *window.action, window.sums[0], window.factors[0], window.begins, 1
+        rows[0, FRAME_FLOATS:] = *plan.action, plan.returns[0], plan.discounts[0], plan.begins, 1
         return rows
 
     @property

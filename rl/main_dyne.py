@@ -57,15 +57,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     unused = {
         "decoder": not acts_in_z,
         "source_env": not acts_in_z,
-        "plan_length": method.acts_in not in ("held", "chunk"),
+        "plan_length": not method.has_plan_length,
         "plan_share": not method.is_control,
     }
     for flag, is_unused in unused.items():
         if is_unused and getattr(args, flag) is not None:
             raise UsageError(f"--{flag} {getattr(args, flag)}: {args.policy_name} does not use it: leave it out")
     check_raw_action_flags(args, method)
+    if method.has_plan_length:
+        args.plan_length = args.plan_length or PLAN_LENGTH
     if method.is_control:
-        args.plan_length, args.plan_share = args.plan_length or PLAN_LENGTH, args.plan_share or 1.0
+        args.plan_share = args.plan_share or 1.0
     if args.encoder is not None and not args.pixels:
         raise UsageError(f"--encoder {args.encoder}: states need no encoder: add --pixels, or leave it out")
     args.encoder = args.encoder or ("default" if args.pixels else None)

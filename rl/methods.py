@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PRETRAINING = 100_000  # random steps that the encoder of a pretrained method has seen, of the same environment
-PRETRAINED_SCRIPTS = {"pixels": "main_pixels.py", "vae": "main_vae.py"}  # embedding/<script> trains what they see by
-
-CONTROLS = ("held", "chunk", "identity")
+CONTROL_SPACES = ("held", "chunk", "identity")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Method:
         sees: "observations"; "pixels" or "vae": images by DynE's encoder or by a VAE's; "frames": images by a network of
             its own; "nothing".
         acts_in: "raw": the environment's actions; "decoder": the embeddings of a decoder; "held", "chunk", "identity":
-            controls that nothing was learned for, in a decoder's place (`rl.action_spaces.ControlActions`).
+            controls that nothing was learned for, in a decoder's place: an action repeated, a chunk of actions, a single one (`rl.action_spaces.ControlActions`).
         color: in figures, hex.
     """
 
@@ -38,7 +36,12 @@ class Method:
     @property
     def is_control(self) -> bool:
         """Whether it acts in plans that nothing was learned for."""
-        return self.acts_in in CONTROLS
+        return self.acts_in in CONTROL_SPACES
+
+    @property
+    def has_plan_length(self) -> bool:
+        """Whether `--plan_length` tells how many steps a plan of it has."""
+        return self.acts_in in ("held", "chunk")
 
     @property
     def from_pixels(self) -> bool:
@@ -48,7 +51,7 @@ class Method:
     @property
     def pretrained(self) -> bool:
         """Whether its encoder of images was trained beforehand, on `PRETRAINING` steps."""
-        return self.sees in PRETRAINED_SCRIPTS
+        return self.sees in ("pixels", "vae")
 
 
 # In the order of legends and tables.

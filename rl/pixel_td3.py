@@ -33,6 +33,7 @@ class PixelTD3(TD3):
         precision: of the trunks' convolutions in updates: `fp32`, or `bf16`. Everything else, and acting, is in float32.
     """
 
+    action_share: ClassVar[float] = 1.0
     own_flags: ClassVar[tuple[str, ...]] = ("precision",)
     least_batch: ClassVar[int] = 2
     bytes_a_row: ClassVar[int] = 2_200_000  # of a batch, a seed: activations and gradients (1.2 MB measured)
@@ -64,7 +65,7 @@ class PixelTD3(TD3):
 
     def make_critics(self, seeds: Sequence[int]) -> list[MLP]:
         (width,) = self.state_shape
-        return initial_critics(self._critic_inputs(width, share=1.0), seeds, self.device, HIDDEN)
+        return initial_critics(self._critic_inputs(width, self.actions.dim), seeds, self.device, HIDDEN)
 
     def make_actors(self, seeds: Sequence[int], lr: float) -> None:
         space = self.actions
@@ -82,7 +83,7 @@ class PixelTD3(TD3):
     def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
         """See `TD3.count_weights`; those of the trunk are among them."""
         trunk = Trunk([0])
-        inputs, _ = cls._inputs_and_repeats(trunk.width, action_dim, 1.0)
+        inputs = cls._critic_inputs(trunk.width, action_dim)
         heads = 2 * row_length((inputs, *HIDDEN, 1)) + row_length((trunk.width, *HIDDEN, action_dim))
         return heads + sum(weight.numel() for weight in trunk.parameters())
 

@@ -42,40 +42,40 @@ class Plans:
         return self.raw[n, self.step[n] - 1]
 
 
-class Window(NamedTuple):
+class ExecutedPlan(NamedTuple):
     """What a plan that was run to its end, or to that of its episode, leaves for the replay.
 
     Attributes:
         states: (h, *S), those that its h steps began in.
         action: (D,), z, or a raw action.
-        sums, factors: (h,), of the window from each of its steps on (`plan_returns`).
+        returns, discounts: (h,), from each of its steps on (`plan_returns`).
         next_state: (*S), the state after its last step.
         begins, ends: whether it is the first plan of its episode, and the last.
     """
 
     states: np.ndarray
     action: np.ndarray
-    sums: np.ndarray
-    factors: np.ndarray
+    returns: np.ndarray
+    discounts: np.ndarray
     next_state: np.ndarray
     begins: bool
     ends: bool
 
 
 def plan_returns(rewards: Sequence[float], terminated: bool, discount: float) -> tuple[np.ndarray, np.ndarray]:
-    """The sum and the factor in the equation for Q(s_t, z_t, i) of section 3.2, for every row of one plan.
+    """The sum of rewards and the discount in the equation for Q(s_t, z_t, i) of section 3.2, for every row of one plan.
 
     Args:
         rewards: (h,) rewards of the plan's steps, as many as were executed before it or the episode ended.
         terminated: whether the environment terminated at its last step (a time limit is no termination).
         discount: gamma.
     Returns:
-        sums: (h,) float64, at i the sum over j < h - i of gamma^j r_{i+j}.
-        factors: (h,) float64, at i gamma^(h-i), or 0 if the environment terminated.
+        returns: (h,) float64, at i the sum over j < h - i of gamma^j r_{i+j}.
+        discounts: (h,) float64, at i gamma^(h-i), or 0 if the environment terminated.
     """
-    sums, total = np.empty(len(rewards)), 0.0
+    returns, total = np.empty(len(rewards)), 0.0
     for i in reversed(range(len(rewards))):
         total = rewards[i] + discount * total
-        sums[i] = total
-    factors = np.zeros(len(rewards)) if terminated else discount ** np.arange(len(rewards), 0, -1.0)
-    return sums, factors
+        returns[i] = total
+    discounts = np.zeros(len(rewards)) if terminated else discount ** np.arange(len(rewards), 0, -1.0)
+    return returns, discounts

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from rl.plans import Window
+from rl.plans import ExecutedPlan
 from rl.replay import Batch
 
 Content = dict[str, Any]  # tensors and plain values: what a checkpoint may hold (`common.checkpoint`)
@@ -138,8 +138,8 @@ class ReplayBuffer(Protocol):
         """Bytes that a seed takes: its rows after so many steps, at most while they grow, the samples of a block."""
         ...
 
-    def pack(self, window: Window) -> np.ndarray:
-        """The rows (M, width) float32 of a window, to be appended."""
+    def pack(self, plan: ExecutedPlan) -> np.ndarray:
+        """The rows (M, width) float32 of an executed plan, to be appended."""
         ...
 
     def append(self, n: int, rows: np.ndarray) -> None:

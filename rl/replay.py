@@ -1,8 +1,8 @@
 """Replay of complete plans, for N independent seeds.
 
-A row is (s, z, i, R, factor, s'): the window from step i of a plan to its end, with its rewards already summed
-(`rl.plans.plan_returns`). Rows are written once their window is complete, so a window never reaches into the next
-episode or past the ring's head, and a raw action is a plan of one step.
+A row is (s, z, i, R, discount, s'): the steps of a plan from its i-th to its end, with their rewards already summed
+(`rl.plans.plan_returns`). Rows are written once their plan has been executed, so they never reach into the next episode or
+past the ring's head, and a raw action is a plan of one step.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from rl.plans import Window
+from rl.plans import ExecutedPlan
 
 FIRST_CAPACITY = 16_384
 
@@ -115,16 +115,16 @@ class Replay(Ring):
         return 4 * rows * width, 4 * (size + before) * width, updates * batch * 4 * width
 
     @staticmethod
-    def pack(window: Window) -> np.ndarray:
-        """The rows (h, width) float32 of a `Window`, to be appended."""
-        h = len(window.sums)
+    def pack(plan: ExecutedPlan) -> np.ndarray:
+        """The rows (h, width) float32 of an `ExecutedPlan`, to be appended."""
+        h = len(plan.returns)
         columns = [
-            window.states,
-            np.broadcast_to(window.action, (h, len(window.action))),
+            plan.states,
+            np.broadcast_to(plan.action, (h, len(plan.action))),
             np.arange(h)[:, None],
-            window.sums[:, None],
-            window.factors[:, None],
-            np.broadcast_to(window.next_state, (h, len(window.next_state))),
+            plan.returns[:, None],
+            plan.discounts[:, None],
+            np.broadcast_to(plan.next_state, (h, len(plan.next_state))),
         ]
         return np.concatenate(columns, axis=1, dtype=np.float32)
 

@@ -35,6 +35,8 @@ class TD3:
     """
 
     learns: ClassVar[bool] = True
+    # The action is repeated in a critic's input until it is about this share of the state wide: by itself a wide state drowns it.
+    action_share: ClassVar[float] = 0.5
     own_flags: ClassVar[tuple[str, ...]] = ()  # of its script, that it takes beside those of every agent
     sees_plan_step: ClassVar[bool] = False
     least_batch: ClassVar[int] = 1
@@ -68,6 +70,8 @@ class TD3:
         self.noise_clip = torch.as_tensor(noise_clip, dtype=torch.float32, device=device)
         self.low = torch.as_tensor(actions.policy_low, device=device)
         self.high = torch.as_tensor(actions.policy_high, device=device)
+        (state_dim,) = state_shape
+        self.repeats = self.action_repeats(state_dim, actions.dim)
         self.critics = self.make_critics(seeds)
         self.target_critics = [critic.like(critic.rows.clone()) for critic in self.critics]
         self.critic_adams = [Adam(critic, lr) for critic in self.critics]
@@ -78,7 +82,8 @@ class TD3:
     # ---- networks ----
 
     def make_critics(self, seeds: Sequence[int]) -> list[MLP]:
-        return initial_critics(self._critic_inputs(*self.state_shape), seeds, self.device)
+        (state_dim,) = self.state_shape
+        return initial_critics(self._critic_inputs(state_dim, self.actions.dim), seeds, self.device)
 
     def make_actors(self, seeds: Sequence[int], lr: float) -> None:
         """Makes the actor, its target, what trains it, and the copy that acts, which is on the CPU."""
@@ -89,26 +94,21 @@ class TD3:
         self.actor_adam = Adam(self.actor.mlp, lr)
         self.acting_actor = self.actor if self.device.type == "cpu" else self.actor.like(self.actor.mlp.rows.cpu())
 
-    def _critic_inputs(self, state_dim: int, share: float = 0.5) -> int:
-        """The width of a critic's input: S, and the action, repeated until it is about `share` of S wide.
-
-        By itself it would be drowned by a wide state.
-        """
-        inputs, self.repeats = self._inputs_and_repeats(state_dim, self.actions.dim, share)
-        return inputs
+    @classmethod
+    def action_repeats(cls, state_dim: int, action_dim: int) -> int:
+        """How often the action, and its place in the plan where a critic sees that, stands in a critic's input."""
+        return max(1, int(cls.action_share * state_dim / (action_dim + cls.sees_plan_step)))
 
     @classmethod
-    def _inputs_and_repeats(cls, state_dim: int, action_dim: int, share: float) -> tuple[int, int]:
-        """What `_critic_inputs` returns, and how often the action is repeated."""
-        action_inputs = action_dim + cls.sees_plan_step
-        repeats = max(1, int(share * state_dim / action_inputs))
-        return state_dim + repeats * action_inputs, repeats
+    def _critic_inputs(cls, state_dim: int, action_dim: int) -> int:
+        """The width of a critic's input: S, and the repeated action."""
+        return state_dim + cls.action_repeats(state_dim, action_dim) * (action_dim + cls.sees_plan_step)
 
     @classmethod
     def count_weights(cls, state_shape: tuple[int, ...], action_dim: int) -> int:
         """How many weights actor and critics of a seed have, without their targets."""
         (state_dim,) = state_shape
-        inputs, _ = cls._inputs_and_repeats(state_dim, action_dim, 0.5)
+        inputs = cls._critic_inputs(state_dim, action_dim)
         return 2 * row_length((inputs, *HIDDEN, 1)) + row_length((state_dim, *HIDDEN, action_dim))
 
     def act(self, states: np.ndarray) -> np.ndarray:

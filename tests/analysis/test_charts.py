@@ -89,7 +89,7 @@ def test_a_framed_axis_is_the_authors_and_what_is_below_it_is_told():
     chart = charts.figure(curves, framed=[ENV]).to_dict()
     assert chart["concat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [-20, -5]
     told = " ".join(chart["title"]["text"])
-    assert f"Below its axis all or nearly all the way: PPO on {ENV}." in told and "come in from below" in told
+    assert f"Below the frame nearly everywhere: PPO on {ENV}." in told and "are cut off" in told
 
 
 def test_steps_of_pretraining_are_counted_where_there_was_any(tmp_path):

@@ -119,6 +119,19 @@ def test_intervals_of_few_seeds_are_somewhat_too_narrow_as_the_page_says(seeds, 
     assert re.search(rf"in\s(about\s)?{100 * share:.0f} %\s(of\scases\s)?with\s{seeds}\b", page)
 
 
+@pytest.mark.parametrize(("seeds", "share"), [(5, 0.68), (8, 0.81), (16, 0.90)])
+def test_so_are_those_of_probabilities(seeds, share, monkeypatch):
+    monkeypatch.setattr(estimates, "RESAMPLES", 500)
+    rng, held = np.random.default_rng(0), []
+    for _ in range(1000):
+        better, worse = rng.normal(1.8124, 1, seeds), rng.normal(0, 1, seeds)  # of two, the first is larger in 90 %
+        _, low, high = estimates.interval(estimates.mean_probability, [better], [worse])
+        held.append(low <= 0.9 <= high)
+    assert np.mean(held) == pytest.approx(share, abs=0.015)
+    page = (REPOSITORY / "results" / "README.md").read_text(encoding="utf-8")
+    assert re.search(rf"in\s(about\s)?{100 * share:.0f} %\swith\s{seeds}\sand\s{seeds}\b", page)
+
+
 def test_steps_to_reach_a_return():
     curve = frame([[-5.0, -30.0, -20.0, -10.0], [-5.0, -30.0, -22.0, -12.0]], [0, 1000, 2000, 3000])
     assert estimates.steps_to_reach(curve, -21, 1000) == 2000

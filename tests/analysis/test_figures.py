@@ -60,7 +60,7 @@ def test_a_table_of_another_figure_is_refused(results):
 
 def test_distances_reached_are_quantiles_of_the_bins(tmp_path):
     (tmp_path / "figures").mkdir()
-    bins = [("E", 4, "raw", "4 steps", i, i + 1, share) for i, share in enumerate((0.1, 0.45, 0.4, 0.05))]
+    bins = [("E", 4, "raw", "4 steps", i, i + 1, 20, share) for i, share in enumerate((0.1, 0.45, 0.4, 0.05))]
     pd.DataFrame(bins, columns=figure_tables.COLUMNS["figure3"]).to_csv(
         tmp_path / "figures" / "figure3.csv", index=False
     )

@@ -9,7 +9,6 @@ from analysis import (
     report_controls,
     report_embeddings,
     report_tables,
-    report_texts,
 )
 from analysis.report_data import (
     Data,
@@ -236,15 +235,6 @@ def test_two_curves_are_compared_where_both_were_evaluated():
     assert (ours.tolist(), theirs.tolist(), upto) == ([-1], [-70], 8000)
     with pytest.raises(UsageError, match="share no steps"):
         finals(often[often.steps % 4000 > 0], rarely)
-
-
-def test_a_collapse_is_told_where_there_is_one(tmp_path):
-    write_curve(tmp_path, "Pusher", "TD3", [-40, -40])
-    write_curve(tmp_path, "Pusher", "DynE-TD3", [-30, -30])
-    assert report_texts.collapse(Data(tmp_path), "Pusher") == ""
-    path = tmp_path / "published" / "Pusher-v2_DynE-TD3.csv"
-    path.write_text(path.read_text().replace("1,9000,-30", "1,9000,-400"))
-    assert "returns −400 at 9 000 steps" in report_texts.collapse(Data(tmp_path), "Pusher")
 
 
 def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):

@@ -16,7 +16,7 @@ from common.environments import make_env
 from common.errors import UsageError
 from common.provenance import is_notes
 from embedding.probe import chart, play_again, probe, shrink, true_state
-from embedding.random_play import random_play, simulator_state
+from embedding.random_play import is_mujoco, random_play
 from embedding.regression import network, r_squared, ridges
 
 RNG = np.random.default_rng(0)
@@ -89,7 +89,7 @@ def test_true_states_are_those_of_the_random_play(env_id):
 def test_a_probe_needs_a_simulator():
     with pytest.raises(UsageError, match="Pendulum-v1: a probe needs the joints of a MuJoCo environment"):
         true_state(gymnasium.make("Pendulum-v1"))
-    assert simulator_state(gymnasium.make("Pendulum-v1")) is None
+    assert not is_mujoco(gymnasium.make("Pendulum-v1"))
 
 
 def test_small_images_are_area_means_side_by_side():

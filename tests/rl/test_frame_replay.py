@@ -11,7 +11,7 @@ from common.pixel_environments import make_pixel_env
 from rl.action_spaces import RawActions
 from rl.collection import Collector
 from rl.frame_replay import FrameReplay
-from rl.plans import Window
+from rl.plans import ExecutedPlan
 from rl.replay import Replay
 from rl.state_spaces import FrameStates
 
@@ -37,7 +37,7 @@ def filled(capacity, transitions, seeds=1, cut=3):
                 steps.append((state, action, np.float32(reward), np.float32(factor), following))
                 begins, ends = t == 0, t == length - 1
                 sums = np.array([reward]), np.array([factor])
-                rows.append(replay.pack(Window(state[None], action, *sums, following, begins, ends)))
+                rows.append(replay.pack(ExecutedPlan(state[None], action, *sums, following, begins, ends)))
                 if len(rows) % cut == 0:
                     replay.append(n, np.concatenate(rows[-cut:]))
             episode += 1
@@ -98,8 +98,8 @@ def test_bytes_that_are_no_numbers_survive():
     frame = np.full((12, 64, 64), 255, np.uint8)
     frame[:, ::2] = [127, 192, 1, 255] * 16
     replay = FrameReplay(1, (12, 64, 64), 2, 10, CPU)
-    window = Window(frame[None], np.zeros(2, np.float32), np.zeros(1), np.zeros(1), frame, True, True)
-    replay.append(0, replay.pack(window))
+    plan = ExecutedPlan(frame[None], np.zeros(2, np.float32), np.zeros(1), np.zeros(1), frame, True, True)
+    replay.append(0, replay.pack(plan))
     (batch,) = replay.sample(np.zeros((1, 1, 1), np.int64))
     assert np.array_equal(batch.state[0, 0].numpy(), frame)
 

@@ -22,7 +22,7 @@ from common import checkpoint
 from common.checkpoint import CheckpointError
 from common.mlp import MLP, row_length
 from common.paths import REPOSITORY
-from rl.methods import CONTROLS, METHODS, Method, methods_of
+from rl.methods import CONTROL_SPACES, METHODS, Method, methods_of
 from rl.policies import load_policy
 
 pytestmark = pytest.mark.quick
@@ -36,7 +36,7 @@ def test_every_row_names_what_there_is(method):
     assert not method.agent or callable(pkgutil.resolve_name(method.agent))
     assert re.fullmatch("#[0-9a-f]{6}", method.color)
     assert method.sees in ("observations", "pixels", "vae", "frames", "nothing")
-    assert method.acts_in in ("raw", "decoder", *CONTROLS)
+    assert method.acts_in in ("raw", "decoder", *CONTROL_SPACES)
 
 
 def lab(color):

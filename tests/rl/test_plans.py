@@ -93,10 +93,10 @@ def test_replay_rows_are_those_of_a_loop_over_recorded_episodes(k, discount):
 @pytest.mark.parametrize("steps", [1, 2, 3, 8])
 def test_plan_returns_are_the_equation_written_out(steps, discount, terminated):
     rewards = np.random.default_rng(steps).standard_normal(steps)
-    sums, factors = plan_returns(rewards, terminated, discount)
+    returns, discounts = plan_returns(rewards, terminated, discount)
     for i in range(steps):
-        assert sums[i] == pytest.approx(sum(discount**j * rewards[i + j] for j in range(steps - i)), abs=1e-12)
-        assert factors[i] == pytest.approx(0 if terminated else discount ** (steps - i), abs=1e-12)
+        assert returns[i] == pytest.approx(sum(discount**j * rewards[i + j] for j in range(steps - i)), abs=1e-12)
+        assert discounts[i] == pytest.approx(0 if terminated else discount ** (steps - i), abs=1e-12)
 
 
 def test_ended_episodes_are_reported_with_their_returns():

@@ -3,6 +3,7 @@
 import base64
 import io
 import itertools
+import math
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from analysis.curves import FEW, series_of, summarize
 from common.errors import DISK_FULL, UsageError
 from common.files import write_atomically
 from common.theme import AXIS, WIDTH, panel_width
-from rl.methods import METHODS
+from rl.methods import METHODS, PRETRAINING
 
 COLORS = {name: method.color for name, method in METHODS.items()}
 # What is no method takes these, in this order: the further names of a method, variants.
@@ -37,6 +38,7 @@ def figure(
     shared: bool = True,
     colors: Mapping[str, str] | None = None,
     framed: Collection[str] = (),
+    still: Mapping[str, float] | None = None,
 ) -> alt.ConcatChart:
     """An interactive chart with a panel an environment: means over seeds, how far seeds differ, the authors' numbers.
 
@@ -47,6 +49,7 @@ def figure(
         shared: whether all panels have one legend; False: each its own.
         colors: {series: colour} of series that are to have another colour than that of their method.
         framed: environments whose returns are shown in the range of the authors' plots, whatever leaves it.
+        still: {environment: what doing nothing returns}, dashed lines where they are in the frame.
     """
     summaries = []
     for _, of_env in [("", curves)] if shared else [*curves.groupby("env", sort=False)]:
@@ -60,7 +63,7 @@ def figure(
         lines = max(len(title.subtitle) for title in titles[row : row + columns])
         for title in titles[row : row + columns]:  # all begin on one height
             title.subtitle += ["\N{NO-BREAK SPACE}"] * (lines - len(title.subtitle))
-    panels, unseen, cut, aside = [], [], False, False
+    panels, unseen, cut, aside, dashed = [], [], False, False, False
     for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True)):
         env = str(one.env.iloc[0])
         last = (until.get(env) if isinstance(until, Mapping) else until) or int(one.steps.max())
@@ -69,6 +72,10 @@ def figure(
         diamonds = _diamonds(one, last, shown, width)
         aside = aside or any(row["place"] != row["steps"] for row in diamonds)
         panel = _panel(number, one, painted, last, shown, width, shared, diamonds)
+        if shown[0] <= (rest := (still or {}).get(env, math.inf)) <= shown[1]:
+            rule = alt.Chart(pd.DataFrame({"rest": [rest]})).mark_rule(strokeDash=[6, 4], color="#777777")
+            y = alt.Y("rest:Q", title="return", scale=alt.Scale(domain=shown, nice=False))
+            panel, dashed = rule.encode(y=y, tooltip=alt.value(f"doing nothing: {rest:.1f}")) + panel, True
         panels.append(panel.properties(width=width, height=HEIGHT if columns > 1 else 300, title=title))
         above = (seen["mean"] > shown[0]).groupby(seen.series, sort=False).mean()
         unseen += [f"{series} on {env}" for series in above.index[above < 0.25]]
@@ -81,16 +88,19 @@ def figure(
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
     whole = pd.concat([one for _, one in summaries])
-    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen, aside))
+    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen, aside, dashed))
 
 
-def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str], aside: bool) -> alt.TitleParams:
+def _caption(
+    summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str], aside: bool, dashed: bool
+) -> alt.TitleParams:
     """What lines and areas are, below a chart.
 
     Args:
         cut: whether there are returns below an axis.
         unseen: what is below its axis nearly all the way.
         aside: whether diamonds had to be moved.
+        dashed: whether there are lines of doing nothing.
     """
     many = summary.groupby(["env", "series"]).seeds.max()
     told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
@@ -98,6 +108,10 @@ def _caption(summary: pd.DataFrame, width: int, cut: bool, unseen: Sequence[str]
         told.append(f"Filled areas: 95 % intervals of means over {FEW} seeds or more.")
     if ((many > 1) & (many < FEW)).any():
         told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
+    if dashed:
+        told.append("Dashed: doing nothing.")
+    if (summary.groupby(["env", "series"]).steps.min() >= PRETRAINING).any():
+        told.append(f"Curves that begin at {PRETRAINING:,} have spent these steps on pretraining.".replace(",", " "))
     if cut:
         told.append("The lowest returns, mostly of the first steps, are cut off.")
     if unseen:

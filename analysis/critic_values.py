@@ -27,7 +27,7 @@ from common.provenance import check_table, notes, typed_command, write_table
 from rl.results import TRAIN_COLUMNS
 
 SPAN = 2_000  # steps
-KEPT = {
+AGGREGATES = {
     "episode_return": ("return", "mean"),
     "value": ("value", "mean"),
     "q_min": ("q_min", "min"),
@@ -41,12 +41,12 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
     env, method, _ = names_of(folder)
     found, noted = [], []
     for seed, curve in files.items():
-        train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *KEPT]]
+        train = read_csv(curve.with_name("train.csv"), TRAIN_COLUMNS, growing=True)[["steps", *AGGREGATES]]
         noted += [train.value]
         train = train.dropna()
         train = train[train.steps <= until] if until else train
         by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
-        table = by_span.agg(**{name: (column, how) for column, (name, how) in KEPT.items()}).reset_index()
+        table = by_span.agg(**{name: (column, how) for column, (name, how) in AGGREGATES.items()}).reset_index()
         noise = load_flags(curve).get("policy_noise")
         found.append(table.assign(env=env, method=method, policy_noise=noise, seed=seed))
     if len(values := pd.concat(noted)) and values.isna().all():

@@ -15,6 +15,15 @@ COLUMNS = {
 }
 
 
+def doing_nothing(results: str | Path) -> dict[str, float]:
+    """{environment: the mean return of doing nothing} (analysis/doing_nothing.py); nothing where it was not measured."""
+    try:
+        table = load(results, "doing_nothing")
+    except UsageError:
+        return {}
+    return dict(zip(table["env"], table["return"], strict=True))
+
+
 def load(results: str | Path, name: str) -> pd.DataFrame:
     """The table of a figure, `results`/figures/<name>.csv; raises `UsageError` if there is none."""
     path = Path(results) / "figures" / f"{name}.csv"

@@ -22,7 +22,7 @@ from analysis import sensitivity
 from analysis.authors import TASKS
 from analysis.charts import COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
-from analysis.figure_tables import load
+from analysis.figure_tables import doing_nothing, load
 from analysis.random_figures import figure3, figure8, figure10
 from analysis.variants import APART, IN_CONTROLS, KINDS_OF_TD3, OF_FIGURE_4, QUESTIONS, question
 from common.cli import Parser, run
@@ -30,7 +30,6 @@ from common.errors import UsageError
 from common.theme import panel_width
 from rl.methods import METHODS
 
-SIZE = panel_width(2)  # pixels of one panel of two
 FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
 REACHERS = TASKS[:3]  # that the paper shows from pixels
@@ -51,20 +50,22 @@ def figure4(results: str | Path) -> alt.ConcatChart:
     painted = {kind.curve: kind.color for kind in KINDS_OF_TD3}
     curves = select(curves, TASKS, [*FROM_STATES, *painted])
     until = dict(curves[curves.method == "DynE-TD3"].groupby("env").steps.max())
-    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted, framed=TASKS[:1])
+    still = doing_nothing(results)
+    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted, framed=TASKS[:1], still=still)
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
     """From pixels, steps of pretraining counted: the Reacher family."""
     pixels = select(load_published(results), TASKS, FROM_PIXELS)
-    return figure(pixels, bin_width=10_000, until=400_000)
+    return figure(pixels, bin_width=10_000, until=400_000, still=doing_nothing(results))
 
 
 def figure9(results: str | Path) -> alt.ConcatChart:
     """The methods from pixels beside SAC and PPO from states: the tasks that methods from pixels were run on."""
     published = load_published(results)
     tasks = [task for task in REACHERS if task in set(select(published, REACHERS, FROM_PIXELS).env)]
-    return figure(select(published, tasks, [*FROM_PIXELS, "SAC", "PPO"]), bin_width=10_000, until=400_000)
+    curves = select(published, tasks, [*FROM_PIXELS, "SAC", "PPO"])
+    return figure(curves, bin_width=10_000, until=400_000, still=doing_nothing(results))
 
 
 def values(results: str | Path) -> alt.HConcatChart:

@@ -24,7 +24,16 @@ from common.provenance import notes, writing
 from rl.methods import OF_ONE_LENGTH
 from rl.policies import load_policy, newest_checkpoint
 
-KEPT = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "steps")  # of a run's checkpoint
+POLICY_ENTRIES = (
+    "env_id",
+    "env_name",
+    "method",
+    "seed",
+    "states",
+    "actions",
+    "policy",
+    "steps",
+)  # of a run's checkpoint
 
 WRITTEN = ("checkpoint.pt", "policy.txt")
 
@@ -68,7 +77,9 @@ def main() -> None:
     text = notes(lines, args.commit, flags.get("device", "cpu"))
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(out / "checkpoint.pt", "run", {name: content[name] for name in KEPT if name in content})
+        checkpoint.save(
+            out / "checkpoint.pt", "run", {name: content[name] for name in POLICY_ENTRIES if name in content}
+        )
         write_atomically(out / "policy.txt", lambda file: file.write(text.encode()))
     print(f"{out}: {lines['policy']}, {lines['steps']} steps")
 

@@ -82,7 +82,7 @@ BLOCKS: dict[str, Block] = {
 }
 BEGIN, END = re.compile(r"<!-- begin: (.+) -->"), "<!-- end -->"
 WIDTH = 120  # of a line of text
-KEPT = "\N{NO-BREAK SPACE}"  # stands for a space that no line may end at
+NO_BREAK = "\N{NO-BREAK SPACE}"  # stands for a space that no line may end at
 
 
 def pages(root: Path) -> list[Path]:
@@ -93,14 +93,14 @@ def pages(root: Path) -> list[Path]:
 
 def wrapped(text: str) -> str:
     """A block with its paragraphs broken into lines, not inside of numbers; the rows of tables stay as they are."""
-    parts = re.sub(r"(?<=\d) (?=\d{3}\b)", KEPT, text).split("\n\n")
+    parts = re.sub(r"(?<=\d) (?=\d{3}\b)", NO_BREAK, text).split("\n\n")
     filled = [
         part
         if part.startswith("|")
         else textwrap.fill(part, WIDTH, break_on_hyphens=False, subsequent_indent="  " * part.startswith("- "))
         for part in parts
     ]
-    return "\n\n".join(filled).replace(KEPT, " ")
+    return "\n\n".join(filled).replace(NO_BREAK, " ")
 
 
 def split(page: Path) -> list[tuple[str | None, str]]:

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from analysis import figure_tables
 from analysis.authors import AUTHORS_RANGE
-from analysis.figure_tables import load
 from analysis.report_data import Data, better, environment, finals, listed, number, paragraphs
 from analysis.report_tables import BASELINES, NAMES
-from common.errors import UsageError
 
 LEARNED = 0.9  # the least probability that a final return is above a reference
 
@@ -29,11 +28,7 @@ def untrained(data: Data, task: str) -> pd.Series:
 
 def doing_nothing(data: Data, task: str) -> float:
     """The mean return of doing nothing on a task (analysis/doing_nothing.py); -infinity where it was not measured."""
-    try:
-        table = load(data.results, "doing_nothing").set_index("env")["return"]
-    except UsageError:
-        return -math.inf
-    return float(table.get(environment(task), -math.inf))
+    return figure_tables.doing_nothing(data.results).get(environment(task), -math.inf)
 
 
 def above_references(data: Data, task: str, ends: pd.Series) -> float:
@@ -82,7 +77,7 @@ def untrained_told(data: Data, task: str) -> str:
 
 def references(data: Data) -> str:
     """What doing nothing returns on each task, and which methods have not got beyond it anywhere in their published curves."""
-    table = load(data.results, "doing_nothing").set_index("env")
+    table = figure_tables.load(data.results, "doing_nothing").set_index("env")
     episodes = {*table.episodes}
     told = [f"{number(doing_nothing(data, task))} on {task}" for task in NAMES if environment(task) in table.index]
     assert len(episodes) == 1, "episodes that differ"

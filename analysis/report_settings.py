@@ -62,13 +62,13 @@ def stage_one(_: Data) -> str:
         ("epochs", _flag("epochs")),
         ("samples an epoch", _flag("epoch_size")),
         ("batch", _flag("batch_size")),
-        ("Adam's step size (`--lr`)", _flag("lr")),
+        ("Adam's learning rate (`--lr`)", _flag("lr")),
         ("weight of the KL divergence of z_a (`--gamma`)", _flag("gamma")),
         ("weight of the KL divergence of z_s (`--beta`)", _flag("beta")),
         ("likelihood of images", _flag("likelihood")),
         ("epochs of d_a", _flag("decoder_epochs")),
         ("batches an epoch of d_a", _flag("decoder_batches")),
-        ("largest step size of d_a (`--decoder_lr`)", _flag("decoder_lr")),
+        ("largest learning rate of d_a (`--decoder_lr`)", _flag("decoder_lr")),
         ("λ, weight of the norm (`--norm_weight`)", _flag("norm_weight")),
     ]
     return _table(scripts, rows)
@@ -86,7 +86,7 @@ def stage_two(_: Data) -> str:
     td3, pixel = ("-".join(map(str, hidden)) for hidden in (networks.HIDDEN, pixel_networks.HIDDEN))
     rows: list[Row] = [
         ("hidden layers of actor and critics, ReLU", lambda flags: pixel if flags is scripts["Pixel-TD3"] else td3),
-        ("Adam's step size", _flag("lr")),
+        ("Adam's learning rate", _flag("lr")),
         ("batch", _flag("batch_size")),
         ("discount a raw step", _flag("discount")),
         ("τ of the targets", _flag("tau")),
@@ -118,7 +118,7 @@ def baselines(_: Data) -> str:
 
     rows = [
         ["hidden layers", layers(sac), layers(ppo), f"{wide}-{wide}"],
-        ["Adam's step size", f"{sac['learning_rate']:g}", f"{ppo['learning_rate'](1.0):g}, falling to 0", f"{lsp['lr']:g}"],
+        ["Adam's learning rate", f"{sac['learning_rate']:g}", f"{ppo['learning_rate'](1.0):g}, falling to 0", f"{lsp['lr']:g}"],
         ["batch", f"{sac['batch_size']}", f"{ppo['batch_size']}", f"{rl.main_sac_lsp.BATCH}"],
         ["discount", f"{sac['gamma']:g}", f"{ppo['gamma']:g}", f"{lsp['discount']:g}"],
         ["τ of the targets", f"{sac['tau']:g}", "", f"{lsp['tau']:g}"],

@@ -41,7 +41,7 @@ END, ONE_BY_ONE = "Python's end", "environment stepped one by one"
 BEGINS = [
     (embedding.main, "load_random_play", PLAY),
     (embedding.main, "windows", WINDOWS),
-    (embedding.encoder_training.EmbeddingTraining, "begin", EMBEDDING),
+    (embedding.encoder_training.EncoderTraining, "begin", EMBEDDING),
     (embedding.decoder_training.DecoderTraining, "begin", DECODER),
 ]
 SIZES = ("steps", "traj_len", "epochs", "epoch_size", "decoder_epochs", "decoder_batches", "threads")

@@ -52,7 +52,7 @@ SCRIPTS = {  # in this order: those below need what those above have trained
     "rl/main_vae_td3.py": f"{RL} --batch_size 16",
     "rl/main_pixel_td3.py": f"{RL} --batch_size 16 --source_img_width 64",
 }
-LR, BEFORE = 1e-3, 4  # where agents are compared: Adam's step size, updates before the one that is
+LR, BEFORE = 1e-3, 4  # where agents are compared: Adam's learning rate, updates before the one that is
 GOALS = {1: 1500, 8: 10_000}  # {seeds: updates of one seed a second, those of all together, captured}
 
 
@@ -173,7 +173,7 @@ def report_differences(args, device, report):
     classes, counts = (TD3, DynETD3, PixelTD3), sorted({min(args.num_seeds), min(3, max(args.num_seeds))})
     found = {(c, n): difference_of_an_update(c, n, args.batch_size, device) for c in classes for n in counts}
     rows = [[c.__name__, n, f"{difference:.1e}"] for (c, n), difference in found.items()]
-    title = f"An update on {device} and on the CPU from the same weights; Adam's step size is {LR}"
+    title = f"An update on {device} and on the CPU from the same weights; Adam's learning rate is {LR}"
     report.table(title, ["agent", "seeds", "largest difference of any weight"], rows)
     for c in classes:
         worst = max(found[c, n] for n in counts)

@@ -150,7 +150,7 @@ class TD3Floor:
 
 
 def embedding_floor(state_dim, action_dim, k, batch, device):
-    """The products of a step of encoder and predictor (`embedding.encoder_training.EmbeddingTraining`), as `Products`."""
+    """The products of a step of encoder and predictor (`embedding.encoder_training.EncoderTraining`), as `Products`."""
     products = Products(batch, device)
     encoder = products.network(k * action_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, 2 * action_dim)
     predictor = products.network(action_dim + state_dim, EMBEDDING_HIDDEN, EMBEDDING_HIDDEN, state_dim)

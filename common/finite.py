@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST = np.finfo(np.float32).max
+LARGEST_FLOAT32 = np.finfo(np.float32).max
 
 
 def is_finite(*values: Any) -> bool:
@@ -13,4 +13,4 @@ def is_finite(*values: Any) -> bool:
     Networks do not tell: oneDNN's fused ReLU makes 0 of NaN.
     """
     arrays = (np.asarray(value) for value in values)
-    return all(x.dtype.kind in "biu" or bool((np.abs(x) <= LARGEST).all()) for x in arrays)
+    return all(x.dtype.kind in "biu" or bool((np.abs(x) <= LARGEST_FLOAT32).all()) for x in arrays)

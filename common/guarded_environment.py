@@ -17,7 +17,9 @@ from envs.rendering import RenderingUnavailable
 NOT_ITS_FAULT = (KeyboardInterrupt, EnvironmentFault, Diverged, RenderingUnavailable)
 NUMERIC = "fiub"  # the kinds of numpy's types that are real numbers
 # Types of observations that torch's files keep; unsigned ones beyond uint8, long ones and other byte orders become float64.
-KEPT = frozenset(map(np.dtype, ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")))
+KEPT_DTYPES = frozenset(
+    map(np.dtype, ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64"))
+)
 _OWN_ERRORS = np.geterr()  # what numpy does about underflow and the like, unless a module of an environment changes it
 _REWARDS = frozenset({float, np.float64, np.float32})
 _ENDS = frozenset({bool, np.bool_})
@@ -71,7 +73,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
     """Raises `EnvironmentFault` for all that an environment raises, and where it returns what gymnasium's API does not allow.
 
     Observations are copied, so that it may write to its own arrays afterwards; numbers and `spec` stay what they are, and so
-    do types in which checkpoints can hold observations (`KEPT`), others become float64. Two
+    do types in which checkpoints can hold observations (`KEPT_DTYPES`), others become float64. Two
     rules are gymnasium's in spirit: observations outside their space and NaN pass, these are for others to judge. The
     working folder must not change, since paths of results may be relative to it. How numpy is to treat underflow and the like,
     if its module has set that, holds within its calls alone; so does whether torch records gradients, and with how many
@@ -90,7 +92,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
         self._take_errors()
         self._name = name
         self.action_space, self.observation_space = env.action_space, env.observation_space  # which might change
-        if isinstance(space := self.observation_space, Box) and space.dtype not in KEPT:
+        if isinstance(space := self.observation_space, Box) and space.dtype not in KEPT_DTYPES:
             self.observation_space = Box(space.low.astype(np.float64), space.high.astype(np.float64), dtype=np.float64)
         self._shape = space.shape
         self._folder = working_folder()
@@ -140,7 +142,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
             told = f"returned {_told(result)} instead of (observation, reward, terminated, truncated, info)"
             self._refuse("step", told)
         observation, reward, terminated, truncated, info = result
-        if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype in KEPT:
+        if type(observation) is np.ndarray and observation.shape == self._shape and observation.dtype in KEPT_DTYPES:
             observation = observation.copy()
         else:
             observation = self._observation("step", observation)
@@ -216,7 +218,7 @@ class GuardedEnvironment(gymnasium.Wrapper):
             self._refuse(call, f"returned the observation {_told(observation)}: it must be numbers")
         if array.shape != self._shape:
             self._refuse(call, f"returned an observation of shape {array.shape}, its space has {self._shape}")
-        return array if array.dtype in KEPT else array.astype(np.float64)
+        return array if array.dtype in KEPT_DTYPES else array.astype(np.float64)
 
     def _single(self, what: str, value: Any, kinds: str) -> Any:
         """One number, as it is or out of an array of one."""

@@ -1,4 +1,4 @@
-"""This machine, in words."""
+"""This machine: its cores and processor, and the BLAS kernels that make numbers portable."""
 
 import os
 import platform

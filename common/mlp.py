@@ -249,7 +249,7 @@ class Adam:
 
     Args:
         mlp: the networks that are trained.
-        lr: step size.
+        lr: the learning rate.
         amsgrad: whether the step is divided by the largest second moment so far (Reddi et al., 2018).
     Attributes:
         moments: {name: (M, W)}, the running means.

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-LARGEST = 2**32  # bytes of a file
+LARGEST_FILE = 2**32  # bytes of a file
 LARGEST_PICKLE = 2**22  # bytes of all that is not the tensors' numbers
 DEEPEST = 50  # levels of lists and dicts
 SHARED = 4  # how often, on average, a file's bytes may be used: tensors may lie in one storage
@@ -50,8 +50,8 @@ def check_archive(file: BinaryIO) -> int:
     """
     size = file.seek(0, 2)
     file.seek(0)
-    if size > LARGEST:
-        raise NotReadable(f"it is larger than {LARGEST / 2**30:g} GiB")
+    if size > LARGEST_FILE:
+        raise NotReadable(f"it is larger than {LARGEST_FILE / 2**30:g} GiB")
     if file.read(4) != b"PK\x03\x04":
         raise NotReadable("it is no torch file")
     with zipfile.ZipFile(file) as archive:

@@ -12,6 +12,7 @@ from common import checkpoint, entries
 from embedding.models import ActionEncoder, Losses, Whitening, selu_mlp
 
 TINY = 1e-12  # the least length that is divided by: at rest the l2 norm has no gradient
+AT_ONCE = 10_000  # sequences that are embedded at once
 PRIOR_MAX_EMBEDDING = 3.0  # with z ~ N(0, I): the policy may reach three standard deviations
 LARGEST_EMBEDDING = 1e6  # standard deviations; no sample of so many is further away
 NORMS = ("squared", "l2")  # forms of the second term of section 3.1
@@ -180,7 +181,7 @@ def decoder_loss(decoder: ActionDecoder, encoder: ActionEncoder, z: torch.Tensor
     return plan_loss(decoder, encoder, z, decoder(z), form, weight)
 
 
-def embed_all(encoder: ActionEncoder, actions: torch.Tensor, batch: int = 10_000) -> torch.Tensor:
+def embed_all(encoder: ActionEncoder, actions: torch.Tensor) -> torch.Tensor:
     """mu_a of every sequence: actions (W, k, A) to (W, A)."""
     with torch.no_grad():
-        return torch.cat([encoder(part)[0] for part in actions.split(batch)])
+        return torch.cat([encoder(part)[0] for part in actions.split(AT_ONCE)])

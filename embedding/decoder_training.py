@@ -26,16 +26,16 @@ def add_decoder_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--decoder_epochs", type=non_negative_int, default=30, help="epochs of the decoder")
     parser.add_argument("--decoder_batches", type=positive_int, default=1000, help="batches an epoch of the decoder")
     parser.add_argument(
-        "--decoder_lr", type=positive_float, default=1e-3, help="Adam's largest step size, decoder; it falls to 0"
+        "--decoder_lr", type=positive_float, default=1e-3, help="Adam's largest learning rate, decoder; it falls to 0"
     )
     parser.add_argument(
-        "--decoder_warmup", type=fraction, default=0.03, help="share of the training in which the step size rises"
+        "--decoder_warmup", type=fraction, default=0.03, help="share of the training in which the learning rate rises"
     )
     parser.add_argument(
         "--decoder_schedule",
         choices=["annealed", "constant"],
         default="annealed",
-        help="step size and weight of the norm: the one rises and falls while the other falls to lambda, or both constant",
+        help="learning rate and weight of the norm: the one rises and falls while the other falls to lambda, or both constant",
     )
     parser.add_argument("--norm", choices=["squared", "l2"], default="squared", help="form of the action norm")
     parser.add_argument("--norm_weight", type=non_negative_float, default=1e-4, help="lambda, weight of the norm")
@@ -76,7 +76,7 @@ def annealed_weight(progress: float, weight: float) -> float:
 
 
 def step_size(args: argparse.Namespace, progress: float) -> float:
-    """Adam's step size when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine,
+    """Adam's learning rate when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine,
     or with --decoder_schedule constant it is always the same.
 
     Large steps at the beginning can drive an action to its bound, where the tanh has hardly a gradient and the action stays:

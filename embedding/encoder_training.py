@@ -16,7 +16,7 @@ from embedding.training import never
 AT_ONCE = 64  # batches that are taken from the data at once
 
 
-class EmbeddingTraining:
+class EncoderTraining:
     """Trains e_a and f on windows of random play (section 2.2); a part of `embedding.training.Training`.
 
     Args:

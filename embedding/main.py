@@ -35,7 +35,7 @@ from common.next_step import own_env_flag, shown, tell_next
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
-from embedding.encoder_training import EmbeddingTraining
+from embedding.encoder_training import EncoderTraining
 from embedding.models import HIDDEN, ActionEncoder, Predictor
 from embedding.play_key import sources
 from embedding.random_play import check_traj_len, load_random_play, state_size, windows
@@ -54,7 +54,7 @@ def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=non_negative_int, default=50, help="epochs of encoder and predictor")
     parser.add_argument("--epoch_size", type=positive_int, default=10_000, help="samples an epoch")
     parser.add_argument("--batch_size", type=positive_int, default=128, help="samples a batch")
-    parser.add_argument("--lr", type=positive_float, default=1e-4, help="Adam's step size, encoder and predictor")
+    parser.add_argument("--lr", type=positive_float, default=1e-4, help="Adam's learning rate, encoder and predictor")
     parser.add_argument("--amsgrad", action="store_true", help="the AMSGrad variant of Adam (the release's)")
     parser.add_argument("--gamma", type=non_negative_float, default=1e-4, help="weight of the KL divergence of z_a")
     parser.add_argument("--no_state", action="store_true", help="f sees z_a alone, not s_t")
@@ -113,7 +113,7 @@ def main() -> None:
     data.states, data.actions, data.deltas = (x.to(device) for x in (data.states, data.actions, data.deltas))
 
     parts: list[Part] = [
-        EmbeddingTraining(data, encoder, predictor, env_name, args, folder.path / "encoder.pt"),
+        EncoderTraining(data, encoder, predictor, env_name, args, folder.path / "encoder.pt"),
         DecoderTraining(data.actions, encoder, decoder, args, folder.path / "decoder.pt"),
     ]
     learned = sources(env, args) | {"data": play.digest()}

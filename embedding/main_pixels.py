@@ -31,7 +31,7 @@ from common.next_step import results_flag, tell_next
 from common.streams import torch_stream
 from embedding.decoder import PRIOR_MAX_EMBEDDING, ActionDecoder
 from embedding.decoder_training import DecoderTraining, add_decoder_flags, decoder_span
-from embedding.models import ActionEncoder
+from embedding.models import HIDDEN, ActionEncoder
 from embedding.pixel_models import (
     PREDICTED,
     STATE_DIM,
@@ -67,7 +67,7 @@ def check_memory(args: argparse.Namespace, env: gymnasium.Env, device: torch.dev
     parts = memory_parts(args, args.state_dim + actions) | {
         f"--traj_len {k} with --steps {args.steps}": args.steps * (8 * k * actions + 8 * k + 8 * (FRAMES + PREDICTED)),
         f"an epoch of --decoder_batches {args.decoder_batches} of --batch_size {args.batch_size}": decoder_batch,
-        f"networks for --state_dim {args.state_dim}": 16 * 4 * 400 * args.state_dim,
+        f"networks for --state_dim {args.state_dim}": 16 * 4 * HIDDEN * args.state_dim,
     }
     require_memory(parts, device)
 

@@ -23,6 +23,7 @@ from common.environments import make_env, name_of
 from common.memory import require_memory
 from common.next_step import results_flag, tell_next
 from common.streams import torch_stream
+from embedding.models import HIDDEN
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder
 from embedding.pixel_play import load_pixel_play
 from embedding.pixel_training import COLUMNS, VAETraining, add_image_flags, frames_near, memory_parts
@@ -47,7 +48,7 @@ def main() -> None:
     assert env.spec is not None
     env_id = env.spec.id
     folder = open_run(args, env, "encoder.pt", "vae")
-    state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * 400 * args.state_dim}
+    state_dim = {f"networks for --state_dim {args.state_dim}": 16 * 3 * HIDDEN * args.state_dim}
     require_memory(memory_parts(args, args.state_dim) | state_dim, device)
     print(f"{env_id}: VAE of frames, {args.precision}, on {device}, into {folder.path}")
 

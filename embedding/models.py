@@ -89,10 +89,6 @@ class Whitening(nn.Module):
         """Units of x to units of standard deviations."""
         return (x - self.mean) / self.std
 
-    def inverse(self, x: torch.Tensor) -> torch.Tensor:
-        """Standard deviations back to units of x."""
-        return x * self.std + self.mean
-
 
 class Predictor(nn.Module):
     """f: predicts the whitened change of state over k steps (section 2.2, appendix B).

@@ -39,7 +39,7 @@ def add_image_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epoch_size", type=positive_int, default=10_000, help="samples an epoch")
     parser.add_argument("--batch_size", type=positive_int, default=128, help="samples a batch")
     parser.add_argument(
-        "--lr", type=positive_float, default=1e-4, help="Adam's step size, all networks that are trained on images"
+        "--lr", type=positive_float, default=1e-4, help="Adam's learning rate, all networks that are trained on images"
     )
     parser.add_argument("--amsgrad", action="store_true", help="the AMSGrad variant of Adam (the release's)")
     parser.add_argument(

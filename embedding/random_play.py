@@ -26,7 +26,7 @@ from common.actions import OwnActions
 from common.environments import attribute, time_limit
 from common.errors import UsageError
 from common.files import write_atomically
-from common.finite import LARGEST
+from common.finite import LARGEST_FLOAT32
 from common.guarded_environment import GuardedEnvironment
 from common.paths import play_folder
 from common.progress import Progress, tell
@@ -314,7 +314,7 @@ def check_traj_len(args: argparse.Namespace, env: gymnasium.Env) -> None:
 
 def check_finite(env: gymnasium.Env, states: np.ndarray) -> None:
     """Raises `UsageError` if one of states (n, S) is not finite, or float32 cannot hold their differences."""
-    small = (np.abs(states) <= LARGEST / 2).all(axis=1)
+    small = (np.abs(states) <= LARGEST_FLOAT32 / 2).all(axis=1)
     if not small.all():
         assert env.spec is not None
         row = int(np.argmin(small))

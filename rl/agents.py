@@ -1,13 +1,13 @@
 """The agents of a run's N seeds, as one."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from rl.protocols import Act, ActionSpace, Agent, Content, ReplayBuffer
+from rl.protocols import Act, ActionSpace, Agent, Content, ReplayBuffer, SelectAction
 
 
 @contextlib.contextmanager
@@ -69,7 +69,7 @@ class Agents:
 
         return act
 
-    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
+    def video_policy(self, n: int, steps: int) -> SelectAction:
         """A function of states (1, *S) to an action (D,), for the video of seed index `n` after so many steps."""
         agent, own = self._of_seed(n)
         return agent.video_policy(own, steps)

@@ -12,15 +12,13 @@ from torch import nn
 from common import entries
 from common.checkpoint import CheckpointError
 from rl.latent_space_policies import LatentPolicy, PolicyStack
-from rl.protocols import ActionSpace, Content
+from rl.protocols import ActionSpace, Content, SelectAction
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
-EPSILON, LARGEST = 1e-8, 10.0  # of VecNormalize: added to variances, bound of what it returns
-
-Act = Callable[[np.ndarray], np.ndarray]  # a state (1, S) to an action (D,)
+EPSILON, NORMALISED_CLIP = 1e-8, 10.0  # of VecNormalize: added to variances, bound of what it returns
 
 
-def policy_of(content: Any, actions: ActionSpace, seed: int) -> Act:
+def policy_of(content: Any, actions: ActionSpace, seed: int) -> SelectAction:
     """The policy without noise that a baseline's `policy_content` described: a state (1, S) to an action (D,).
 
     The content may be another's (`common.entries`).
@@ -29,7 +27,7 @@ def policy_of(content: Any, actions: ActionSpace, seed: int) -> Act:
     return _mlp(content, actions) if kind == "mlp" else _stack(content, actions)
 
 
-def _mlp(content: Content, actions: ActionSpace) -> Act:
+def _mlp(content: Content, actions: ActionSpace) -> SelectAction:
     """A policy of stable-baselines3: linear layers; actions squashed by tanh (SAC, TD3) or cut off at the bounds (PPO)."""
     widths = entries.widths(content, "widths", outputs=actions.dim)
     layers = entries.network(content, "weights", lambda: nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths)))
@@ -64,10 +62,10 @@ def _normalisation(statistics: Any, width: int) -> Callable[[np.ndarray], np.nda
     if (variance < 0).any():
         raise CheckpointError("variance is negative")
     scale = np.sqrt(variance + EPSILON)
-    return lambda states: np.clip((states - mean) / scale, -LARGEST, LARGEST).astype(np.float32)
+    return lambda states: np.clip((states - mean) / scale, -NORMALISED_CLIP, NORMALISED_CLIP).astype(np.float32)
 
 
-def _stack(content: Content, actions: ActionSpace) -> Act:
+def _stack(content: Content, actions: ActionSpace) -> SelectAction:
     """Latent space policies, the lowest first."""
     state_dim, found = entries.whole(content, "state_dim", 1), entries.entry(content, "policies")
     if not isinstance(found, list) or not 1 <= len(found) <= entries.MOST_LAYERS:

@@ -21,7 +21,7 @@ from rl.fingerprint import Fingerprint
 from rl.policies import Policies
 from rl.protocols import ActionSpace, Content
 from rl.results import NOT_MEASURED
-from rl.seed_store import SeedStore
+from rl.seed_store import SeedStore, run_entries
 
 
 class Learner(Protocol):
@@ -144,7 +144,7 @@ class SeedRun:
                 self._require_finite()
                 raise
             except EnvironmentFault as error:
-                raise RunBroken(f"{error}; {self._kept()}") from error
+                raise RunBroken(f"{error}; {self.store.kept(self.saved_steps)}") from error
             self.save()
         self.store.results.close()
 
@@ -207,12 +207,14 @@ class SeedRun:
         self._require_finite()
         baseline, learner = self.baseline, self.learner
         content = {
-            **entries.environment_entries(baseline.env_name),
-            **baseline.fingerprint.entries(),
-            "method": baseline.method,
-            "seed": self.seed,
-            "states": learner.policies.state_space.content(),
-            "actions": baseline.actions.content(),
+            **run_entries(
+                baseline.env_name,
+                baseline.fingerprint,
+                baseline.method,
+                self.seed,
+                learner.policies.state_space,
+                baseline.actions,
+            ),
             "policy": learner.policy_content(),
             "agent": learner.snapshot(),
             "collector": self.env.snapshot(),
@@ -226,14 +228,6 @@ class SeedRun:
     def _require_finite(self) -> None:
         if not all(torch.isfinite(weight).all() for weight in self.learner.weights()):
             raise Diverged(f"seed {self.seed}, step {self.steps}: weights not finite")
-
-    def _kept(self) -> str:
-        """What a run that breaks off leaves, and how it goes on."""
-        if self.saved_steps < 0:
-            return "there is no checkpoint yet: start over with --overwrite"
-        return (
-            f"the checkpoint of step {self.saved_steps}, {self.store.folder.newest}, is kept: go on with it by --resume"
-        )
 
 
 def on_cpu(value: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 from gymnasium.spaces import Box
 
 from common import entries
-from common.cli import Parser, add_common_flags, add_env_flag, folder_name, non_negative_int, positive_int
+from common.cli import Parser, add_common_flags
 from common.devices import choose_device
 from common.environments import make_env, name_of, require_alike, require_time_limit, try_a_step
 from common.errors import Diverged, UsageError, one_line
@@ -21,7 +21,7 @@ from common.paths import policy_run
 from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, Learner, SeedRun
 from rl.fingerprint import Fingerprint
-from rl.flags import episode_count, seeds_of
+from rl.flags import add_run_flags, seeds_of
 from rl.methods import OF_ONE_LENGTH
 from rl.protocols import ActionSpace, Content
 from rl.run_store import RunStore
@@ -33,15 +33,7 @@ REPLAY_SIZE = 1_000_000
 def baseline_parser(description: str | None) -> Parser:
     """A parser with the flags that the scripts of baselines share."""
     parser = Parser(description)
-    add_env_flag(parser)
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
-    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained one after the other")
-    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed")
-    parser.add_argument("--eval_freq", type=positive_int, default=1000, help="steps between evaluations")
-    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
-    parser.add_argument(
-        "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
-    )
+    add_run_flags(parser, "seeds trained one after the other", "steps a seed")
     add_common_flags(parser)
     return parser
 

@@ -1,6 +1,5 @@
 """Collecting experience: N environments, one a seed, stepped in turn with a fixed policy."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -32,7 +31,7 @@ class Collector:
         replay: where executed plans go.
         discount: gamma.
         noise: standard deviation of the exploration noise, in units of the policy's action.
-        random_steps: for so many first steps actions are drawn uniformly instead; None: for all.
+        random_steps: for so many first steps actions are drawn uniformly instead; infinity: for all.
     """
 
     def __init__(
@@ -45,12 +44,12 @@ class Collector:
         *,
         discount: float,
         noise: float,
-        random_steps: float | None,
+        random_steps: float,
     ) -> None:
         self.envs, self.state_space, self.actions = envs, state_space, actions
         self.seeds, self.replay = seeds, replay
         self.discount, self.noise = discount, noise
-        self.random_steps = math.inf if random_steps is None else random_steps
+        self.random_steps = random_steps
         self.exploration = [stream(seed, "exploration") for seed in seeds]
         self.plans = Plans(actions, len(envs))
         # (state, reward) of the steps of the plan under way

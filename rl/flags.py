@@ -30,16 +30,32 @@ def episode_count(text: str) -> int:
     return value
 
 
+def add_run_flags(parser: Parser, seeds: str, steps: str, eval_freq: int | None = EVAL_FREQ) -> None:
+    """Adds the flags of what is trained, for how long, and how often it is evaluated and saved.
+
+    Args:
+        seeds, steps: the help of `--num_seeds` and `--max_timesteps`.
+        eval_freq: the default of `--eval_freq`; None: it depends on what a policy sees.
+    """
+    add_env_flag(parser)
+    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
+    parser.add_argument("--num_seeds", type=positive_int, default=1, help=seeds)
+    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help=steps)
+    either = "" if eval_freq else f"; without it: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
+    parser.add_argument("--eval_freq", type=positive_int, default=eval_freq, help=f"steps between evaluations{either}")
+    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
+    parser.add_argument(
+        "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
+    )
+
+
 def training_parser(
     description: str | None, policy_names: Sequence[str], eval_freq: int | None = EVAL_FREQ, start_timesteps: int = 0
 ) -> Parser:
     """A parser with the flags of every training script; the first of `policy_names` is the default."""
     parser = Parser(description)
-    add_env_flag(parser)
+    add_run_flags(parser, "seeds trained side by side from --seed on", "steps a seed, in whole blocks", eval_freq)
     parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="what acts")
-    parser.add_argument("--name", type=folder_name, default="default", help="name of this run")
-    parser.add_argument("--num_seeds", type=positive_int, default=1, help="seeds trained side by side from --seed on")
-    parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help="steps a seed, in whole blocks")
     parser.add_argument(
         "--start_timesteps",
         type=non_negative_int,
@@ -48,16 +64,10 @@ def training_parser(
     )
     parser.add_argument("--update_every", type=positive_int, default=100, help="steps, then updates, in a block")
     parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
-    either = "" if eval_freq else f"; without it: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
-    parser.add_argument("--eval_freq", type=positive_int, default=eval_freq, help=f"steps between evaluations{either}")
-    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
-    parser.add_argument(
-        "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
-    )
     parser.add_argument("--render_freq", type=non_negative_int, default=0, help="steps between videos; 0: none")
     parser.add_argument("--tensorboard", action="store_true", help="also write tensorboard events")
     parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
-    parser.add_argument("--lr", type=positive_float, default=1e-3, help="Adam's step size, actor and critics")
+    parser.add_argument("--lr", type=positive_float, default=1e-3, help="Adam's learning rate, actor and critics")
     parser.add_argument("--discount", type=fraction, default=0.99, help="discount factor a raw step")
     parser.add_argument("--tau", type=fraction, default=0.005, help="how far targets move at an update of the actor")
     parser.add_argument(

@@ -14,10 +14,10 @@ for each plan, and the results are those of the method SAC-plans or TD3-plans. A
 discounted as a whole one.
 
 Hyperparameters are those of the authors of each method for MuJoCo. SAC: Haarnoja et al. (arXiv:1812.05905), table 1. PPO:
-ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, step size 3e-4 falling to 0,
+ppo2 of OpenAI baselines, its settings for MuJoCo (2048 steps, 32 minibatches, 10 epochs, learning rate 3e-4 falling to 0,
 tanh networks of 64-64, observations and rewards normalised by running statistics); ppo2
 takes the larger of the clipped and the unclipped value error, stable-baselines3 has only the clipped one. Where a time limit
-cuts an episode, stable-baselines3 bootstraps the value of the last state. The step size reaches 0 at --max_timesteps.
+cuts an episode, stable-baselines3 bootstraps the value of the last state. The learning rate reaches 0 at --max_timesteps.
 """
 
 import argparse

@@ -7,13 +7,13 @@
     python rl/main_dyne.py --pixels --policy_name DynE-TD3 --env ReacherVertical-v2
     python rl/main_dyne.py --pixels --policy_name TD3 --env ReacherVertical-v2
 
-writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
+writes results/rl/<env>/<method>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. With
 --pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
 
-Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one action held for
---plan_length steps (--policy_name held-TD3), that many actions one behind the other (chunk-TD3), or one raw action
-(identity-TD3); --plan_share narrows the range of actions.
+Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one raw action held for
+--plan_length steps (--policy_name held-TD3: action repeat), that many raw actions one behind the other (chunk-TD3: action
+chunking), or a single one (identity-TD3); --plan_share narrows the range of actions.
 """
 
 import argparse

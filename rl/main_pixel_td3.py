@@ -2,7 +2,7 @@
 
     python rl/main_pixel_td3.py --env ReacherVertical-v2 --max_timesteps 25000 --num_seeds 2
 
-writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. Its
+writes results/rl/<env>/<method>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}. Its
 replay keeps images: 1.2 GB for 100 000 steps of a seed, in memory, and as much on the disk for --resume.
 """
 

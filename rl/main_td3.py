@@ -2,7 +2,7 @@
 
     python rl/main_td3.py --env ReacherVertical-v2 --max_timesteps 50000 --num_seeds 8
 
-writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
+writes results/rl/<env>/<method>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python embedding/main_vae.py --env ReacherVertical-v2
     python rl/main_vae_td3.py --env ReacherVertical-v2 --max_timesteps 150000 --num_seeds 2
 
-writes results/rl/<env>/<policy>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
+writes results/rl/<env>/<method>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, train.csv, checkpoint.pt, videos/}.
 """
 
 import argparse

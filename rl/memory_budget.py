@@ -7,13 +7,13 @@ import torch
 
 from common.errors import UsageError
 from common.memory import require_disk, require_memory, require_open_files
-from common.torch_file import LARGEST
+from common.torch_file import LARGEST_FILE
 from rl.protocols import Agent, ReplayBuffer, StateSpace
 
-A_SEED = 40e6  # bytes: environments and small networks (30 MB measured on ReacherVertical)
-KEPT = 5  # copies of its weights that a checkpoint has: targets, Adam's moments, and the actor once more
-USED = 6  # that a seed has in training: with gradients
-WRITTEN = 3 * KEPT  # copies while a checkpoint is written: what is to be in it, and its bytes, which move as they grow
+BYTES_A_SEED = 40e6  # environments and small networks (30 MB measured on ReacherVertical)
+COPIES_IN_CHECKPOINT = 5  # of a seed's weights: targets, Adam's moments, and the actor once more
+COPIES_IN_TRAINING = 6  # with gradients
+COPIES_WHILE_SAVING = 3 * COPIES_IN_CHECKPOINT  # what is to be in it, and its bytes, which move as they grow
 
 
 def check_memory(
@@ -39,10 +39,10 @@ def check_memory(
     """
     seeds, batch, updates, steps = args.num_seeds, args.batch_size, args.update_every, args.max_timesteps
     of_weights = 4 * agent_class.count_weights(state_space.shape, action_dim)
-    if KEPT * of_weights > LARGEST:
+    if COPIES_IN_CHECKPOINT * of_weights > LARGEST_FILE:
         raise UsageError(
             f"--env {args.env_name}: networks of states {state_space.shape} and {action_dim} numbers an action take "
-            f"{KEPT * of_weights / 2**30:.1f} GiB of a checkpoint, and none of more than {LARGEST / 2**30:g} can be read: use an "
+            f"{COPIES_IN_CHECKPOINT * of_weights / 2**30:.1f} GiB of a checkpoint, and none of more than {LARGEST_FILE / 2**30:g} can be read: use an "
             "environment with fewer numbers"
         )
     rows, width = min(args.replay_size, steps), replay_class.row_width(state_space.shape, action_dim)
@@ -56,8 +56,8 @@ def check_memory(
             f"--replay_size: {rows:,} rows of {seeds} seeds": seeds * growing,
             f"--checkpoint_freq {unsaved} steps of {seeds} seeds": seeds * unsaved * 4 * width,
             f"--num_seeds {seeds}": state_space.bytes_once
-            + WRITTEN * of_weights
-            + seeds * (A_SEED + USED * of_weights + state_space.bytes_a_seed),
+            + COPIES_WHILE_SAVING * of_weights
+            + seeds * (BYTES_A_SEED + COPIES_IN_TRAINING * of_weights + state_space.bytes_a_seed),
             f"--batch_size {batch} of {seeds} seeds": seeds * batch * agent_class.bytes_a_row,
             f"--update_every {updates} updates of --batch_size {batch}": (
                 seeds * (samples + updates * (batch * (16 + 8 * action_dim) + 3 * 4 * width))

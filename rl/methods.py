@@ -81,7 +81,7 @@ WITH_IMAGES = {
 
 
 OF_ONE_LENGTH = {  # methods whose numbers depend on --max_timesteps, and why
-    "PPO": "its step size falls to 0 at the last step",
+    "PPO": "its learning rate falls to 0 at the last step",
     "SAC-LSP": "its levels share the steps",
 }
 

@@ -3,7 +3,7 @@
 One convolutional trunk for actor and critic, trained by the critics' loss only.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from common import entries
 from common.mlp import MLP, Adam, row_length
 from rl.networks import initial_critics
 from rl.pixel_networks import CONVOLUTIONS, HIDDEN, PixelActor, Trunk
-from rl.protocols import ActionSpace, Content
+from rl.protocols import ActionSpace, Content, SelectAction
 from rl.replay import Batch
 from rl.td3 import TD3, WithoutAutograd
 
@@ -150,7 +150,7 @@ class PixelTD3(TD3):
         return {name: _of_seed(self._modules()[name], n) for name in ("trunk", "actor")}
 
     @classmethod
-    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> SelectAction:
         """The policy that `policy_content` described: a function of stacks (1, 12, 64, 64) uint8 to actions (D,)."""
         trunk = entries.network(content, "trunk", lambda: Trunk(seeds=[0]))
         sizes = trunk.width, actions.dim, actions.center, actions.scale

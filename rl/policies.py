@@ -25,7 +25,7 @@ from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl import action_spaces, state_spaces
 from rl.methods import METHODS
 from rl.plans import Plans
-from rl.protocols import Act, ActionSpace, Content, StateSpace
+from rl.protocols import Act, ActionSpace, Content, SelectAction, StateSpace
 
 BASELINES = "rl.baseline_policies"  # makes the policies of methods that have no agent of this project
 READ = ("env_id", "env_name", "method", "seed", "states", "actions", "policy")  # what a policy is made from
@@ -66,7 +66,7 @@ class Policy:
         seed: int,
         state_space: StateSpace | None,
         actions: ActionSpace,
-        act: Callable[[np.ndarray], np.ndarray],
+        act: SelectAction,
         content: Content | None = None,
     ) -> None:
         self._content = content  # of a file: what it is made from
@@ -188,7 +188,7 @@ def _policy_of(content: Content) -> Policy:
     actions = action_spaces.from_content(acts_in)
     seed = entries.whole(content, "seed", 0, LARGEST_WHOLE)
     policy_of = pkgutil.resolve_name(row.agent or BASELINES).policy_of
-    act: Callable[[np.ndarray], np.ndarray] = policy_of(entries.entry(content, "policy"), actions, seed)
+    act: SelectAction = policy_of(entries.entry(content, "policy"), actions, seed)
     sees = row.sees != "nothing"
     states = state_spaces.from_content(content["states"], torch.device("cpu")) if sees else None
     read = {name: content[name] for name in READ if name in content}

@@ -17,6 +17,7 @@ from rl.replay import Batch
 Content = dict[str, Any]  # tensors and plain values: what a checkpoint may hold (`common.checkpoint`)
 Unit = float | np.ndarray  # that noises are counted in: one, or (D,) one for each dimension of an action
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # states (N, *S) and due (N,) bool to actions (N, D)
+SelectAction = Callable[[np.ndarray], np.ndarray]  # states (1, *S) to an action (D,)
 
 
 class Player(Protocol):
@@ -197,7 +198,7 @@ class Agent(Protocol):
         """The policies of the evaluations of these N numbers, one of each seed's run."""
         ...
 
-    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
+    def video_policy(self, n: int, steps: int) -> SelectAction:
         """The policy of seed index `n` after so many steps: a state (1, *S) to an action (D,)."""
         ...
 
@@ -238,7 +239,7 @@ class Agent(Protocol):
         ...
 
     @classmethod
-    def policy_of(cls, content: Any, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    def policy_of(cls, content: Any, actions: ActionSpace, seed: int) -> SelectAction:
         """The policy that `policy_content` described: a state (1, *S) to an action (D,).
 
         The content may be another's (`common.entries`); loading asks for one action before it gives the policy out.

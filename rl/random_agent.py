@@ -1,13 +1,13 @@
 """A policy that draws its actions uniformly, in the place of an agent."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from common.streams import stream
-from rl.protocols import Act, ActionSpace
+from rl.protocols import Act, ActionSpace, SelectAction
 from rl.replay import Batch
 from rl.results import NOT_MEASURED
 
@@ -53,7 +53,7 @@ class RandomAgent:
 
         return act
 
-    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
+    def video_policy(self, n: int, steps: int) -> SelectAction:
         """A function of states (1, *S) to an action (D,), for the video of seed index `n` after so many steps."""
         rng = stream(self.seeds[n], "video: actions", steps)
         return lambda _: self.actions.sample(rng)
@@ -91,7 +91,7 @@ class RandomAgent:
         """Nothing was kept."""
 
     @classmethod
-    def policy_of(cls, content: None, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    def policy_of(cls, content: None, actions: ActionSpace, seed: int) -> SelectAction:
         """The policy of a run of `seed`: a function of states to random actions (D,)."""
         rng = stream(seed, "random policy")
         return lambda _: actions.sample(rng)

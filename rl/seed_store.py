@@ -12,9 +12,24 @@ from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.paths import seed_folder
 from common.run_folder import RunFolder, check_flags
-from rl.protocols import Content
+from rl.fingerprint import Fingerprint
+from rl.protocols import ActionSpace, Content, StateSpace
 from rl.replay_files import ReplayFiles
 from rl.results import SeedResults
+
+
+def run_entries(
+    env_name: str, fingerprint: Fingerprint, method: str, seed: int, states: StateSpace, actions: ActionSpace
+) -> Content:
+    """What a checkpoint of any method tells of its run: environment, method, seed, and the spaces that the policy sees and acts in."""
+    return {
+        **entries.environment_entries(env_name),
+        **fingerprint.entries(),
+        "method": method,
+        "seed": seed,
+        "states": states.content(),
+        "actions": actions.content(),
+    }
 
 
 class SeedStore:
@@ -88,6 +103,12 @@ class SeedStore:
         self.folder.write_flags(self.flags)
         self.results.rewind(content["results"])
         self.replay.rewind(content["replay"])
+
+    def kept(self, steps: int) -> str:
+        """What a run that breaks off leaves, and how it goes on; `steps`: those of the newest checkpoint, -1: there is none."""
+        if steps < 0:
+            return "there is no checkpoint yet: start over with --overwrite"
+        return f"the checkpoint of step {steps}, {self.folder.newest}, is kept: go on with it by --resume"
 
     def close(self) -> None:
         """Flushes the results and gives the folder back."""

@@ -1,7 +1,7 @@
 """TD3 (Fujimoto et al., 2018) for N independent seeds at once."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from common import entries
 from common.mlp import MLP, Adam, row_length
 from rl.networks import HIDDEN, Actor, initial_critics
-from rl.protocols import Act, ActionSpace, Content
+from rl.protocols import Act, ActionSpace, Content, SelectAction
 from rl.replay import Batch
 from rl.results import DIAGNOSTICS
 
@@ -27,7 +27,7 @@ class TD3:
         actions: the action space of the policy (`rl.action_spaces`).
         seeds: the N seeds.
         device: torch device.
-        lr: Adam's step size, actor and critics.
+        lr: Adam's learning rate, actor and critics.
         tau: share of the networks that moves into the targets at each actor update.
         policy_noise: standard deviation of the target policy's noise, in units of the action; a number, or (D,).
         noise_clip: bound of that noise, likewise.
@@ -119,7 +119,7 @@ class TD3:
         """A function of states (N, *S) and due (N,) bool to actions (N, D): `act`, whatever the evaluations' numbers."""
         return lambda states, due: self.act(states)
 
-    def video_policy(self, n: int, steps: int) -> Callable[[np.ndarray], np.ndarray]:
+    def video_policy(self, n: int, steps: int) -> SelectAction:
         """A function of states (1, *S) to an action (D,): that of seed index `n`, whenever it is filmed."""
         return lambda states: self.act(np.repeat(states, self.num_seeds, axis=0))[n]
 
@@ -135,7 +135,7 @@ class TD3:
     # ---- updates ----
 
     def update(self, batches: Iterable[Batch], noise: torch.Tensor) -> None:
-        """Updates of every seed, one after the other: a function of the networks and the arguments alone.
+        """U updates, one after the other, each of all N seeds at once: a function of the networks and the arguments alone.
 
         Args:
             batches: U of `rl.replay.Batch`.
@@ -277,7 +277,7 @@ class TD3:
         return {"widths": list(self.actor.mlp.widths), "actor": self.actor.mlp.rows[n : n + 1].cpu().clone()}
 
     @classmethod
-    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    def policy_of(cls, content: Content, actions: ActionSpace, seed: int) -> SelectAction:
         """The policy that `policy_content` described: a function of states (1, *S), numpy, to actions (D,).
 
         Args:

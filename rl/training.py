@@ -21,6 +21,7 @@ from rl.evaluation import evaluate, quietly, record_video
 from rl.methods import Method
 from rl.policies import Policies, Policy
 from rl.protocols import Content
+from rl.seed_store import run_entries
 from rl.setup import Setup, set_up
 
 
@@ -131,7 +132,8 @@ class TrainingRun:
             interruption = self._train(resumed)
         except EnvironmentFault as error:
             self.store.close()
-            raise RunBroken(f"{error}; {self._kept()}") from error
+            one_of_them = self.store[next(iter(collector.active()), 0)]
+            raise RunBroken(f"{error}; {one_of_them.kept(self.saved_steps)}") from error
         self.close()
         if interruption.received:
             interruption.leave()
@@ -146,25 +148,18 @@ class TrainingRun:
         """The loop itself; returns what may have interrupted it."""
         args, collector = self.args, self.collector
         total, label = args.max_timesteps, f"{self.setup.method.name} {self.setup.env_id}"
-        shown = Progress(total, label, "step", min(collector.steps, total))
-        with shown, Interruption("this block of steps") as interruption:
+        progress = Progress(total, label, "step", min(collector.steps, total))
+        with progress, Interruption("this block of steps") as interruption:
             if not resumed:
-                self._between_blocks(shown)
+                self._between_blocks(progress)
             while collector.steps < args.max_timesteps and collector.active():
                 self.block()
-                shown.update(min(args.update_every, total - shown.done))
-                self._between_blocks(shown)
+                progress.update(min(args.update_every, total - progress.done))
+                self._between_blocks(progress)
                 if interruption.received:
                     break
             self.save()
         return interruption
-
-    def _kept(self) -> str:
-        """What a run that breaks off leaves, and how it goes on."""
-        if self.saved_steps < 0:
-            return "there is no checkpoint yet: start over with --overwrite"
-        path = self.store[next(iter(self.collector.active()), 0)].folder.newest
-        return f"the checkpoint of step {self.saved_steps}, {path}, is kept: go on with it by --resume"
 
     def _raise_faults(self) -> None:
         faults = self.collector.faults
@@ -208,10 +203,10 @@ class TrainingRun:
         noise = torch.from_numpy(drawn).to(self.setup.device)
         self.agent.update(self.replay, np.stack(indices, axis=1), noise)
 
-    def _between_blocks(self, shown: Progress) -> None:
+    def _between_blocks(self, progress: Progress) -> None:
         args, steps = self.args, self.collector.steps
         if evaluated := self._crossed(args.eval_freq):
-            shown.note(f"last evaluation {self.evaluate(shown.alive):.1f}")
+            progress.note(f"last evaluation {self.evaluate(progress.alive):.1f}")
         if args.render_freq and steps and self._crossed(args.render_freq):
             self._record_videos()
         if self._crossed(args.checkpoint_freq) if args.checkpoint_freq else evaluated:
@@ -260,12 +255,9 @@ class TrainingRun:
         for n in self.collector.active():
             self.store[n].save(
                 {
-                    **entries.environment_entries(setup.env_name),
-                    **setup.fingerprint.entries(),
-                    "method": setup.method.name,
-                    "seed": self.seeds[n],
-                    "states": setup.states.content(),
-                    "actions": setup.actions.content(),
+                    **run_entries(
+                        setup.env_name, setup.fingerprint, setup.method.name, self.seeds[n], setup.states, setup.actions
+                    ),
                     "policy": self.agent.policy_content(n),
                     "agent": self.agent.snapshot(n),
                     "collector": self.collector.snapshot(n),

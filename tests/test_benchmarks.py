@@ -20,7 +20,7 @@ import common.mlp
 from embedding import main as embedding_main
 from embedding.decoder import ActionDecoder
 from embedding.decoder_training import DecoderTraining
-from embedding.encoder_training import EmbeddingTraining
+from embedding.encoder_training import EncoderTraining
 from embedding.models import ActionEncoder, Predictor
 from embedding.random_play import Windows
 from rl.action_spaces import DynEActions, RawActions
@@ -198,7 +198,7 @@ def test_floors_of_the_embedding_are_what_its_batches_multiply(countable, benchm
     predictor = Predictor(state_dim, encoder.action_dim)
     data = Windows(torch.randn(50, state_dim), torch.rand(50, k, 2), torch.randn(50, state_dim))
     floor = products.embedding_floor(state_dim, 2, k, batch, CPU)
-    training = EmbeddingTraining(data, encoder, predictor, "", args, None)
+    training = EncoderTraining(data, encoder, predictor, "", args, None)
     assert flops(training.run_epoch) == flops(floor.run) == floor.flops
 
     floor = products.decoder_floor(2, k, batch, CPU)

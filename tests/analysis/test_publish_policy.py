@@ -31,7 +31,7 @@ def test_it_acts_as_the_run_does_and_holds_nothing_of_the_training(call, run, tm
         assert np.array_equal(before.select_action(state), after.select_action(state))
     assert (after.env_id, after.method, after.seed) == (FLAGS["env"], "held-TD3", 0)
     content = checkpoint.load(out / "checkpoint.pt", "run")
-    assert set(content) <= set(analysis.publish_policy.KEPT) and content["steps"] == 200
+    assert set(content) <= set(analysis.publish_policy.POLICY_ENTRIES) and content["steps"] == 200
     text = (out / "policy.txt").read_text()
     (command,) = [line for line in text.splitlines() if "rl/main_dyne.py" in line]
     given = vars(rl.main_dyne.parse(command.partition("main_dyne.py ")[2].split()))

@@ -293,7 +293,7 @@ def test_checkpoints_of_other_versions_are_read_with_a_warning(tmp_path, monkeyp
 def test_what_would_be_too_large_to_be_read_leaves_the_checkpoint_before_it(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path, "run")
     folder.save({"steps": 1})
-    monkeypatch.setattr("common.torch_file.LARGEST", 100)
+    monkeypatch.setattr("common.torch_file.LARGEST_FILE", 100)
     with pytest.raises(UsageError, match="could not be read again"):
         folder.save({"steps": 2})
     monkeypatch.undo()

@@ -43,7 +43,7 @@ def normal(*shape, seed=0):
 # ---- whitening ----
 
 
-def test_whitened_samples_have_zero_mean_and_unit_variance_and_come_back():
+def test_whitened_samples_have_zero_mean_and_unit_variance():
     samples = normal(5000, 3) * torch.tensor([1e-3, 1.0, 400.0]) + torch.tensor([5.0, 0.0, -30.0])
     whitening = Whitening(3)
     assert torch.equal(whitening(samples), samples)  # until it is fitted
@@ -51,7 +51,6 @@ def test_whitened_samples_have_zero_mean_and_unit_variance_and_come_back():
     white = whitening(samples)
     torch.testing.assert_close(white.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
     torch.testing.assert_close(white.std(0), torch.ones(3), atol=1e-3, rtol=0)
-    torch.testing.assert_close(whitening.inverse(white), samples, atol=1e-3, rtol=1e-5)
 
 
 def test_dimensions_that_do_not_vary_are_not_scaled():
@@ -225,7 +224,7 @@ def test_gradients_of_the_embedding_are_those_of_autograd_in_float64(more):
     args, (low, high) = flags(*more), bounds("toy_envs:WalkSkewed-v0")
     data = Windows(*(normal(40, *shape, seed=i).double() for i, shape in enumerate([(3,), (4, 2), (3,)])))
     encoder, predictor = ActionEncoder(low, high, 4).double(), Predictor(3, 2, not args.no_state).double()
-    training = embedding.encoder_training.EmbeddingTraining(data, encoder, predictor, "", args, None)
+    training = embedding.encoder_training.EncoderTraining(data, encoder, predictor, "", args, None)
     noise = normal(40, 2, seed=9).double()
     losses, gradients = training.gradients(training.actions, training.states, training.targets, noise)
     mu, log_variance = encoder(data.actions)

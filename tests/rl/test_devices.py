@@ -16,7 +16,7 @@ import embedding.main_pixels
 import embedding.main_vae
 from embedding.decoder import ActionDecoder
 from embedding.decoder_training import DecoderTraining
-from embedding.encoder_training import EmbeddingTraining
+from embedding.encoder_training import EncoderTraining
 from embedding.models import ActionEncoder, Predictor
 from embedding.pixel_models import VAE, VAE_DIM, ImageDecoder, ImageEncoder, PixelEmbedding, PixelPredictor
 from embedding.pixel_play import PixelPlay, PixelWindows
@@ -201,7 +201,7 @@ def test_the_stages_of_the_embedding_stay_on_the_device(flags):
     for module in (encoder, decoder, predictor):
         module.to(META)
     data = Windows(*(torch.zeros(50, *shape, device=META) for shape in ((S,), (K, 2), (S,))))
-    adam_steps(EmbeddingTraining(data, encoder, predictor, "", args, None))
+    adam_steps(EncoderTraining(data, encoder, predictor, "", args, None))
     adam_steps(DecoderTraining(data.actions, encoder, decoder, args, None))
 
 

@@ -1,6 +1,7 @@
 """The replay of frames against literal lists of steps, and its bytes."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_what_the_collector_writes_is_what_the_environments_showed():
             return stack, reward, terminated, *rest
 
         env.reset, env.step = reset, step
-    flags = {"discount": 0.9, "noise": 0.0, "random_steps": None}
+    flags = {"discount": 0.9, "noise": 0.0, "random_steps": math.inf}
     collector = Collector(envs, space, actions, [0, 1], replay, **flags)
     for _ in range(5):
         collector.collect(None, 7)

@@ -256,7 +256,7 @@ def test_environments_that_no_file_could_name_are_not_trained_on(call, tmp_path,
 @pytest.mark.parametrize("policy", ["TD3", "random"])
 def test_networks_that_no_checkpoint_could_hold_are_not_trained(call, tmp_path, monkeypatch, policy):
     """A random policy has none."""
-    monkeypatch.setattr("rl.memory_budget.LARGEST", 2**20)
+    monkeypatch.setattr("rl.memory_budget.LARGEST_FILE", 2**20)
     ran = call(rl.main_td3.main, **FLAGS | {"max_timesteps": 100, "results_dir": tmp_path}, policy_name=policy)
     if policy == "random":
         assert ran.code == 0, ran.err
@@ -271,7 +271,7 @@ def test_a_checkpoint_that_could_not_be_read_again_is_not_written(call, tmp_path
     (path,) = tmp_path.rglob("checkpoint.pt")
     before = path.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr("common.torch_file.LARGEST", len(before) - 1)
+        patch.setattr("common.torch_file.LARGEST_FILE", len(before) - 1)
         ran = call(rl.main_td3.main, "--overwrite", **flags | {"name": "other"})
     assert ran.code == 2 and "could not be read again (it is larger than " in ran.err and ran.err.count("\n") == 1, ran
     assert path.read_bytes() == before and load_policy(path.parent)

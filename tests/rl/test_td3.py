@@ -271,7 +271,7 @@ def test_diagnostics_are_means_over_the_updates_of_a_block(agent_class):
     assert all(np.isnan(value) for row in agent.diagnostics() for value in row.values())
     update(agent, batch, noise)
     agent.clear_diagnostics()
-    agent.tau = 0.0  # with the step size 0, every update is the same
+    agent.tau = 0.0  # with the learning rate 0, every update is the same
     for _ in range(4):
         update(agent, batch, noise)
     for n, row in enumerate(agent.diagnostics()):

@@ -33,5 +33,3 @@ AUTHORS_RANGE: dict[str, tuple[float, float]] = {
     "Striker-v2": (-350, -130),
     "Thrower-v2": (-800, -40),
 }
-
-TASKS = list(AUTHORS_RANGE)  # in the order of the paper's figure 4

@@ -19,23 +19,32 @@ import numpy as np
 import pandas as pd
 
 from analysis import sensitivity
-from analysis.authors import TASKS
 from analysis.charts import COLORS, figure, save
 from analysis.curves import load_ablations, load_published, select
 from analysis.figure_tables import doing_nothing, load
 from analysis.random_figures import figure3, figure8, figure10
+from analysis.tasks import FROM_STATES, REACHER_FAMILY, TASKS, VERTICAL, environment
 from analysis.variants import APART, IN_CONTROLS, KINDS_OF_TD3, OF_FIGURE_4, QUESTIONS, question
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.theme import panel_width
 from rl.methods import METHODS
 
-FROM_STATES = ["TD3", "DynE-TD3", "SAC", "PPO", "SAC-LSP"]
 FROM_PIXELS = [name for name, method in METHODS.items() if method.from_pixels]
-REACHERS = TASKS[:3]  # that the paper shows from pixels
-PLANS = ["DynE-TD3", "TD3-plans", "SAC-plans", "TD3", "SAC"]
+ON_PLANS = ["TD3-plans", "SAC-plans"]
+PLANS = ["DynE-TD3", *ON_PLANS, "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
-UNTRAINED = "untrained encoder"  # what it calls them
+UNTRAINED, HALF = "untrained encoder", "half the range"
+OF_CONTROLS = {
+    "untrained": UNTRAINED,
+    "held_half": HALF,
+    "identity_half": HALF,
+}  # variants: what their curves are called
+CONTROL_COLORS = {
+    f"DynE-TD3, {UNTRAINED}": "#ff7f0e",
+    f"held-TD3, {HALF}": "#bc5090",
+    f"identity-TD3, {HALF}": "#003f5c",
+}
 FIGURE4_BINS = 5000
 
 
@@ -51,7 +60,9 @@ def figure4(results: str | Path) -> alt.ConcatChart:
     curves = select(curves, TASKS, [*FROM_STATES, *painted])
     until = dict(curves[curves.method == "DynE-TD3"].groupby("env").steps.max())
     still = doing_nothing(results)
-    return figure(curves, bin_width=FIGURE4_BINS, until=until, colors=painted, framed=TASKS[:1], still=still)
+    return figure(
+        curves, bin_width=FIGURE4_BINS, until=until, colors=painted, framed=[environment(VERTICAL)], still=still
+    )
 
 
 def figure5(results: str | Path) -> alt.ConcatChart:
@@ -63,7 +74,8 @@ def figure5(results: str | Path) -> alt.ConcatChart:
 def figure9(results: str | Path) -> alt.ConcatChart:
     """The methods from pixels beside SAC and PPO from states: the tasks that methods from pixels were run on."""
     published = load_published(results)
-    tasks = [task for task in REACHERS if task in set(select(published, REACHERS, FROM_PIXELS).env)]
+    reachers = [environment(task) for task in REACHER_FAMILY]
+    tasks = [task for task in reachers if task in set(select(published, reachers, FROM_PIXELS).env)]
     curves = select(published, tasks, [*FROM_PIXELS, "SAC", "PPO"])
     return figure(curves, bin_width=10_000, until=400_000, still=doing_nothing(results))
 
@@ -111,7 +123,7 @@ def whole_plans(results: str | Path) -> alt.ConcatChart:
 def plan_curves(results: str | Path) -> pd.DataFrame:
     """The curves of `PLANS` on the environments where whole plans were tried, up to as many steps."""
     curves = load_published(results)
-    tried = curves[curves.method.isin(PLANS[1:3])].groupby("env").steps.max()
+    tried = curves[curves.method.isin(ON_PLANS)].groupby("env").steps.max()
     return curves[curves.steps <= curves.env.map(tried).fillna(-1)]
 
 
@@ -123,12 +135,13 @@ def controls(results: str | Path) -> alt.ConcatChart:
     curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "SAC", "DynE-TD3", *CONTROLS])
     untrained = load_ablations(results)
     untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
-    curves = pd.concat([curves, untrained.assign(name=UNTRAINED)])
+    curves = pd.concat([curves, untrained.assign(name=[OF_CONTROLS.get(name, name) for name in untrained.name])])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
     curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))]
     of_all_seeds = curves.groupby(["env", "method", "name"]).seed.transform("nunique") == curves.env.map(seeds.map(len))
-    curves = curves[of_all_seeds].replace({"name": {"published": "published decoder"}})
-    return figure(curves, bin_width=2500, colors={f"DynE-TD3, {UNTRAINED}": "#ff7f0e"})
+    called = np.where(curves.method == "DynE-TD3", "published decoder", "whole range")
+    curves = curves.assign(name=np.where(curves.name == "published", called, curves.name))[of_all_seeds]
+    return figure(curves, bin_width=2500, colors=CONTROL_COLORS)
 
 
 def stage_one(results: str | Path) -> alt.HConcatChart:

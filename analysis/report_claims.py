@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pandas as pd
 
+from analysis import report_random_steps
 from analysis.curves import FEW
 from analysis.estimates import final_returns, interval, mean_probability
 from analysis.random_claims import figure3_episode, figure3_plan, figure8, figure10
@@ -16,6 +17,7 @@ from analysis.report_data import (
     count,
     finals,
     listed,
+    marked,
     mostly,
     number,
     on_the_way,
@@ -26,9 +28,9 @@ from analysis.report_data import (
 )
 from analysis.report_references import unlearned
 from analysis.report_sensitivity import Spread, panels
-from analysis.report_tables import BASELINES, ENCODED, NAMES
 from analysis.report_texts import at_the_end, last_tenths
 from analysis.sensitivity import LENGTH
+from analysis.tasks import BASELINES, DYNE_FROM_PIXELS, ENCODED, OTHER_TASKS, REACHER_FAMILY, SEVEN_DOF_FAMILY
 from analysis.verdicts import (
     FAILED,
     LIKELY,
@@ -58,7 +60,7 @@ def controls(data: Data) -> Said:
     for words, one in others:
         ours, theirs, _ = finals(dyne, one)
         told[standing(better(ours, theirs))].append(f"{NAMED[words]} ({number(theirs.mean())})")
-    parts = [f"{_bold(stands)} {listed(words)}" for stands, words in told.items() if words]
+    parts = [f"{marked(stands)} {listed(words)}" for stands, words in told.items() if words]
     ends = number(finals(dyne, others[0][1])[0].mean())
     return f"DynE-TD3 ({ends}) is {', '.join(parts)}", f"{seeds_of(dyne)} seeds, {count(steps_of(dyne))} steps"
 
@@ -76,7 +78,7 @@ def figure4_vertical(data: Data) -> Said:
 def figure4_tasks(data: Data) -> Said:
     """DynE-TD3 and TD3 on the other tasks, of TD3 the kind that ends higher."""
     data = data.with_best_td3()
-    found = last_tenths(data, "TD3", NAMES[1:])
+    found = last_tenths(data, "TD3", OTHER_TASKS)
     if not found:
         raise UsageError("there are no curves of the other tasks")
     ahead = [task for task, (odds, _, _) in found.items() if standing(odds) == "ahead of"]
@@ -113,9 +115,9 @@ def baselines(task: str) -> Callable[[Data], Said]:
             near_references += [] if found.learned else [method]
             alone += [method] if found.one_evaluation else []
             if found.differs:
-                elsewhere.append(f"{_bold(standing(found.over_all))} {method} ({found.means})")
+                elsewhere.append(f"{marked(standing(found.over_all))} {method} ({found.means})")
             claims.append(found.claim)
-        parts = [f"{_bold(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
+        parts = [f"{marked(stands)} {listed(methods)}" for stands, methods in told.items() if methods]
         said = f"{of_all(claims)}: at the end DynE-TD3 is {', '.join(parts)}"
         said += f"; over all steps it is {listed(elsewhere)}" if elsewhere else ""
         said += f"; beside {listed(alone)} it has one evaluation a seed there" if alone else ""
@@ -126,11 +128,6 @@ def baselines(task: str) -> Callable[[Data], Said]:
     return said
 
 
-def _bold(stands: str) -> str:
-    """What the paper does not show stands out."""
-    return stands if stands == "ahead of" else f"**{stands}**"
-
-
 def figure5(task: str) -> Callable[[Data], Said]:
     """The row of the methods from pixels on one task."""
 
@@ -138,7 +135,7 @@ def figure5(task: str) -> Callable[[Data], Said]:
         series = data.methods(task, ENCODED)
         found, upto = at_the_end(data, task, [*series])
         told = listed([f"{name} {number(ends.mean())}" for name, ends in found.items()]) + f" at {count(upto)} steps"
-        dyne = [name for name in ENCODED[:2] if name in series]
+        dyne = [name for name in DYNE_FROM_PIXELS if name in series]
         pairs = [(series[name], series["VAE-TD3"]) for name in dyne if "VAE-TD3" in series]
         claim = of_all(compare(data, task, *pair).claim for pair in pairs)
         return f"{claim}: {told}{near_references(data, task, found)}", f"{amount(series)}, with pretraining's"
@@ -168,11 +165,11 @@ def figure9(task: str) -> Callable[[Data], Said]:
     """The row of the DynE methods from pixels and PPO from states on one task."""
 
     def said(data: Data) -> Said:
-        names = [*ENCODED[:2], "PPO"]
+        names = [*DYNE_FROM_PIXELS, "PPO"]
         found, upto = at_the_end(data, task, names)
         series = {name: data.series(task, name) for name in names}
         told = listed([f"{name} {number(found[name].mean())}" for name in names])
-        claim = of_all(compare(data, task, series[name], series["PPO"]).claim for name in names[:2])
+        claim = of_all(compare(data, task, series[name], series["PPO"]).claim for name in DYNE_FROM_PIXELS)
         return f"{claim}: {told} at {count(upto)} steps{near_references(data, task, found)}", amount(series)
 
     return said
@@ -249,20 +246,17 @@ def _ends(settings: pd.Series) -> list[str]:
     return [min(settings, key=float), max(settings, key=float)]
 
 
-SEVEN_DOF = NAMES[3:]
-
-
 def seven_dof(data: Data) -> Said:
     """The baselines on the 7DoF family, task by task, under the verdict that they share; not settled until all were run."""
-    found = [(task, said_of(baselines(task), data)) for task in SEVEN_DOF]
+    found = [(task, said_of(baselines(task), data)) for task in SEVEN_DOF_FAMILY]
     told = [(task, *said.split(": ", 1), many) for task, (said, many) in found if said != NOT_RUN]
     if not told:
         raise UsageError("there are no baselines on the 7DoF family")
     shared = of_all(claim for _, claim, _, _ in told)
     said = "; ".join(f"on {task} {rest}" for task, _, rest, _ in told)
     asked = ["SAC", "PPO"]
-    runs = {(task, method) for task in SEVEN_DOF for method in data.methods(task, asked)}
-    missing = [(task, method) for task in SEVEN_DOF for method in asked if (task, method) not in runs]
+    runs = {(task, method) for task in SEVEN_DOF_FAMILY for method in data.methods(task, asked)}
+    missing = [(task, method) for task in SEVEN_DOF_FAMILY for method in asked if (task, method) not in runs]
     if missing:
         nowhere = [method for method in asked if not any(method == there for _, there in runs)]
         some = [f"{method} on {task}" for task, method in missing if method not in nowhere]
@@ -282,14 +276,19 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     ("3, episodes", "random DynE actions reach faraway states much more often", figure3_episode),
     ("4, ReacherVertical", "DynE-TD3 learns faster than TD3", figure4_vertical),
     ("4, the other tasks", "DynE-TD3 learns faster than TD3, with transferred decoders", figure4_tasks),
-    *((f"4, baselines on {task}", SLOWER, baselines(task)) for task in NAMES[:3]),
+    *((f"4, baselines on {task}", SLOWER, baselines(task)) for task in REACHER_FAMILY),
     ("4, baselines on the 7DoF family", SLOWER_7DOF, seven_dof),
-    *((f"5, {task}", PIXELS, figure5(task)) for task in NAMES[:3]),
+    *((f"5, {task}", PIXELS, figure5(task)) for task in REACHER_FAMILY),
     ("5, ReacherVertical", "VAE-TD3 is above Pixel-TD3", vae_above),
     ("8", "the DynE space is an affine map of effects", figure8),
-    *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in NAMES[:3]),
+    *((f"9, {task}", "DynE from pixels is much better than PPO from states", figure9(task)) for task in REACHER_FAMILY),
     ("10", "random DynE actions explore further", figure10),
     (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, TD3 and SAC", controls),
+    (
+        f"{NOT_IN_THE_PAPER}, random steps",
+        "is DynE-TD3 ahead of a TD3 that begins with 10 000 random steps, as TD3's code of the time did? On ReacherVertical",
+        report_random_steps.claim,
+    ),
     (
         "appendix",
         "returns are relatively insensitive to the weights λ (of the decoder's norm) and γ (of the KL divergence)",

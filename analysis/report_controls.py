@@ -1,5 +1,6 @@
 """The results page on why the method works: controls, noises, final policies."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,6 @@ from analysis.report_data import (
     Data,
     better,
     count,
-    environment,
     finals,
     listed,
     markdown,
@@ -24,7 +24,8 @@ from analysis.report_data import (
     with_interval,
 )
 from analysis.report_references import unlearned
-from analysis.report_tables import FINE, NAMES, Rows, averages, by_task, returns
+from analysis.report_tables import FINE, Rows, averages, by_task, returns
+from analysis.tasks import OTHER_TASKS, environment
 from analysis.variants import IN_CONTROLS, MORE_UNTRAINED
 from common.errors import UsageError
 
@@ -34,14 +35,25 @@ CONTROLS = {  # {k} is the number of steps of a plan
     "held-TD3": "one raw action held for {k} steps",
     "chunk-TD3": "{k} raw actions, one behind the other",
 }
+HALF = {  # variants of the group of controls: the words of their action space, and what their curve is called
+    "held_half": ("one raw action held for 4 steps, within half the range", "held-TD3 within half the range"),
+    "identity_half": (
+        "single raw actions by the same code, k = 1, within half the range",
+        "identity-TD3 within half the range",
+    ),
+}
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
 BY_SAC = "raw actions, another agent"
-NAMED = {words: method for method, words in CONTROLS.items()} | {
-    RAW: "TD3",
-    BY_SAC: "SAC",
-    UNTRAINED: "an untrained encoder's decoder",
-}
+NAMED = (
+    {words: method for method, words in CONTROLS.items()}
+    | dict(HALF.values())
+    | {
+        RAW: "TD3",
+        BY_SAC: "SAC",
+        UNTRAINED: "an untrained encoder's decoder",
+    }
+)
 
 
 def fresh(data: Data) -> list[int]:
@@ -62,6 +74,9 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
         found[UNTRAINED] = data.variant(IN_CONTROLS, "untrained")
     found[RAW] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}
+    for name, (words, _) in HALF.items():
+        with contextlib.suppress(UsageError):  # it was not run
+            found[words] = data.variant(IN_CONTROLS, name)
     found = {words: of_seeds(one, wanted) for words, one in found.items()}
     for sac in data.methods(TASK, ["SAC"]).values():
         if set(wanted) <= set(sac.seed):
@@ -134,7 +149,7 @@ def untrained_encoders(data: Data) -> list[str]:
 def held_tasks(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
     """{task: {method: its curves}} of the other tasks that held actions were tried on, up to as many steps."""
     wanted = ["TD3", "held-TD3", "DynE-TD3"]
-    found = {task: data.methods(task, wanted) for task in NAMES[1:]}
+    found = {task: data.methods(task, wanted) for task in OTHER_TASKS}
     whole = {task: of_task for task, of_task in found.items() if len(of_task) == len(wanted)}
     return {task: dict(zip(wanted, at_shared_steps(*of_task.values()), strict=True)) for task, of_task in whole.items()}
 

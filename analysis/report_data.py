@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.authors import AUTHORS
 from analysis.curves import FEW, bootstrap, first_steps, load_ablations, load_published
 from analysis.estimates import at_shared_steps, interval, last_step, mean_probability, shared_finals
+from analysis.tasks import environment
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -107,11 +108,6 @@ class Data:
         return int(found[1]) if found else None
 
 
-def environment(task: str) -> str:
-    """The id of a task's environment."""
-    return f"{task}-v2"
-
-
 def authors_returns(task: str, method: str) -> dict[int, float]:
     """{step: return} read off the authors' plots."""
     every: Any = AUTHORS
@@ -162,6 +158,11 @@ def better(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
     """
     found = interval(mean_probability, [one.to_numpy()], [other.to_numpy()])
     return found if min(len(one), len(other)) >= FEW else (found[0], np.nan, np.nan)
+
+
+def marked(stands: str) -> str:
+    """A `standing` in Markdown: what the paper does not show stands out."""
+    return stands if stands == "ahead of" else f"**{stands}**"
 
 
 def standing(found: tuple[float, float, float]) -> str:

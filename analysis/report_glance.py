@@ -8,12 +8,7 @@ import pandas as pd
 
 from analysis.curves import FEW
 from analysis.report_claims import ROWS, SPREAD, said_of
-from analysis.report_data import (
-    AHEAD,
-    Data,
-    listed,
-    markdown,
-)
+from analysis.report_data import AHEAD, Data, listed, markdown
 from analysis.report_references import LEARNED
 from analysis.verdicts import AGAINST, LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
 from common.errors import UsageError

@@ -4,17 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figure_tables import load
-from analysis.report_data import (
-    Data,
-    better,
-    count,
-    finals,
-    listed,
-    number,
-    paragraphs,
-    standing,
-    with_interval,
-)
+from analysis.report_data import Data, better, count, finals, listed, number, paragraphs, standing, with_interval
 from analysis.report_tables import by_task
 from analysis.variants import KINDS_OF_TD3, RAW
 from common.errors import UsageError

@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis import figure_tables
 from analysis.authors import AUTHORS_RANGE
-from analysis.report_data import Data, better, environment, finals, listed, number, paragraphs
-from analysis.report_tables import BASELINES, NAMES
+from analysis.report_data import Data, better, finals, listed, number, paragraphs
+from analysis.tasks import BASELINES, NAMES, OTHER_TASKS, environment
 
 LEARNED = 0.9  # the least probability that a final return is above a reference
 
@@ -45,7 +45,7 @@ def unlearned(data: Data, task: str, ends: Mapping[str, pd.Series]) -> list[str]
 def like_untrained(data: Data) -> str:
     """The tasks where a method ends no better than a reference, and what the scale of all tasks makes of it."""
     told = []
-    for task in NAMES[1:]:
+    for task in OTHER_TASKS:
         found = data.methods(task, ["TD3", "DynE-TD3"])
         if len(found) < 2:
             continue

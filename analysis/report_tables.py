@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from analysis.authors import TASKS
 from analysis.curves import FEW
 from analysis.estimates import at_shared_steps, final_returns
 from analysis.report_data import (
@@ -25,13 +24,10 @@ from analysis.report_data import (
     steps_of,
     with_interval,
 )
+from analysis.tasks import BASELINES, ENCODED, FROM_STATES, NAMES, OTHER_TASKS, REACHER_FAMILY
 from analysis.variants import QUESTIONS
 from common.errors import UsageError
 
-NAMES = [task.removesuffix("-v2") for task in TASKS]
-BASELINES = ["SAC", "SAC-LSP", "PPO"]
-FROM_STATES = ["TD3", "DynE-TD3", *BASELINES]
-ENCODED = ["SA-DynE-TD3", "S-DynE-TD3", "VAE-TD3"]
 PIXEL_LADDER = [125_000, 150_000, 175_000, 200_000, 225_000, 250_000, 400_000, 600_000, 1_000_000, 3_000_000]
 FINE, COARSE, PIXEL_BINS, PIXEL_FINE = 2_500, 5_000, 25_000, 5_000  # widths of averages, steps
 Rows = list[tuple[list[str], pd.DataFrame]]  # the words that a row begins with, and its curves
@@ -109,7 +105,7 @@ def figure4_vertical(data: Data) -> str:
 
 def figure4_tasks(data: Data) -> str:
     """The other tasks: TD3 and DynE-TD3."""
-    return by_task({task: data.methods(task, ["TD3", "DynE-TD3"]) for task in NAMES[1:]}, "figure 4, the other tasks")
+    return by_task({task: data.methods(task, ["TD3", "DynE-TD3"]) for task in OTHER_TASKS}, "figure 4, the other tasks")
 
 
 def by_task(found: dict[str, dict[str, pd.DataFrame]], what: str) -> str:
@@ -144,7 +140,7 @@ def baselines(data: Data) -> str:
 def figure5(data: Data) -> str:
     """A table of the methods with encoders, and one of Pixel-TD3, on every task that has them."""
     tables = []
-    for task in NAMES[:3]:
+    for task in REACHER_FAMILY:
         encoded, alone = data.methods(task, ENCODED), data.methods(task, ["Pixel-TD3"])
         if encoded:
             pretrained = "the steps include the 100 000 of pretraining"
@@ -249,6 +245,8 @@ def decoder_variants(data: Data) -> str:
     """The release's norm, and predictions without the state."""
     stateless, l2 = data.variant("decoder", "no_state"), data.variant("lambda-l2", "1e-4")
     default = default_beside(data, stateless, "ReacherVertical")
-    told, rows = seeds_told([(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)])
+    release = data.variant("decoder", "release")
+    rows: Rows = [(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)]
+    told, rows = seeds_told([*rows, (["all settings of the release"], release)])
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     return f"DynE-TD3 on ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['decoder', *header], lines)}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.authors import AUTHORS_RANGE, TASKS
+from analysis.authors import AUTHORS_RANGE
 from analysis.curves import select
 from analysis.estimates import across_tasks, final_returns, last_step, shared_finals
 from analysis.report_data import (
@@ -14,7 +14,6 @@ from analysis.report_data import (
     better,
     count,
     entry,
-    environment,
     finals,
     listed,
     number,
@@ -28,7 +27,8 @@ from analysis.report_data import (
     with_interval,
 )
 from analysis.report_references import like_untrained, references, unlearned
-from analysis.report_tables import BASELINES, COARSE, ENCODED, FINE, NAMES
+from analysis.report_tables import COARSE, FINE
+from analysis.tasks import BASELINES, DYNE_FROM_PIXELS, ENCODED, NAMES, OTHER_TASKS, REACHER_FAMILY, TASKS, environment
 from analysis.variants import LONGER
 from common.errors import UsageError
 
@@ -63,7 +63,7 @@ def figure4_tasks(data: Data) -> str:
     """On which of the other tasks DynE-TD3 ends ahead of TD3, and what has learned nothing there."""
     data = data.with_best_td3()
     told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
-    for task, (ends, dyne, td3) in last_tenths(data, "TD3", NAMES[1:]).items():
+    for task, (ends, dyne, td3) in last_tenths(data, "TD3", OTHER_TASKS).items():
         told[standing(ends)].append(f"{task} ({number(dyne)} against {number(td3)}, P {with_interval(ends)})")
     parts = [f"{stands} TD3 on {listed(tasks)}" for stands, tasks in told.items() if tasks]
     return paragraphs(
@@ -126,7 +126,7 @@ def ppo(data: Data) -> str:
     """Where PPO ends, and how much of it is within the range of the authors' plots."""
     found = {task: data.series(task, "PPO") for task in NAMES if data.methods(task, ["PPO"])}
     ends = [f"{number(final_returns(one).mean())} on {task}" for task, one in found.items()]
-    inside = [f"{_share_in_frame(task, found[task])} on {task}" for task in NAMES[:3] if task in found]
+    inside = [f"{_share_in_frame(task, found[task])} on {task}" for task in REACHER_FAMILY if task in found]
     return paragraphs(
         f"Over its own last tenth PPO returns {listed(ends)}.",
         "In the paper's figure PPO's curves do not enter the frames of the Reacher family.",
@@ -167,7 +167,7 @@ def figure5(data: Data) -> str:
     told = []
     for task in tasks_with(data, ENCODED):
         found, upto = at_the_end(data, task, ENCODED)
-        above = [f"{found[name].mean() - found['VAE-TD3'].mean():.0f}".replace("-", MINUS) for name in ENCODED[:2]]
+        above = [f"{found[name].mean() - found['VAE-TD3'].mean():.0f}".replace("-", MINUS) for name in DYNE_FROM_PIXELS]
         read = {name: authors_returns(task, name) for name in ENCODED}
         step = min(read["VAE-TD3"])
         returned = listed([f"{name} returns {read_off(read[name][step])}" for name in ENCODED])
@@ -197,20 +197,20 @@ def _few_steps(pixel: pd.DataFrame, upto: int) -> str:
 def figure9(data: Data) -> str:
     """PPO and SAC from states beside the DynE methods from pixels."""
     told = []
-    for task in tasks_with(data, [*ENCODED[:2], "PPO"]):
-        found, upto = at_the_end(data, task, [*ENCODED[:2], "PPO"])
+    for task in tasks_with(data, [*DYNE_FROM_PIXELS, "PPO"]):
+        found, upto = at_the_end(data, task, [*DYNE_FROM_PIXELS, "PPO"])
         returned = {name: entry(values) for name, values in found.items()}
         told.append(
             f"{task}, means over the last tenth of {count(upto)} steps: from pixels SA-DynE-TD3 returns "
             f"{returned['SA-DynE-TD3']} and S-DynE-TD3 {returned['S-DynE-TD3']}; from states PPO returns "
             f"{returned['PPO']}."
         )
-        stands = {name: standing(better(found[name], found["PPO"])) for name in ENCODED[:2]}
+        stands = {name: standing(better(found[name], found["PPO"])) for name in DYNE_FROM_PIXELS}
         if len({*stands.values()}) == 1:
-            words = f"they are {stands[ENCODED[0]]} PPO"
+            words = f"they are {stands[DYNE_FROM_PIXELS[0]]} PPO"
         else:
             words = listed([f"{name} is {one} PPO" for name, one in stands.items()])
-        rising = [_rises(data.series(task, name), upto) for name in ENCODED[:2]]
+        rising = [_rises(data.series(task, name), upto) for name in DYNE_FROM_PIXELS]
         told.append(
             f"Of the {sum(map(len, rising))} runs of the DynE methods {sum(one.sum() for one in rising)} return more there than "
             "over the tenth before."

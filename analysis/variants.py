@@ -50,7 +50,8 @@ IN_CONTROLS = "controls"  # those that the figure of controls shows
 MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 LONGER = "longer"  # those of runs that are longer than the published ones, for the texts alone
 SMOOTHING = "smoothing"  # those that the figure of values shows
-APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3)]
+RANDOM_STEPS = "start"  # those of TD3 and DynE-TD3 that begin with random steps, for a table alone
+APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, RANDOM_STEPS, *(kind.group for kind in KINDS_OF_TD3)]
 
 
 QUESTIONS = {
@@ -69,10 +70,11 @@ QUESTIONS = {
         {"1e-4": "DynE-TD3"},
     ),
     "decoder": Question(
-        "what the predictor sees",
+        "training of stage one",
         {
-            "default": "state and action sequence, the default",
-            "no_state": "the action sequence alone",
+            "default": "predictor of state and action sequence, the default",
+            "no_state": "predictor of the action sequence alone",
+            "release": "all settings of the release",
         },
         {"default": "DynE-TD3"},
     ),

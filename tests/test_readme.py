@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import ForkServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {path.stem: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
@@ -104,24 +105,26 @@ def write_files(folder, page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "part"), ROWS, ids=[f"{page} {part}".strip() for page, part in ROWS])
-def test_commands_run(folder, page, part):
+def test_commands_run(folder, tmp_path_factory, page, part):
     write_files(folder, page)
+    commands = [line for b in blocks(page, "bash") if row_of(page, b) == (page, part) for line in lines_of(b)]
     ran = 0
-    for command in [line for b in blocks(page, "bash") if row_of(page, b) == (page, part) for line in lines_of(b)]:
-        words = shlex.split(command)
-        if words[0] != "python" or words[1].startswith("benchmarks/"):
-            continue
-        small = shlex.split(SMALL[words[1]])
-        done = run(folder, [sys.executable, *words[1:], *small])
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        ran += 1
-    assert ran or blocks(page, "python")
-    if page == "README":
-        assert (folder / "results" / "out.mp4").stat().st_size > 1000
-        assert (folder / "results" / "curves.png").read_bytes().startswith(b"\x89PNG")
-    for block in [] if part else blocks(page, "python"):
-        done = run(folder, [sys.executable, "-c", block.replace("learn(5_000)", "learn(40)")])
-        assert done.returncode == 0, f"{block}\n{done.stderr}"
+    with ForkServer(folder, tmp_path_factory.mktemp("printed")) as server:
+        for command in commands:
+            words = shlex.split(command)
+            if words[0] != "python" or words[1].startswith("benchmarks/"):
+                continue
+            done = server.run(*words[1:], *shlex.split(SMALL[words[1]]))
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+            ran += 1
+        assert ran or blocks(page, "python")
+        if page == "README":
+            assert (folder / "results" / "out.mp4").stat().st_size > 1000
+            assert (folder / "results" / "curves.png").read_bytes().startswith(b"\x89PNG")
+        for block in [] if part else blocks(page, "python"):
+            (folder / "typed.py").write_text(block.replace("learn(5_000)", "learn(40)"))
+            done = server.run("typed.py")
+            assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 def test_links_lead_somewhere():

@@ -1,9 +1,11 @@
-"""Scripts in processes of their own, which can be killed: forked from a server that has imported everything once."""
+"""Scripts in processes of their own, forked from servers that have imported what takes long."""
 
+import json
 import multiprocessing
 import os
 import runpy
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -57,3 +59,36 @@ def _enter(script, arguments, err):
         os.close(file)
     sys.argv = [str(REPOSITORY / script), *arguments]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+class ForkServer:
+    """Runs scripts of a copy of this project, one after the other (tests/support/fork_server.py). Use it with `with`.
+
+    Args:
+        folder: where they run.
+        scratch: a folder for what they print.
+    """
+
+    def __init__(self, folder, scratch):
+        self.printed = Path(scratch) / "out.txt", Path(scratch) / "err.txt"
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # of what does not set its own number
+        words = [sys.executable, Path(__file__).with_name("fork_server.py")]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(words, cwd=folder, env=one_thread, stdin=pipe, stdout=pipe, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(60)
+
+    def run(self, *words):
+        """Runs a script with its arguments; returns a `subprocess.CompletedProcess`."""
+        for path in self.printed:
+            path.write_text("")
+        request = {"words": [*map(str, words)], **dict(zip(("out", "err"), map(str, self.printed), strict=True))}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        code = int(self._process.stdout.readline())
+        return subprocess.CompletedProcess(words, code, *(path.read_text() for path in self.printed))

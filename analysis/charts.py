@@ -17,6 +17,7 @@ from PIL import Image
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
 from analysis.curves import FEW, series_of, summarize
+from analysis.wording import count
 from common.errors import DISK_FULL, UsageError
 from common.files import write_atomically
 from common.theme import AXIS, WIDTH, panel_width
@@ -111,7 +112,7 @@ def _caption(
     if dashed:
         told.append("Dashed: doing nothing.")
     if (summary.groupby(["env", "series"]).steps.min() >= PRETRAINING).any():
-        told.append(f"Curves that begin at {PRETRAINING:,} have spent these steps on pretraining.".replace(",", " "))
+        told.append(f"Curves that begin at {count(PRETRAINING)} have spent these steps on pretraining.")
     if cut:
         told.append("The lowest returns, mostly of the first steps, are cut off.")
     if unseen:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from analysis.authors import AUTHORS
 from analysis.tables import read_csv
+from analysis.wording import count
 from common.errors import UsageError
 from common.files import read_entries
 from common.paths import RESULTS, folder_of, folders_of_seeds, is_seed_folder
@@ -284,7 +285,7 @@ def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: i
     for method, returns in AUTHORS.get(curves.env.iloc[0], {}).items():
         if method in set(curves.method) and set(steps) & set(returns):
             rows[f"{method}, authors' plot"] = [f"{returns[step]}" if step in returns else "-" for step in steps]
-    columns = pd.Index([f"{step:,}".replace(",", " ") for step in steps], name="steps")
+    columns = pd.Index([count(step) for step in steps], name="steps")
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE
 from analysis.curves import FEW, begun, bin_width_of, series_of
+from analysis.wording import count
 from common.errors import UsageError
 
 Statistic = Callable[..., np.ndarray]  # of lists of arrays (..., N_i), one a task, gives (...)
@@ -138,14 +139,14 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
         final = final_returns(one)
         rows[label] = {
             "seeds": f"{len(final)}",
-            "steps": _count(one.steps.max()),
+            "steps": count(one.steps.max()),
             "final return": _interval(mean, final),
             "its interquartile mean": _interval(iqm, final, few=""),
             "mean return over all steps": _interval(mean, areas(one)),
         }
         if len(of_baseline):
             reached = steps_to_reach(one, goal, width)
-            told = _count(reached) if reached else f"not in {_count(one.steps.max())}"
+            told = count(reached) if reached else f"not in {count(one.steps.max())}"
             rows[label][f"steps to {baseline}'s final return"] = told if goal > untrained else "-"
             try:
                 pair = shared_finals(one, of_baseline)
@@ -229,7 +230,3 @@ def _probability(statistic: Statistic, *groups: Sequence[np.ndarray]) -> str:
     value, low, high = interval(statistic, *groups)
     enough = all(len(values) >= FEW for group in groups for values in group)
     return f"{value:.2f} [{low:.2f}, {high:.2f}]" if enough else f"{value:.2f}"
-
-
-def _count(steps: int) -> str:
-    return f"{steps:,}".replace(",", " ")

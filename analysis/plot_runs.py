@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.charts import figure, save
+from analysis.comparisons import better, finals, on_the_way, seeds_of, standing
 from analysis.curves import FEW, begun, bin_width_of, first_steps, load_runs, series_of, table
 from analysis.estimates import final_returns
-from analysis.report_data import better, count, finals, on_the_way, seeds_of, standing, with_interval
+from analysis.wording import count, with_interval
 from common.cli import Parser, check_out, non_negative_int, positive_int, run
 from common.errors import UsageError
 from rl.methods import METHODS, PRETRAINING
@@ -55,9 +56,7 @@ def main() -> None:
     for env, of_env in curves.groupby("env"):
         width = args.bin_width or bin_width_of(of_env.steps.max())
         spacing = np.diff(np.unique(of_env.steps)).min(initial=width)
-        several = (
-            f"all evaluations in the {width:,} steps".replace(",", " ") if width > spacing else "the last evaluation"
-        )
+        several = f"all evaluations in the {count(width)} steps" if width > spacing else "the last evaluation"
         print(f"{env}: mean return of {several} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")

@@ -1,9 +1,10 @@
 """The claims of the paper about random actions, figures 3, 8 and 10: what there is of each here, and on which data."""
 
 from analysis.random_figures import reached
-from analysis.report_data import Data, Said
+from analysis.report_data import Data
 from analysis.report_embeddings import NEARLY, evenness, farthest, figure8_r_squared, points
 from analysis.verdicts import FAILED
+from analysis.wording import Said
 
 
 def figure3_plan(data: Data) -> Said:

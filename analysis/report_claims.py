@@ -5,27 +5,12 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 
 from analysis import report_random_steps
+from analysis.comparisons import better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.curves import FEW
 from analysis.estimates import final_returns, interval, mean_probability
 from analysis.random_claims import figure3_episode, figure3_plan, figure8, figure10
 from analysis.report_controls import NAMED, action_spaces
-from analysis.report_data import (
-    Data,
-    Said,
-    authors_returns,
-    better,
-    count,
-    finals,
-    listed,
-    marked,
-    mostly,
-    number,
-    on_the_way,
-    seeds_of,
-    standing,
-    steps_of,
-    with_interval,
-)
+from analysis.report_data import Data, authors_returns
 from analysis.report_references import unlearned
 from analysis.report_sensitivity import Spread, panels
 from analysis.report_texts import at_the_end, last_tenths
@@ -43,6 +28,7 @@ from analysis.verdicts import (
     of_all,
     verdict,
 )
+from analysis.wording import Said, count, listed, marked, mostly, number, with_interval
 from common.errors import UsageError
 
 

@@ -6,27 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.comparisons import better, finals, on_the_way, standing
 from analysis.curves import bootstrap
 from analysis.estimates import at_shared_steps, final_returns, shared_finals
-from analysis.report_data import (
-    LADDER,
-    Data,
-    better,
-    count,
-    finals,
-    listed,
-    markdown,
-    number,
-    on_the_way,
-    paragraphs,
-    seeds,
-    standing,
-    with_interval,
-)
+from analysis.report_data import Data
 from analysis.report_references import unlearned
 from analysis.report_tables import FINE, Rows, averages, by_task, returns
 from analysis.tasks import OTHER_TASKS, environment
 from analysis.variants import IN_CONTROLS, MORE_UNTRAINED
+from analysis.wording import LADDER, count, listed, markdown, number, paragraphs, seeds, with_interval
 from common.errors import UsageError
 
 TASK = "ReacherVertical"

@@ -10,8 +10,9 @@ from analysis.evenness import EVEN, gap, gap_by_chance
 from analysis.figure8_effects import affine_r_squared
 from analysis.figure_tables import load
 from analysis.random_figures import reached
-from analysis.report_data import MINUS, Data, listed, markdown, paragraphs, share
+from analysis.report_data import Data
 from analysis.tasks import TASKS
+from analysis.wording import MINUS, listed, markdown, paragraphs, share
 from common.errors import UsageError
 
 NEARLY = 0.1  # a gap that is taken for what the paper calls nearly uniform

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.comparisons import AHEAD
 from analysis.curves import FEW
 from analysis.report_claims import ROWS, SPREAD, said_of
-from analysis.report_data import AHEAD, Data, listed, markdown
+from analysis.report_data import Data
 from analysis.report_references import LEARNED
 from analysis.verdicts import AGAINST, LIKELY, NOT_IN_THE_PAPER, NOT_RUN, OPEN, PARTLY
+from analysis.wording import listed, markdown
 from common.errors import UsageError
 
 HEADER = ["figure", "what the paper shows", "here", "data"]

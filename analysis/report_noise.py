@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from analysis.comparisons import better, finals, standing
 from analysis.figure_tables import load
-from analysis.report_data import Data, better, count, finals, listed, number, paragraphs, standing, with_interval
+from analysis.report_data import Data
 from analysis.report_tables import by_task
 from analysis.variants import KINDS_OF_TD3, RAW
+from analysis.wording import count, listed, number, paragraphs, with_interval
 from common.errors import UsageError
 
 

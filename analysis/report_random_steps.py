@@ -2,25 +2,11 @@
 
 import pandas as pd
 
-from analysis.report_data import (
-    LADDER,
-    Data,
-    Said,
-    better,
-    count,
-    finals,
-    markdown,
-    marked,
-    number,
-    on_the_way,
-    paragraphs,
-    seeds,
-    standing,
-    steps_of,
-    with_interval,
-)
+from analysis.comparisons import better, finals, on_the_way, standing, steps_of
+from analysis.report_data import Data
 from analysis.report_tables import FINE, Rows, averages, once, returns, seeds_told
 from analysis.variants import RANDOM_STEPS
+from analysis.wording import LADDER, Said, count, markdown, marked, number, paragraphs, seeds, with_interval
 
 TASK = "ReacherVertical"
 WITH = {"TD3": "td3", "DynE-TD3": "dyne"}  # {method: the variant that begins with random steps}

@@ -7,8 +7,10 @@ import pandas as pd
 
 from analysis import figure_tables
 from analysis.authors import AUTHORS_RANGE
-from analysis.report_data import Data, better, finals, listed, number, paragraphs
+from analysis.comparisons import better, finals
+from analysis.report_data import Data
 from analysis.tasks import BASELINES, NAMES, OTHER_TASKS, environment
+from analysis.wording import listed, number, paragraphs
 
 LEARNED = 0.9  # the least probability that a final return is above a reference
 

@@ -4,22 +4,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import sensitivity
+from analysis.comparisons import at, better, entry, steps_of
 from analysis.report_controls import TASK, of_seeds
-from analysis.report_data import (
-    Data,
-    at,
-    better,
-    count,
-    entry,
-    listed,
-    markdown,
-    number,
-    paragraphs,
-    seeds,
-    steps_of,
-    with_interval,
-)
+from analysis.report_data import Data
 from analysis.report_tables import FINE
+from analysis.wording import count, listed, markdown, number, paragraphs, seeds, with_interval
 from common.errors import UsageError
 
 

@@ -13,7 +13,8 @@ import rl.main_pixel_td3
 import rl.main_sac_lsp
 import rl.main_td3
 import rl.main_vae_td3
-from analysis.report_data import Data, count, markdown
+from analysis.report_data import Data
+from analysis.wording import count, markdown
 from embedding import models, pixel_models
 from rl import latent_space_policies, networks, pixel_networks
 

@@ -2,30 +2,24 @@
 
 import pandas as pd
 
+from analysis.comparisons import at, better, entry, finals, seeds_of, steps_of
 from analysis.curves import FEW
 from analysis.estimates import at_shared_steps, final_returns
-from analysis.report_data import (
+from analysis.report_data import Data, authors_returns
+from analysis.tasks import BASELINES, ENCODED, FROM_STATES, NAMES, OTHER_TASKS, REACHER_FAMILY
+from analysis.variants import QUESTIONS
+from analysis.wording import (
     LADDER,
-    Data,
-    at,
-    authors_returns,
-    better,
     columns,
     count,
-    entry,
-    finals,
     listed,
     markdown,
     mostly,
     paragraphs,
     read_off,
     seeds,
-    seeds_of,
-    steps_of,
     with_interval,
 )
-from analysis.tasks import BASELINES, ENCODED, FROM_STATES, NAMES, OTHER_TASKS, REACHER_FAMILY
-from analysis.variants import QUESTIONS
 from common.errors import UsageError
 
 PIXEL_LADDER = [125_000, 150_000, 175_000, 200_000, 225_000, 250_000, 400_000, 600_000, 1_000_000, 3_000_000]

@@ -4,32 +4,15 @@ import numpy as np
 import pandas as pd
 
 from analysis.authors import AUTHORS_RANGE
+from analysis.comparisons import at, better, entry, finals, seeds_of, standing, steps_of, window
 from analysis.curves import select
 from analysis.estimates import across_tasks, final_returns, last_step, shared_finals
-from analysis.report_data import (
-    MINUS,
-    Data,
-    at,
-    authors_returns,
-    better,
-    count,
-    entry,
-    finals,
-    listed,
-    number,
-    paragraphs,
-    read_off,
-    seeds,
-    seeds_of,
-    standing,
-    steps_of,
-    window,
-    with_interval,
-)
+from analysis.report_data import Data, authors_returns
 from analysis.report_references import like_untrained, references, unlearned
 from analysis.report_tables import COARSE, FINE
 from analysis.tasks import BASELINES, DYNE_FROM_PIXELS, ENCODED, NAMES, OTHER_TASKS, REACHER_FAMILY, TASKS, environment
 from analysis.variants import LONGER
+from analysis.wording import MINUS, count, listed, number, paragraphs, read_off, seeds, with_interval
 from common.errors import UsageError
 
 FRAME_ENDS = {"ReacherVertical": max(authors_returns("ReacherVertical", "DynE-TD3"))}  # the paper's figure 4, steps

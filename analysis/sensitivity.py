@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.charts import COLORS
 from analysis.curves import load_ablations, load_published
-from analysis.report_data import count
+from analysis.wording import count
 from common.errors import UsageError
 from common.theme import panel_width
 

@@ -5,22 +5,12 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.comparisons import AHEAD, better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.curves import FEW
 from analysis.estimates import last_tenth
-from analysis.report_data import (
-    AHEAD,
-    Data,
-    better,
-    count,
-    finals,
-    mostly,
-    number,
-    on_the_way,
-    seeds_of,
-    standing,
-    steps_of,
-)
+from analysis.report_data import Data
 from analysis.report_references import LEARNED, above_references
+from analysis.wording import count, mostly, number
 from common.errors import UsageError
 
 NOT_RUN, NOT_IN_THE_PAPER = "not run yet", "not in the paper"

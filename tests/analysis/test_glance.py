@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from curve_runs import write_curve
 
-from analysis import report, report_claims, report_data, report_glance, report_references
+from analysis import comparisons, report, report_claims, report_glance, report_references
 from analysis.report_data import Data
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -124,7 +124,7 @@ def test_how_often_chance_points_one_way_is_counted_exactly():
     told = report_glance.table(Data(REPOSITORY / "results"))
     assert "in 67 % of cases with 2 and 2 seeds, in 53 % of cases with 4 and 2 seeds, in 34 % of cases" in told
     rng = np.random.default_rng(0)
-    alike = [report_data.better(*(pd.Series(rng.normal(size=2)) for _ in range(2)))[0] for _ in range(300)]
+    alike = [comparisons.better(*(pd.Series(rng.normal(size=2)) for _ in range(2)))[0] for _ in range(300)]
     assert np.mean([not 0.25 < one < 0.75 for one in alike]) == pytest.approx(0.67, abs=0.08)
 
 
@@ -179,11 +179,11 @@ def test_at_a_glance_needs_curves(tmp_path):
 
 
 def test_standings():
-    assert [report_data.standing((value, np.nan, np.nan)) for value in (0.0, 0.25, 0.5, 0.75)] == (
+    assert [comparisons.standing((value, np.nan, np.nan)) for value in (0.0, 0.25, 0.5, 0.75)] == (
         ["behind", "behind", "level with", "ahead of"]
     )
     sure = [(0.8, 0.51, 1.0), (0.8, 0.5, 1.0), (0.2, 0.0, 0.49), (0.2, 0.0, 0.6), (0.7, 0.6, 0.8)]
-    assert [report_data.standing(found) for found in sure] == (
+    assert [comparisons.standing(found) for found in sure] == (
         ["ahead of", "level with", "behind", "level with", "level with"]
     )
-    assert np.isclose(report_data.AHEAD, 0.75)
+    assert np.isclose(comparisons.AHEAD, 0.75)

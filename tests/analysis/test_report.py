@@ -10,20 +10,9 @@ from analysis import (
     report_embeddings,
     report_tables,
 )
-from analysis.report_data import (
-    Data,
-    at,
-    columns,
-    entry,
-    finals,
-    markdown,
-    number,
-    on_the_way,
-    read_off,
-    seeds_of,
-    steps_of,
-    window,
-)
+from analysis.comparisons import at, entry, finals, on_the_way, seeds_of, steps_of, window
+from analysis.report_data import Data
+from analysis.wording import columns, markdown, number, read_off
 from common.errors import UsageError
 
 # ---- the real pages ----

@@ -12,7 +12,7 @@ from analysis.curves import names_of
 from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
 from common.cli import LARGEST_WHOLE
-from common.environments import PROBED_STEPS
+from common.environment_identity import PROBED_STEPS
 from common.errors import UsageError
 from common.files import read_entries
 from common.paths import folder_of

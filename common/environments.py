@@ -1,20 +1,13 @@
 """Environments by their gymnasium ids."""
 
-import contextlib
-import copy
 import difflib
-import hashlib
-import json
-import random
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
-import torch
-from gymnasium.spaces import Box
 
 import envs  # noqa: F401  (registers this project's environments)
 from common.actions import OwnActions, bounds_within, can_be_drawn
@@ -27,10 +20,6 @@ from common.guarded_environment import (
     torch_settings,
     working_folder,
 )
-from common.stable_repr import stable_repr
-from common.streams import reset_seed, stream
-
-PROBED_STEPS = 100
 
 
 def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
@@ -170,120 +159,6 @@ def draws_images(env: gymnasium.Env) -> bool:
     """Whether an environment declares the render mode rgb_array."""
     modes = declared_metadata(env).get("render_modes")
     return isinstance(modes, list | tuple | set | frozenset) and "rgb_array" in modes
-
-
-def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, bool]:
-    """What an environment of `make_env` is and does, as a digest, and whether it does that again.
-
-    The digest is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations,
-    rewards and ends of `PROBED_STEPS` drawn actions. It does that again if a second probe from the same seed gives the same
-    digest although numpy's, torch's and Python's global random streams were drawn from in between. An environment that raises
-    something while it is probed has the digest "", and counts as one that does the same again.
-
-    Args:
-        env: one that is not in use.
-        by_its_stream: whether it must also do the same after a reset without a seed, its own `np_random` being put back.
-    """
-    assert env.spec is not None  # `make_env` made it
-    observed, acted = cast(Box, env.observation_space), cast(Box, env.action_space)
-    told = _as_text(arguments(env))
-    sha = hashlib.sha256(f"{env.spec.max_episode_steps} {told} {observed.dtype}".encode())
-    for bound in (observed.low, observed.high, acted.low, acted.high):
-        sha.update(np.ascontiguousarray(bound).tobytes())
-    again = sha.copy()
-
-    def seeded(episode: int) -> np.ndarray:
-        return env.reset(seed=reset_seed(0, "probe: resets", episode))[0]
-
-    with streams_kept():
-        if not _probe(env, seeded, sha):
-            return "", True
-        repeats = _probe(env, seeded, again, disturb=True) and sha.digest() == again.digest()
-        if repeats and by_its_stream:
-            repeats = _repeats_by_its_stream(env)
-    return sha.hexdigest(), repeats
-
-
-def _repeats_by_its_stream(env: gymnasium.Env) -> bool:
-    """Whether it does the same after a reset without a seed, its own `np_random` being put back."""
-    bits, found = random_bits(env), []
-    before: Any = copy.deepcopy(bits.state) if bits is not None else None
-    for disturb in (False, True):
-        if bits is not None:
-            bits.state = before
-        sha = hashlib.sha256()
-        _probe(env, lambda _: env.reset()[0], sha, disturb)
-        found.append(sha.digest())
-    return found[0] == found[1]
-
-
-def arguments(env: gymnasium.Env) -> Any:
-    """The arguments that an environment was made with; a list of them and its wrappers', where its id has some."""
-    assert env.spec is not None
-    registered = gymnasium.registry.get(env.spec.id)
-    wrappers = [(one.name, one.entry_point, one.kwargs) for one in registered.additional_wrappers] if registered else []
-    return [env.spec.kwargs, wrappers] if wrappers else env.spec.kwargs
-
-
-def _as_text(value: Any) -> str:
-    """A value as JSON if that tells all of it, else as `stable_repr`."""
-    try:
-        told = json.dumps(value, sort_keys=True)
-        return told if json.loads(told) == value else stable_repr(value)
-    except (TypeError, ValueError):
-        return stable_repr(value)
-
-
-@contextlib.contextmanager
-def streams_kept() -> Iterator[None]:
-    """Puts the random streams of the process, which an environment may seed, back to where they were."""
-    streams = np.random.get_state(), random.getstate(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        np.random.set_state(streams[0])
-        random.setstate(streams[1])
-        torch.set_rng_state(streams[2])
-
-
-def seed_streams(seed: int) -> None:
-    """Seeds the random streams of the process, that of torch on the CPU."""
-    np.random.seed(seed % 2**32)
-    random.seed(seed)
-    torch.default_generator.manual_seed(seed)
-
-
-def random_bits(env: gymnasium.Env) -> np.random.BitGenerator | None:
-    """What an environment's own random stream is made of, if it has one such as gymnasium gives it."""
-    generator = attribute(env, "np_random")
-    return generator.bit_generator if isinstance(generator, np.random.Generator) else None
-
-
-def _probe(env: gymnasium.Env, start: Callable[[int], np.ndarray], sha: Any, disturb: bool = False) -> bool:
-    """Adds the observations, rewards and ends of `PROBED_STEPS` drawn actions to a checksum; False if it breaks on the way.
-
-    Args:
-        start: the number of an episode to its first observation.
-        sha: of hashlib.
-        disturb: whether to draw from the random streams of the process before each step.
-    """
-    acted = cast(Box, env.action_space)
-    rng, episode, over = stream(0, "probe: actions"), 0, True
-    try:
-        for _ in range(PROBED_STEPS):
-            action = rng.uniform(acted.low, acted.high).astype(np.float32).clip(acted.low, acted.high)
-            if over:
-                sha.update(np.asarray(start(episode)).tobytes())
-                episode += 1
-            if disturb:
-                np.random.random(), random.random(), torch.rand(1)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            over = terminated or truncated
-            sha.update(np.asarray(observation).tobytes())
-            sha.update(f"{float(reward)!r} {bool(terminated)} {bool(truncated)}".encode())
-    except EnvironmentFault:  # training will say so, if it comes so far
-        return False
-    return True
 
 
 def attribute(env: gymnasium.Env, name: str) -> Any:

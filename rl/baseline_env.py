@@ -6,9 +6,9 @@ import gymnasium
 import numpy as np
 import torch
 
-from common.environments import random_bits, seed_streams, streams_kept
 from common.errors import Diverged, UsageError
 from common.finite import is_finite
+from common.process_streams import random_bits, seed_streams, streams_kept
 from common.streams import reset_seed
 from rl.protocols import Content
 

@@ -11,9 +11,9 @@ import torch
 
 from common import entries
 from common.cli import LARGEST_WHOLE
-from common.environments import streams_kept
 from common.errors import Diverged, EnvironmentFault, RunBroken
 from common.interruption import Interruption
+from common.process_streams import streams_kept
 from common.progress import Progress
 from rl.baseline_env import BaselineEnv
 from rl.evaluation import evaluate

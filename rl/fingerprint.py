@@ -6,10 +6,9 @@ from typing import Any, Self
 
 import gymnasium
 
-from common.environments import PROBED_STEPS, what_it_does
+from common.environment_identity import PROBED_STEPS, made_of, what_it_does
 from common.errors import UsageError
 from common.progress import tell
-from embedding.play_key import made_of
 from rl.protocols import Content
 
 NOT_REPEATING = (
@@ -23,9 +22,9 @@ class Fingerprint:
     """What an environment is and does.
 
     Attributes:
-        does: a digest of its first steps (`common.environments.what_it_does`).
+        does: a digest of its first steps (`common.environment_identity.what_it_does`).
         repeats: whether it does that again.
-        made_of: a digest of its code and its MuJoCo model (`embedding.play_key.made_of`).
+        made_of: a digest of its code and its MuJoCo model (`common.environment_identity.made_of`).
     """
 
     does: str

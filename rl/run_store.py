@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common import checkpoint, entries
 from common.checkpoint import CheckpointError, digest
-from common.environments import PROBED_STEPS
+from common.environment_identity import PROBED_STEPS
 from common.errors import UsageError
 from common.paths import check_own_folder, folders_of_seeds
 from common.progress import tell

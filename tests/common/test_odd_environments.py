@@ -17,7 +17,8 @@ import pytest
 import torch
 from gymnasium.spaces import Box
 
-from common.environments import attribute, make_env, require_alike, what_it_does
+from common.environment_identity import what_it_does
+from common.environments import attribute, make_env, require_alike
 from common.errors import EnvironmentFault, UsageError
 from common.stable_repr import stable_repr
 

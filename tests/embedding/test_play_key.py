@@ -10,8 +10,9 @@ import zipfile
 import gymnasium
 import pytest
 
+from common.environment_identity import code_digest
 from common.environments import make_env
-from embedding.play_key import RECIPE, code_digest, play_key
+from embedding.play_key import RECIPE, play_key
 from embedding.random_play import random_play
 
 pytestmark = pytest.mark.quick

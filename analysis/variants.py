@@ -72,8 +72,8 @@ QUESTIONS = {
     "decoder": Question(
         "training of stage one",
         {
-            "default": "predictor of state and action sequence, the default",
-            "no_state": "predictor of the action sequence alone",
+            "default": "f sees state and actions, the default",
+            "no_state": "f sees the actions alone",
             "release": "all settings of the release",
         },
         {"default": "DynE-TD3"},

@@ -17,9 +17,10 @@ def runs(data: Data) -> dict[tuple[str, bool], pd.DataFrame]:
     begun = {method: data.variant(RANDOM_STEPS, name) for method, name in WITH.items()}
     wanted = set.intersection(*(set(one.seed) for one in begun.values()))
     upto = min(map(steps_of, begun.values()))
-    every = {(method, False): data.series(TASK, method) for method in WITH}
-    every |= {(method, True): one for method, one in begun.items()}
-    return {key: one[one.seed.isin(wanted) & (one.steps <= upto)] for key, one in sorted(every.items(), reverse=True)}
+    every = {}
+    for method, one in begun.items():
+        every[method, False], every[method, True] = data.series(TASK, method), one
+    return {key: one[one.seed.isin(wanted) & (one.steps <= upto)] for key, one in every.items()}
 
 
 def table(data: Data) -> str:

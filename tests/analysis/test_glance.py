@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from curve_runs import write_curve
+from curve_runs import write_curve, write_variant
 
-from analysis import comparisons, report, report_claims, report_glance, report_references
+from analysis import comparisons, report, report_claims, report_glance, report_random_steps, report_references
 from analysis.report_data import Data
 from common.errors import UsageError
 from common.paths import REPOSITORY
@@ -76,6 +76,26 @@ def test_who_is_not_above_doing_nothing_has_learned_nothing(tmp_path):
         assert found.startswith(claim) and ("neither it nor SAC is clearly above" in found) == (still == -100.5)
         references = report_references.references(Data(tmp_path))
         assert f"returns −{-still:.0f}".removesuffix("0") in references and "means of 1000 episodes" in references
+
+
+def test_random_steps_are_compared_on_the_seeds_and_steps_that_all_have(tmp_path):
+    figure = "not in the paper, random steps"
+    write_curve(tmp_path, "ReacherVertical", "TD3", [-9.0, -9.1, -9.2, -9.3, -9.4, -50.0], last=20_000)
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7.0, -7.1, -7.2, -7.3, -7.4, -50.0], last=20_000)
+    assert glance(tmp_path)[figure] == "not run yet"
+    write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3", [-5.0] * 5)
+    write_variant(tmp_path, "ReacherVertical", "DynE-TD3", "start", "dyne", [-8.0] * 5)
+    assert glance(tmp_path)[figure] == (
+        "DynE-TD3, which begins without (−7.2), is **behind** such a TD3 (−5.0; P(better) 0.00 (in all pairs of runs)) at 10 000 "
+        "steps, and over all steps **behind** it (0.00 (in all pairs of runs)); DynE-TD3 that begins with them too returns −8.0"
+    )
+    table = report_random_steps.table(Data(tmp_path))
+    assert (
+        "5 seeds (0 to 4)" in table and "−50" not in table and table.index("| TD3 | 0 |") < table.index("| | 10 000 |")
+    )
+    write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3", [-10.0] * 5)
+    assert "is ahead of such a TD3" in glance(tmp_path)[figure]
+    assert "returns more than one of TD3 with probability 1.00" in report_random_steps.text(Data(tmp_path))
 
 
 def test_what_the_end_says_and_all_steps_do_not_is_not_settled(tmp_path):

@@ -48,6 +48,14 @@ def write_curve(results, task, method, returns, last=10_000, every=1000):
     (folder / f"{task}-v2_{method}.csv").write_text(HEADER + "".join(rows))
 
 
+def write_variant(results, task, method, group, name, returns, last=10_000):
+    """An ablation's curve, as `write_curve` writes published ones."""
+    write_curve(results / "other", task, method, returns, last)
+    (results / "ablations").mkdir(parents=True, exist_ok=True)
+    curve = pd.read_csv(results / "other" / "published" / f"{task}-v2_{method}.csv").assign(variant=name)
+    curve[curves.ABLATION].to_csv(results / "ablations" / f"{task}-v2_{group}_{name}.csv", index=False)
+
+
 def one_series(*seeds, every=1000):
     """Curves of one series; each seed is a list of returns, at every `every` steps from 0 on."""
     rows = [(seed, every * place, value) for seed, of in enumerate(seeds) for place, value in enumerate(of)]

@@ -1,6 +1,5 @@
 """Action spaces: the controls against literal loops, TD3's noises in shares of the bounds, and both in whole runs."""
 
-import json
 import shlex
 
 import numpy as np
@@ -11,6 +10,7 @@ from crafted_files import whole_run
 import rl.main_dyne
 import rl.main_td3
 from analysis.commands import rebuild_commands
+from analysis.finished_seeds import load_flags
 from common import checkpoint
 from common.checkpoint import CheckpointError
 from rl.action_spaces import LARGEST_PLAN, ControlActions, RawActions, from_content
@@ -103,7 +103,7 @@ def test_a_control_is_trained_resumed_and_loaded(call, tmp_path, policy, k, dim)
     assert (curves[0] / "seed_0/eval.csv").read_bytes() == (curves[1] / "seed_0/eval.csv").read_bytes()
     loaded = load_policy(curves[0])
     assert loaded.method == policy and (loaded.actions.k, loaded.actions.dim) == (k, dim)
-    noted = json.loads((curves[0] / "seed_0" / "opt.json").read_text())
+    noted = load_flags(curves[0] / "seed_0" / "eval.csv")
     (command,) = rebuild_commands(policy, [noted])
     again = vars(rl.main_dyne.parse(shlex.split(command)[2:]))  # one that the script accepts, and means the same by
     assert {name: again[name] for name in ("plan_length", "plan_share")} == {

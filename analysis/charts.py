@@ -110,7 +110,7 @@ def _caption(
     if ((many > 1) & (many < FEW)).any():
         told.append(f"Dotted edges, of fewer than {FEW} seeds: from the worst seed to the best, no interval.")
     if dashed:
-        told.append("Dashed: doing nothing.")
+        told.append("Dashed: doing nothing, where that is in the frame.")
     if (summary.groupby(["env", "series"]).steps.min() >= PRETRAINING).any():
         told.append(f"Curves that begin at {count(PRETRAINING)} have spent these steps on pretraining.")
     if cut:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figure_tables import COLUMNS
-from common.cli import Parser, non_negative_int, positive_int, run
+from common.cli import Parser, non_negative_int, run
 from common.environments import make_env, require_time_limit
 from common.errors import UsageError
 from common.paths import RESULTS
@@ -25,6 +25,7 @@ from common.progress import Progress
 from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed
 from rl.evaluation import play
+from rl.flags import episode_count
 
 
 class DoNothing:
@@ -44,7 +45,7 @@ class DoNothing:
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("envs", nargs="+", help="gymnasium ids, or module:id")
-    parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each")
+    parser.add_argument("--episodes", type=episode_count, default=1000, help="episodes of each")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(RESULTS / "figures" / "doing_nothing.csv"), help="csv file to write")
     args = parser.parse_args()
@@ -52,6 +53,9 @@ def main() -> None:
     envs = {name: make_env(name, "envs") for name in args.envs}
     for name, env in envs.items():
         require_time_limit(env, f"envs {name}")
+    ids = [env.spec.id for env in envs.values() if env.spec is not None]
+    if twice := [name for name in args.envs if args.envs.count(name) > 1] or [one for one in ids if ids.count(one) > 1]:
+        raise UsageError(f"envs {twice[0]}: it is named twice, or by two modules: name it once")
     rows = []
     for name, env in envs.items():
         assert isinstance(env.action_space, gymnasium.spaces.Box) and env.spec is not None
@@ -59,9 +63,9 @@ def main() -> None:
         with Progress(args.episodes, env.spec.id, "episode") as progress:
             for episode in range(args.episodes):
                 returns[episode] = play(policy, env, reset_seed(args.seed, "doing nothing", episode))
+                if not np.isfinite(returns[episode]):
+                    raise UsageError(f"envs {name}: its observations or rewards are not all finite: mend it")
                 progress.update()
-        if not np.isfinite(returns).all():
-            raise UsageError(f"envs {name}: its observations or rewards are not all finite: mend it")
         rows.append((env.spec.id, args.episodes, returns.mean(), returns.std()))
         print(
             f"{env.spec.id}: doing nothing returns {returns.mean():.4g}, standard error {returns.std() / args.episodes**0.5:.2g}"

@@ -35,16 +35,8 @@ ON_PLANS = ["TD3-plans", "SAC-plans"]
 PLANS = ["DynE-TD3", *ON_PLANS, "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 UNTRAINED, HALF = "untrained encoder", "half the range"
-OF_CONTROLS = {
-    "untrained": UNTRAINED,
-    "held_half": HALF,
-    "identity_half": HALF,
-}  # variants: what their curves are called
-CONTROL_COLORS = {
-    f"DynE-TD3, {UNTRAINED}": "#ff7f0e",
-    f"held-TD3, {HALF}": "#bc5090",
-    f"identity-TD3, {HALF}": "#003f5c",
-}
+OF_CONTROLS = {"untrained": UNTRAINED, "held_half": HALF}  # variants: what their curves are called
+CONTROL_COLORS = {f"DynE-TD3, {UNTRAINED}": "#ff7f0e", f"held-TD3, {HALF}": "#bc5090"}
 FIGURE4_BINS = 5000
 
 
@@ -133,9 +125,9 @@ def controls(results: str | Path) -> alt.ConcatChart:
     tried = published[published.method.isin(CONTROLS)].groupby("env")
     seeds, last = tried.seed.unique(), tried.steps.max()
     curves = select(published[published.env.isin(last.index)], TASKS, ["TD3", "SAC", "DynE-TD3", *CONTROLS])
-    untrained = load_ablations(results)
-    untrained = untrained[(untrained.group == IN_CONTROLS) & untrained.env.isin(last.index)]
-    curves = pd.concat([curves, untrained.assign(name=[OF_CONTROLS.get(name, name) for name in untrained.name])])
+    variants = load_ablations(results)
+    variants = variants[(variants.group == IN_CONTROLS) & variants.env.isin(last.index)]
+    curves = pd.concat([curves, variants.assign(name=[OF_CONTROLS.get(name, name) for name in variants.name])])
     fair = [seed in seeds[env] for env, seed in zip(curves.env, curves.seed, strict=True)]
     curves = curves[np.array(fair) & (curves.steps <= curves.env.map(last))]
     of_all_seeds = curves.groupby(["env", "method", "name"]).seed.transform("nunique") == curves.env.map(seeds.map(len))

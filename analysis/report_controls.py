@@ -25,10 +25,6 @@ CONTROLS = {  # {k} is the number of steps of a plan
 }
 HALF = {  # variants of the group of controls: the words of their action space, and what their curve is called
     "held_half": ("one raw action held for 4 steps, within half the range", "held-TD3 within half the range"),
-    "identity_half": (
-        "single raw actions by the same code, k = 1, within half the range",
-        "identity-TD3 within half the range",
-    ),
 }
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
@@ -58,7 +54,7 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
     """{action space in words: its curves}: DynE's, the controls, raw actions, SAC if it was run, all of the same seeds."""
     wanted = fresh(data)
     found = {"DynE, the published decoder": data.series(TASK, "DynE-TD3")}
-    if IN_CONTROLS in set(data.ablations.group):
+    with contextlib.suppress(UsageError):  # it was not run
         found[UNTRAINED] = data.variant(IN_CONTROLS, "untrained")
     found[RAW] = data.series(TASK, "TD3")
     found |= {words: data.series(TASK, method) for method, words in CONTROLS.items()}

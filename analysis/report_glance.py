@@ -70,7 +70,7 @@ def table(data: Data) -> str:
         ),
         (
             "What is left is *not settled*. Also not settled: comparisons in which neither method ends clearly (with a probability of at "
-            f"least {LEARNED}) above both policies that were not trained and doing nothing (see figure 4); comparisons in which the end and "
+            f"least {LEARNED}) above policies that were not trained, and above doing nothing too (see figure 4); comparisons in which the end and "
             "the mean over all steps say different things; an end of one evaluation a seed."
         ),
         (

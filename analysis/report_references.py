@@ -11,6 +11,7 @@ from analysis.comparisons import better, finals
 from analysis.report_data import Data
 from analysis.tasks import BASELINES, NAMES, OTHER_TASKS, environment
 from analysis.wording import listed, number, paragraphs
+from common.errors import UsageError
 
 LEARNED = 0.9  # the least probability that a final return is above a reference
 
@@ -78,11 +79,18 @@ def untrained_told(data: Data, task: str) -> str:
 
 
 def references(data: Data) -> str:
-    """What doing nothing returns on each task, and which methods have not got beyond it anywhere in their published curves."""
+    """What doing nothing returns on each task."""
     table = figure_tables.load(data.results, "doing_nothing").set_index("env")
     episodes = {*table.episodes}
+    if len(episodes) > 1:
+        raise UsageError(
+            "the table of doing nothing has several numbers of episodes: run analysis/doing_nothing.py again"
+        )
     told = [f"{number(doing_nothing(data, task))} on {task}" for task in NAMES if environment(task) in table.index]
-    assert len(episodes) == 1, "episodes that differ"
+    if not told:
+        raise UsageError(
+            "the table of doing nothing has none of the paper's tasks: run analysis/doing_nothing.py again"
+        )
     return paragraphs(
         "A policy may be worse before it is trained than one that does nothing: on ReacherPush it knocks the box away. Doing nothing,",
         f"every action the middle of its bounds, returns {listed(told)} (means of {episodes.pop()} episodes). A method counts as having",

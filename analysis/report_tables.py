@@ -241,6 +241,6 @@ def decoder_variants(data: Data) -> str:
     default = default_beside(data, stateless, "ReacherVertical")
     release = data.variant("decoder", "release")
     rows: Rows = [(["default"], default), (["`--no_state`"], stateless), (["`--norm l2`"], l2)]
-    told, rows = seeds_told([*rows, (["all settings of the release"], release)])
+    told, rows = seeds_told([*rows, (["all settings of the release that have flags"], release)])
     header, lines = returns(rows, [step for step in LADDER if step >= COARSE], COARSE)
     return f"DynE-TD3 on ReacherVertical, {told} a row, {averages(COARSE)}:\n\n{markdown(['decoder', *header], lines)}"

@@ -159,7 +159,7 @@ def figure5(data: Data) -> str:
             f"{above[1]} more. In the authors' plot of {task} at {count(step)} steps {returned}."
         )
         if lower := [name for name in ENCODED if (found[name] < _first(data.series(task, name))).all()]:
-            told.append(f"On {task} every run of {listed(lower)} ends below its own evaluation at step 0.")
+            told.append(f"On {task} every run of {listed(lower)} ends below its own first evaluation.")
         if upto < step:
             told.append(f"The runs of {task} here have fewer steps than these returns of the authors.")
         told += [_few_steps(one, upto) for one in data.methods(task, ["Pixel-TD3"]).values()]

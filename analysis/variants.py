@@ -74,7 +74,7 @@ QUESTIONS = {
         {
             "default": "f sees state and actions, the default",
             "no_state": "f sees the actions alone",
-            "release": "all settings of the release",
+            "release": "the release's, as far as flags go",
         },
         {"default": "DynE-TD3"},
     ),

@@ -75,7 +75,7 @@ def annealed_weight(progress: float, weight: float) -> float:
     return FIRST_WEIGHT * (weight / FIRST_WEIGHT) ** (progress / ANNEALED)
 
 
-def step_size(args: argparse.Namespace, progress: float) -> float:
+def learning_rate(args: argparse.Namespace, progress: float) -> float:
     """Adam's learning rate when a share `progress` of the training is done: it rises over --decoder_warmup, and falls as a cosine,
     or with --decoder_schedule constant it is always the same.
 
@@ -138,7 +138,7 @@ class DecoderTraining:
             for batch, z in enumerate(batches):
                 progress = (self.epoch + batch / len(batches)) / self.epochs
                 losses, gradients = self.gradients(z, norm_weight(args, progress))
-                self.adam.lr = step_size(args, progress)
+                self.adam.lr = learning_rate(args, progress)
                 self.adam.step(gradients)
                 sums += torch.stack(losses)
         self.epoch += 1

@@ -250,10 +250,12 @@ def main() -> None:
     if args.out or run_folder.is_dir():
         check_table(out, overwrite=not args.out)
         check_out(out.with_suffix(".png"), ".png")
-    count = (random_play(env, args.steps, args.seed).lengths >= FRAMES).sum()
+        if args.out and out.with_suffix(".png").exists() and not out.exists():
+            raise UsageError(f"--out {out}: {out.with_suffix('.png')} exists, of something else: choose another")
+    count = (random_play(env, args.steps, args.seed).lengths >= FRAMES - 1).sum()  # those that have a stack of frames
     if count < LEAST:
         raise UsageError(
-            f"--steps {args.steps}: that is {count} episodes of {FRAMES} steps or more: use at least {LEAST}"
+            f"--steps {args.steps}: that is {count} episodes of {FRAMES - 1} steps or more: use at least {LEAST}"
         )
     print(
         f"in three parts, each tells its time: {args.steps:,} images drawn on all cores (those of 30,000 took a minute on two), "

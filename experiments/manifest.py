@@ -150,6 +150,10 @@ def read(path: str | Path) -> Manifest:
         if len(made_of) != 1:
             there = " and ".join(made_of) or "no embedding, no runs and no envs"
             raise UsageError(f"{where}: it has {there}: give one of the three")
+        if "steps" in entry and "runs" not in entry:
+            raise UsageError(f"{where}: it has steps, which only tables of runs take: leave them out")
+        if len({*entry.get("envs", [])}) < len(entry.get("envs", [])):
+            raise UsageError(f"{where}: it has an environment twice in envs: leave one out")
         if "embedding" in entry:
             _check_embedding(where, entry["embedding"], None, embeddings)
     return Manifest(embeddings, curves, content.get("probes", []), content.get("tables", []))

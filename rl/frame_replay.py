@@ -1,6 +1,6 @@
 """Replay of images, for N independent seeds: each frame once, stacks are formed when they are sampled.
 
-A record is a frame and the step that was taken from it: action, reward, factor. An episode of T steps has T + 1 records,
+A record is a frame and the step that was taken from it: action, reward, discount. An episode of T steps has T + 1 records,
 the last without a step. As in `rl.replay` a record is written once its step is complete.
 """
 

@@ -32,6 +32,7 @@ SMALL = {
     "analysis/figure3_reach.py": "--episodes 2",
     "analysis/figure8_effects.py": "--sequences 20",
     "analysis/figure10_trajectories.py": "--episodes 2",
+    "analysis/doing_nothing.py": "--episodes 2",
     "rl/evaluate.py": "--episodes 1 --video_episodes 1",
     "analysis/plot_runs.py": "",
     "analysis/critic_values.py": "",

@@ -36,6 +36,7 @@ def test_the_middle_of_bounds_that_do_not_lie_about_zero():
     [
         (["Pendulum-v1", "Pendulm-v1"], "envs Pendulm-v1: "),
         (["CartPole-v1"], "envs CartPole-v1: "),
+        (["Pendulum-v1", "Pendulum-v1"], "envs Pendulum-v1: it is named twice"),
         (["toy_envs:WalkEndless-v0"], "its episodes have no limit"),
     ],
 )

@@ -12,7 +12,7 @@ import embedding.encoder_training
 import embedding.main
 from common.environments import make_env
 from embedding.decoder import ActionDecoder, action_norm, decoder_loss
-from embedding.decoder_training import DecoderTraining, annealed_weight, decoder_span, norm_weight, step_size
+from embedding.decoder_training import DecoderTraining, annealed_weight, decoder_span, learning_rate, norm_weight
 from embedding.models import (
     ActionEncoder,
     Predictor,
@@ -258,12 +258,12 @@ def test_the_weight_of_the_norm_falls_to_lambda():
     assert annealed_weight(0, 0.0) == 0 and annealed_weight(0, 0.5) == 0.5
 
 
-def test_the_step_size_of_the_decoder_rises_and_falls():
+def test_the_learning_rate_of_the_decoder_rises_and_falls():
     args = argparse.Namespace(decoder_lr=1e-3, decoder_warmup=0.1, decoder_schedule="annealed")
-    found = [step_size(args, progress) for progress in (0, 0.05, 0.1, 0.5, 1)]
+    found = [learning_rate(args, progress) for progress in (0, 0.05, 0.1, 0.5, 1)]
     assert found == pytest.approx([0, 5e-4 * (1 + np.cos(0.05 * np.pi)) / 2, 1e-3 * 0.97553, 5e-4, 0], rel=1e-3)
     args.decoder_warmup = 0
-    assert step_size(args, 0.0) == 1e-3
+    assert learning_rate(args, 0.0) == 1e-3
 
 
 def test_one_embedding_is_decoded_as_a_batch_of_it_is():
@@ -276,9 +276,9 @@ def test_one_embedding_is_decoded_as_a_batch_of_it_is():
     assert decoder(z).shape == (3, 2)
 
 
-def test_a_constant_schedule_changes_neither_step_size_nor_weight():
+def test_a_constant_schedule_changes_neither_learning_rate_nor_weight():
     args = argparse.Namespace(decoder_lr=1e-4, decoder_warmup=0.1, norm_weight=1e-4, decoder_schedule="constant")
     for progress in (0, 0.05, 0.5, 1):
-        assert step_size(args, progress) == 1e-4 and norm_weight(args, progress) == 1e-4
+        assert learning_rate(args, progress) == 1e-4 and norm_weight(args, progress) == 1e-4
     args.decoder_schedule = "annealed"
-    assert step_size(args, 0.5) < 1e-4 < norm_weight(args, 0.5)
+    assert learning_rate(args, 0.5) < 1e-4 < norm_weight(args, 0.5)

@@ -58,6 +58,13 @@ def test_the_manifest_and_the_published_files_name_each_other():
     assert files == {str(path.relative_to(RESULTS)) for folder in folders for path in folder.glob("*.csv")}
 
 
+def test_the_manifest_asks_for_all_that_is_published():
+    """Or what is published anew would have fewer steps or seeds than what it replaces."""
+    for curve in read(MANIFEST).curves:
+        table = pd.read_csv(RESULTS / curve.file)
+        assert table.steps.max() <= curve.steps and set(table.seed) <= set(curve.seeds), curve.file
+
+
 def test_published_tables_name_the_manifests_variants():
     """By which the pages find them: what is published anew takes their place."""
     for curve in read(MANIFEST).curves:
@@ -207,6 +214,21 @@ WRONG = {
         "[[curves]]",
         '[[tables]]\nname = "t"\nscript = "figure3_rech.py"\nembedding = "pend"\n[[curves]]',
         "m.toml: tables: t: there is no script in analysis/ figure3_rech.py: did you mean figure3_reach.py?",
+    ),
+    "steps of environments": (
+        "[[curves]]",
+        '[[tables]]\nname = "t"\nscript = "doing_nothing.py"\nenvs = ["Pendulum-v1"]\nsteps = 5\n[[curves]]',
+        "m.toml: tables: t: it has steps, which only tables of runs take: leave them out",
+    ),
+    "environment twice": (
+        "[[curves]]",
+        '[[tables]]\nname = "t"\nscript = "doing_nothing.py"\nenvs = ["Pendulum-v1", "Pendulum-v1"]\n[[curves]]',
+        "m.toml: tables: t: it has an environment twice in envs: leave one out",
+    ),
+    "two kinds of table": (
+        "[[curves]]",
+        '[[tables]]\nname = "t"\nscript = "doing_nothing.py"\nenvs = ["Pendulum-v1"]\nembedding = "pend"\n[[curves]]',
+        "m.toml: tables: t: it has embedding and envs: give one of the three",
     ),
     "embedding of a probe": (
         "[[curves]]",

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import io
+import os
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ import pytest
 from common.machine import use_portable_blas
 
 use_portable_blas()  # before numpy is imported, as scripts do
+os.environ.setdefault("RAY_worker_niceness", "0")  # else Ray's tasks starve beside tests in other processes
 
 # ruff: isort: split
 import torch

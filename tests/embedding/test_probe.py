@@ -153,7 +153,7 @@ def test_bad_input(call, results):
         ({"env": "Pendulum-v1"}, ["--env Pendulum-v1", "MuJoCo"]),
         ({"encoder": "mine"}, ["--encoder mine: there is no", "--name mine"]),
         ({"vae": "mine"}, ["--vae mine: there is no", "python embedding/main_vae.py"]),
-        ({"steps": 3}, ["--steps 3: that is 0 episodes of 4 steps or more"]),
+        ({"steps": 2}, ["--steps 2: that is 0 episodes of 3 steps or more"]),
         ({"steps": 1900}, ["--steps 1900: that is 19 episodes", "use at least 20"]),
     ):
         before = set(listing(results))

@@ -11,10 +11,11 @@ What the checkpoints beside the tables know is compared: environment, method, fl
 decoders. A command is rebuilt only of flags that make just these evaluations.
 """
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from runpy import run_path
-from typing import Any
+from typing import Any, NamedTuple
 
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
@@ -39,12 +40,54 @@ from common.files import open_to_read
 from common.provenance import PACKAGES, check_table, notes, write_table
 from common.run_folder import first_difference
 from rl.methods import METHODS, OF_ONE_LENGTH, of_all_seeds
+from rl.protocols import Content
 
 # Flags that runs of one curve may have each their own.
 OF_ONE_RUN = {"seed", "num_seeds", "name", "threads", "eval_episodes"}
 
 
+class Made(NamedTuple):
+    """What runs made.
+
+    Attributes:
+        curves: of all their seeds, a frame of analysis.curves.CURVES.
+        files: {(folder of the run, seed): its eval.csv}.
+        flags: {the same: the seed's flags}.
+        contents: {the same: content of its newest checkpoint}, of those that have one.
+        trained: {the same: the steps that it has}, of those that have a checkpoint.
+    """
+
+    curves: pd.DataFrame
+    files: dict[tuple[str, int], Path]
+    flags: dict[tuple[str, int], dict[str, Any]]
+    contents: dict[tuple[str, int], Content]
+    trained: dict[tuple[str, int], int]
+
+    @property
+    def method(self) -> str:
+        return str(self.curves.method.iloc[0])
+
+
 def main() -> None:
+    args = parse()
+    out = check_out(args.out, args.overwrite)
+    made = load(args.runs, args.seeds)
+    if args.until:
+        made = until(made, args.until)
+    check_finished(made.curves, made.flags, made.trained)
+    if not args.command:
+        check_evaluations(made.curves, made.flags)
+        for key, content in made.contents.items():
+            check_trained(made.method, made.flags[key], content, made.files[key].parent)
+    of_seeds = list(made.flags.values())
+    commands = args.command or rebuild_commands(made.method, of_seeds)
+    text = describe(made.curves, of_seeds, args.variant, commands, args.commit)
+    table = made.curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
+    write_table(table, out, text, float_format=None)
+    print(f"{out}: {len(table)} evaluations of {len(of_seeds)} seeds")
+
+
+def parse() -> argparse.Namespace:
     parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs, results/rl/<env>/<method>/<name>")
     parser.add_argument("--out", required=True, help="csv file to write; the text is written beside it")
@@ -65,55 +108,59 @@ def main() -> None:
     )
     parser.add_argument("--commit", default=None, help="commit the run was made with; without it: the repository's")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    args = parser.parse_args()
-    out = check_table(args.out, overwrite=True)
-    if out.exists() and not args.overwrite:
+    return parser.parse_args()
+
+
+def check_out(path: str, overwrite: bool) -> Path:
+    """The file that --out names; raises `UsageError` if it cannot be written, or is something else than a published curve."""
+    out = check_table(path, overwrite=True)
+    if out.exists() and not overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     if (out.parent / "opt.json").exists() or any(out.parent.glob("seed_*/eval.csv")):
         raise UsageError(f"--out {out}: its folder is that of a run, whose own tables lie there: choose another")
     if out.exists() and not (out.with_suffix(".txt").exists() or is_curve(out)):
         raise UsageError(f"--out {out}: it exists and is no published curve: choose another")
+    return out
 
-    curves = pd.concat([load_run(folder) for folder in args.runs], ignore_index=True)
-    files = {(folder, seed): file for folder in args.runs for seed, file in seed_files(folder).items()}
-    if args.seeds:
-        if missing := set(args.seeds) - {seed for _, seed in files}:
+
+def load(runs: Sequence[str], seeds: Sequence[int] | None) -> Made:
+    """What some runs made, of these seeds or of all; raises `UsageError` if it is not that of one curve."""
+    curves = pd.concat([load_run(folder) for folder in runs], ignore_index=True)
+    files = {(folder, seed): file for folder in runs for seed, file in seed_files(folder).items()}
+    if seeds:
+        if missing := set(seeds) - {seed for _, seed in files}:
             raise UsageError(f"--seeds {min(missing)}: the runs have no such seed: publish seeds that were trained")
-        curves = curves[curves.seed.isin(args.seeds)]
-        files = {(folder, seed): file for (folder, seed), file in files.items() if seed in args.seeds}
-    flags, contents = {}, {}
-    for (folder, seed), file in files.items():
-        flags[folder, seed], content = load_seed(file)
+        curves = curves[curves.seed.isin(seeds)]
+        files = {(folder, seed): file for (folder, seed), file in files.items() if seed in seeds}
+    made = Made(curves, files, {}, {}, {})
+    for key, file in files.items():
+        made.flags[key], content = load_seed(file)
         if content is not None:
-            contents[folder, seed] = content
-            check_seed(folder, file.parent, content)
-    check_kinds(curves)
-    check_alike(curves.method.iloc[0], flags)
-    check_joined(contents)
-    trained = {key: content["steps"] for key, content in contents.items()}
-    planned = max(of_seed["max_timesteps"] for of_seed in flags.values())
-    if args.until and args.until < planned:
-        if (method := curves.method.iloc[0]) in OF_ONE_LENGTH or method not in METHODS:
-            raise UsageError(
-                f"--until {args.until}: the numbers of {method} depend on --max_timesteps, which is {planned}: leave it out"
-            )
-        for (folder, seed), of_seed in flags.items():
-            # A seed that goes on has what it was evaluated at since its newest checkpoint, too.
-            if args.until < of_seed["max_timesteps"] and (folder, seed) in trained:
-                trained[folder, seed] = max([trained[folder, seed], *curves[curves.seed == seed].steps])
-            of_seed["max_timesteps"] = min(args.until, of_seed["max_timesteps"])
-            curves = curves[(curves.seed != seed) | (curves.steps < last_evaluation(of_seed) + stride(of_seed))]
-    check_finished(curves, flags, trained)
-    method, of_seeds = curves.method.iloc[0], list(flags.values())
-    if not args.command:
-        check_evaluations(curves, flags)
-        for key, content in contents.items():
-            check_trained(method, flags[key], content, files[key].parent)
-    commands = args.command or rebuild_commands(method, of_seeds)
-    text = describe(curves, of_seeds, args.variant, commands, args.commit)
-    table = curves.assign(variant=args.variant)[ABLATION if args.variant else PUBLISHED]
-    write_table(table, out, text, float_format=None)
-    print(f"{out}: {len(curves)} evaluations of {len(of_seeds)} seeds")
+            made.contents[key], made.trained[key] = content, content["steps"]
+            check_seed(key[0], file.parent, content)
+    check_kinds(made.curves)
+    check_alike(made.method, made.flags)
+    check_joined(made.contents)
+    return made
+
+
+def until(made: Made, steps: int) -> Made:
+    """What runs of so many steps would have made; raises `UsageError` if their numbers would have been others."""
+    planned = max(of_seed["max_timesteps"] for of_seed in made.flags.values())
+    if steps >= planned:
+        return made
+    if made.method in OF_ONE_LENGTH or made.method not in METHODS:
+        raise UsageError(
+            f"--until {steps}: the numbers of {made.method} depend on --max_timesteps, which is {planned}: leave it out"
+        )
+    curves, flags, trained = made.curves, {}, dict(made.trained)
+    for key, of_seed in made.flags.items():
+        # A seed that goes on has what it was evaluated at since its newest checkpoint, too.
+        if steps < of_seed["max_timesteps"] and key in trained:
+            trained[key] = max([trained[key], *curves[curves.seed == key[1]].steps])
+        flags[key] = of_seed | {"max_timesteps": min(steps, of_seed["max_timesteps"])}
+        curves = curves[(curves.seed != key[1]) | (curves.steps < last_evaluation(flags[key]) + stride(flags[key]))]
+    return made._replace(curves=curves, flags=flags, trained=trained)
 
 
 def is_curve(path: Path) -> bool:

@@ -54,6 +54,8 @@ BLOCKS: dict[str, Block] = {
     "figure 4, all tasks, text": report_texts.all_tasks,
     "random steps": report_random_steps.table,
     "random steps, text": report_random_steps.text,
+    "random steps, other tasks": report_random_steps.tasks_table,
+    "random steps, other tasks, text": report_random_steps.tasks_text,
     "noise": report_noise.table,
     "noise, text": report_noise.text,
     "values": report_noise.values,

@@ -276,6 +276,11 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
         report_random_steps.claim,
     ),
     (
+        f"{NOT_IN_THE_PAPER}, random steps, the other tasks",
+        "is DynE-TD3 with transferred decoders ahead of a TD3 that begins with 10 000 random steps?",
+        report_random_steps.tasks_claim,
+    ),
+    (
         "appendix",
         "returns are relatively insensitive to the weights λ (of the decoder's norm) and γ (of the KL divergence)",
         sensitivity,

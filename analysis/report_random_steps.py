@@ -1,13 +1,16 @@
 """The results page on random steps at the start: 10 000 in TD3's code of the time, none in the release."""
 
+import contextlib
+
 import pandas as pd
 
-from analysis.comparisons import better, finals, on_the_way, standing, steps_of
+from analysis.comparisons import better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.report_data import Data
-from analysis.report_tables import FINE, Rows, averages, once, returns, seeds_told
-from analysis.tasks import VERTICAL
+from analysis.report_tables import FINE, Rows, averages, by_task, once, returns, seeds_told
+from analysis.tasks import OTHER_TASKS, VERTICAL
 from analysis.variants import RANDOM_STEPS
-from analysis.wording import LADDER, Said, count, markdown, marked, number, seeds, with_interval
+from analysis.wording import LADDER, Said, count, listed, markdown, marked, mostly, number, seeds, with_interval
+from common.errors import UsageError
 
 WORDS = {False: "without random steps", True: "with random steps"}
 WITH = {"TD3": "td3", "DynE-TD3": "dyne"}  # {method: the variant that begins with random steps}
@@ -63,3 +66,66 @@ def claim(data: Data) -> Said:
         f"({with_interval(alike)})"
     )
     return said, f"{seeds(len(ours))}, {count(upto)} steps"
+
+
+# ---- the other tasks ----
+
+SUCH_TD3 = f"TD3 {WORDS[True]}"
+
+
+def elsewhere(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
+    """{task: {TD3, TD3 with random steps, DynE-TD3: its curves}} of the other tasks on which the second was tried.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = {}
+    for task in OTHER_TASKS:
+        with contextlib.suppress(UsageError):  # not tried there
+            with_random = data.variant(RANDOM_STEPS, WITH["TD3"], task)
+            of_task = data.methods(task, ["TD3", "DynE-TD3"])
+            found[task] = {"TD3": of_task["TD3"], SUCH_TD3: with_random, "DynE-TD3": of_task["DynE-TD3"]}
+    if not found:
+        raise UsageError(f"{data.results}: no other task has a TD3 {WORDS[True]}")
+    return found
+
+
+def tasks_table(data: Data) -> str:
+    """The other tasks: TD3 without and with random steps, and DynE-TD3, which begins without."""
+    return by_task(elsewhere(data), "random steps on the other tasks")
+
+
+def tasks_text(data: Data) -> str:
+    """How DynE-TD3 stands to a TD3 with random steps, and this one to the published TD3, task by task."""
+    rows = []
+    for task, of_task in elsewhere(data).items():
+        odds = []
+        for pair in (("DynE-TD3", SUCH_TD3), (SUCH_TD3, "TD3")):
+            ours, theirs = (of_task[name] for name in pair)
+            odds += [with_interval(better(*finals(ours, theirs)[:2])), with_interval(better(*on_the_way(ours, theirs)))]
+        rows.append([task, *odds])
+    header = [f"DynE-TD3 more than {SUCH_TD3}, last tenth", "all steps", f"{SUCH_TD3} more than without, last tenth"]
+    return f"P that a run returns:\n\n{markdown(['', *header, 'all steps'], rows)}"
+
+
+def tasks_claim(data: Data) -> Said:
+    """On how many of the other tasks DynE-TD3 is ahead of a TD3 that begins with random steps."""
+    found = elsewhere(data)
+    told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    all_along: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    for task, of_task in found.items():
+        ours, theirs = of_task["DynE-TD3"], of_task[SUCH_TD3]
+        *ends, _ = finals(ours, theirs)
+        told[standing(better(*ends))].append(f"{task} ({' against '.join(number(one.mean()) for one in ends)})")
+        all_along[standing(better(*on_the_way(ours, theirs)))].append(task)
+    parts, over_all = (
+        [f"{marked(stands)} it on {listed(tasks)}" for stands, tasks in one.items() if tasks]
+        for one in (told, all_along)
+    )
+    said = f"DynE-TD3, which begins without, is at the end {', '.join(parts)}; over all steps {', '.join(over_all)}"
+    missing = [task for task in OTHER_TASKS if task not in found]
+    said += f"; not run yet: {listed(missing)}" if missing else ""
+    counts = sorted({seeds_of(of_task[name]) for of_task in found.values() for name in ("DynE-TD3", SUCH_TD3)})
+    many = seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {seeds(counts[-1])}"
+    steps = mostly({task: count(steps_of(of_task[SUCH_TD3])) for task, of_task in found.items()}, "steps")
+    return said, f"{many} a method and task, {steps}"

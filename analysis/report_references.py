@@ -8,9 +8,9 @@ import pandas as pd
 from analysis import figure_tables
 from analysis.authors import AUTHORS_RANGE
 from analysis.comparisons import better, finals
-from analysis.report_data import Data
-from analysis.tasks import BASELINES, NAMES, OTHER_TASKS, environment
-from analysis.wording import listed, number, paragraphs
+from analysis.report_data import Data, authors_returns
+from analysis.tasks import BASELINES, FROM_PIXELS, NAMES, OTHER_TASKS, environment
+from analysis.wording import count, listed, number, paragraphs, read_off
 from common.errors import UsageError
 
 LEARNED = 0.9  # the least probability that a final return is above a reference
@@ -95,4 +95,24 @@ def references(data: Data) -> str:
         "A policy may be worse before it is trained than one that does nothing: on ReacherPush it knocks the box away. Doing nothing,",
         f"every action the middle of its bounds, returns {listed(told)} (means of {episodes.pop()} episodes). A method counts as having",
         "learned something only where it is clearly above both.",
+        authors_below(data),
     )
+
+
+def authors_below(data: Data) -> str:
+    """Which of the authors' returns from pixels are not above doing nothing, at the first and the last step read off their plots."""
+    told = []
+    for task in NAMES:
+        still, read = doing_nothing(data, task), {method: authors_returns(task, method) for method in FROM_PIXELS}
+        steps = sorted({step for of_method in read.values() for step in of_method})
+        for step in [steps[0], steps[-1]] if len(steps) > 1 else steps:
+            below = [
+                f"{method} ({read_off(of_method[step])})"
+                for method, of_method in read.items()
+                if of_method.get(step, math.inf) <= still
+            ]
+            if below:
+                told.append(f"on {task} at {count(step)} steps {listed(below)}")
+    if not told:
+        return ""
+    return f"Not above doing nothing are some returns from pixels in the authors' own plots, too: {'; '.join(told)}."

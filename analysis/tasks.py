@@ -9,6 +9,7 @@ BASELINES = ["SAC", "SAC-LSP", "PPO"]
 FROM_STATES = ["TD3", "DynE-TD3", *BASELINES]
 DYNE_FROM_PIXELS = ["SA-DynE-TD3", "S-DynE-TD3"]
 ENCODED = [*DYNE_FROM_PIXELS, "VAE-TD3"]  # from pixels by an encoder that was trained before
+FROM_PIXELS = [*ENCODED, "Pixel-TD3"]
 
 
 def environment(task: str) -> str:

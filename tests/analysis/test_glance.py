@@ -76,6 +76,9 @@ def test_who_is_not_above_doing_nothing_has_learned_nothing(tmp_path):
         assert found.startswith(claim) and ("neither it nor SAC is clearly above" in found) == (still == -100.5)
         references = report_references.references(Data(tmp_path))
         assert f"returns −{-still:.0f}".removesuffix("0") in references and "means of 1000 episodes" in references
+        # Of the authors' own returns −124 alone, at the end, is above −130, and none is above −110 or −100.5.
+        at_the_end = {-130: "S-DynE-TD3 (−187)"}.get(still, "SA-DynE-TD3 (−124), S-DynE-TD3 (−187)")
+        assert f"on ReacherPush at 3 000 000 steps {at_the_end} and VAE-TD3 (−222)." in references
 
 
 def test_random_steps_are_compared_on_the_seeds_and_steps_that_all_have(tmp_path):
@@ -97,6 +100,25 @@ def test_random_steps_are_compared_on_the_seeds_and_steps_that_all_have(tmp_path
     write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3", [-10.0] * 5)
     assert "is ahead of such a TD3" in glance(tmp_path)[figure]
     assert "| DynE-TD3 without random steps | TD3 with random steps | 1.00 " in report_random_steps.text(Data(tmp_path))
+
+
+def test_random_steps_on_the_other_tasks(tmp_path):
+    figure = "not in the paper, random steps, the other tasks"
+    for task in ("ReacherTurn", "Pusher", "Striker"):
+        write_curve(tmp_path, task, "DynE-TD3", [-100, -101])
+        write_curve(tmp_path, task, "TD3", [-120, -121])
+    assert glance(tmp_path)[figure] == "not run yet"
+    for task, ends in {"ReacherTurn": [-110, -111], "Pusher": [-90, -91, -92], "Striker": [-100, -101]}.items():
+        write_variant(tmp_path, task, "TD3", "start", "td3", ends)
+    assert glance(tmp_path)[figure] == (
+        "DynE-TD3, which begins without, is at the end ahead of it on ReacherTurn (−100 against −110), **level with** it on Striker "
+        "(−100 against −100), **behind** it on Pusher (−100 against −91.0); over all steps ahead of it on ReacherTurn, **level with** it on "
+        "Striker, **behind** it on Pusher; not run yet: ReacherPush and Thrower"
+    )
+    text = report_random_steps.tasks_text(Data(tmp_path))
+    assert "| Pusher | 0.00 | 0.00 | 1.00 | 1.00 |" in text and "| ReacherTurn | 1.00 | 1.00 | 1.00 | 1.00 |" in text
+    table = report_random_steps.tasks_table(Data(tmp_path))
+    assert table.startswith("2 to 3 seeds a row") and "TD3 with random steps (3 seeds)" in table
 
 
 def test_what_the_end_says_and_all_steps_do_not_is_not_settled(tmp_path):

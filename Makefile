@@ -11,7 +11,7 @@ DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 
 DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
 DEMO_FILM := $(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 $(FILM_FLAGS)
 
-.PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test quick faults
+.PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test types pytest quick faults
 
 demo: demo-embedding
 	@echo "demo, 2 of 3: TD3 and DynE-TD3 side by side"
@@ -58,7 +58,13 @@ results: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check $(OWN)
 	$(BIN)/ruff format --check $(OWN)
+	@# Side by side: the type checker keeps one core busy for a minute.
+	@$(MAKE) --no-print-directory -j2 types pytest
+
+types:
 	$(BIN)/mypy
+
+pytest:
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The tests of the algorithms and of what they stand on: under a minute.

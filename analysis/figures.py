@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import sensitivity
-from analysis.charts import COLORS, figure, save
+from analysis.charts import COLORS, figure
 from analysis.curves import load_ablations, load_published, select
+from analysis.drawing import save
 from analysis.figure_tables import doing_nothing, load
 from analysis.random_figures import figure3, figure8, figure10
 from analysis.tasks import FROM_STATES, REACHER_FAMILY, TASKS, VERTICAL, environment
@@ -35,8 +36,16 @@ ON_PLANS = ["TD3-plans", "SAC-plans"]
 PLANS = ["DynE-TD3", *ON_PLANS, "TD3", "SAC"]
 CONTROLS = [name for name, method in METHODS.items() if method.is_control]
 UNTRAINED, HALF = "untrained encoder", "half the range"
-OF_CONTROLS = {"untrained": UNTRAINED, "held_half": HALF}  # variants: what their curves are called
-CONTROL_COLORS = {f"DynE-TD3, {UNTRAINED}": "#ff7f0e", f"held-TD3, {HALF}": "#bc5090"}
+OF_CONTROLS = {
+    "untrained": UNTRAINED,
+    "held_half": HALF,
+    "identity_half": HALF,
+}  # variants: what their curves are called
+CONTROL_COLORS = {
+    f"DynE-TD3, {UNTRAINED}": "#ff7f0e",
+    f"held-TD3, {HALF}": "#bc5090",
+    f"identity-TD3, {HALF}": "#003f5c",
+}
 FIGURE4_BINS = 5000
 
 
@@ -200,8 +209,7 @@ def main() -> None:
         except UsageError as error:
             print(f"{name}: not drawn: {error}")
             continue
-        for suffix in ("svg", "png"):
-            save(chart, out / f"{name}.{suffix}")
+        save(chart, *(out / f"{name}.{suffix}" for suffix in ("svg", "png")))
         print(f"{name}: {out / name}.svg, .png")
 
 

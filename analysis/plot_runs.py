@@ -18,9 +18,10 @@ if __name__ == "__main__":  # says in one line what is not installed
 import numpy as np
 import pandas as pd
 
-from analysis.charts import figure, save
+from analysis.charts import figure
 from analysis.comparisons import better, finals, on_the_way, seeds_of, standing
 from analysis.curves import FEW, begun, bin_width_of, first_steps, load_runs, series_of, table
+from analysis.drawing import save
 from analysis.estimates import final_returns
 from analysis.wording import count, with_interval
 from common.cli import Parser, check_out, non_negative_int, positive_int, run

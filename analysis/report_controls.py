@@ -1,7 +1,7 @@
 """The results page on why the method works: controls, noises, final policies."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,10 @@ CONTROLS = {  # {k} is the number of steps of a plan
 }
 HALF = {  # variants of the group of controls: the words of their action space, and what their curve is called
     "held_half": ("one raw action held for 4 steps, within half the range", "held-TD3 within half the range"),
+    "identity_half": (
+        "single raw actions by the same code, within half the range",
+        "identity-TD3 within half the range",
+    ),
 }
 UNTRAINED = "DynE, the decoder of an untrained encoder"
 RAW = "raw actions"
@@ -98,8 +102,29 @@ def controls_text(data: Data) -> str:
         f"Runs of one seed share the starts of their evaluations: of {len(ours)} such pairs DynE-TD3 returns more, on average over",
         f"all steps, in {listed(pairs)}.",
         f"At the end it is not ahead of {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
+        half_range(found, dyne),
         *untrained_encoders(data),
     )
+
+
+def half_range(found: Mapping[str, pd.DataFrame], dyne: pd.DataFrame) -> str:
+    """How far controls within half the range come from TD3 to DynE-TD3; {action space in words: its curves}."""
+    told, td3 = [], found[RAW]
+    for words, _ in HALF.values():
+        if words not in found:
+            continue
+        one = found[words]
+        at_the_end, whole = better(*finals(one, td3)[:2]), better(*on_the_way(one, td3))
+        gains = []
+        for averages_of in (lambda *pair: finals(*pair)[:2], on_the_way):
+            ours, raw = (values.mean() for values in averages_of(one, td3))
+            best, _ = (values.mean() for values in averages_of(dyne, td3))
+            gains.append(f"{100 * (ours - raw) / (best - raw):.0f} %")
+        told.append(
+            f"{NAMED[words]} comes {gains[0]} of the way from TD3 to DynE-TD3 ({standing(at_the_end)} TD3, P {with_interval(at_the_end)}), "
+            f"over all steps {gains[1]} ({standing(whole)} TD3, P {with_interval(whole)})"
+        )
+    return f"At the end {'; '.join(told)}." if told else ""
 
 
 def untrained_encoders(data: Data) -> list[str]:

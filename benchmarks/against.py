@@ -7,6 +7,7 @@ takes the files of that commit out of git into a temporary folder and lets each 
 own (update_worker.py), with the same flags. The two take turns, a few updates each, so that both meet the machine as it is.
 """
 
+import itertools
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from common.cli import Parser, add_env_flag, positive_int, run
 from common.errors import UsageError
 from common.paths import REPOSITORY
 
-CASES = [("TD3", 1), ("TD3", 8), ("DynE-TD3", 1), ("DynE-TD3", 8)]
+METHODS = ("TD3", "DynE-TD3")
 WORKER = Path(__file__).with_name("update_worker.py")
 EARLIER = "58084a4"  # the last commit whose agents were trained by autograd
 
@@ -35,6 +36,7 @@ def parse():
     parser = Parser(__doc__)
     parser.add_argument("commit", nargs="?", default=EARLIER, help="the earlier version, as git names it")
     add_env_flag(parser)
+    parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds, one row each")
     parser.add_argument("--rows", type=positive_int, default=5_000, help="rows of replay beforehand, a seed")
     parser.add_argument("--updates", type=positive_int, default=20, help="updates of every seed, a turn")
     parser.add_argument("--rounds", type=positive_int, default=60, help="turns of each")
@@ -86,7 +88,7 @@ def main():
     with temporary_folder(args.results_dir) as folder:
         earlier = Path(folder) / "earlier"
         extract(args.commit, earlier)
-        for case in CASES:
+        for case in itertools.product(METHODS, args.num_seeds):
             roots = {"before": earlier, "now": REPOSITORY}
             versions = {
                 name: Version(root, *case, args, str(Path(folder) / f"{name}-{case[0]}-{case[1]}"))

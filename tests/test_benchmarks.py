@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 LOW, HIGH = np.full(2, -1, np.float32), np.full(2, 1, np.float32)
 
 
-CLAIMS = {"updates": 5, "against": 4, "evaluation_share": 2, "embedding_stages": 3, "pixels": 5 if can_draw() else 3}
+CLAIMS = {"updates": 5, "against": 2, "evaluation_share": 2, "embedding_stages": 3, "pixels": 5 if can_draw() else 3}
 if find_spec("ray"):
     CLAIMS["scheduler"] = 1
 if can_draw():

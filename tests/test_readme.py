@@ -25,7 +25,8 @@ SMALL = {
     "embedding/probe.py": "--steps 2000",
     "rl/main_td3.py": f"{RL} --num_seeds 2",
     "rl/main_dyne.py": f"{RL} --num_seeds 2",
-    "rl/main_vae_td3.py": f"{RL} --num_seeds 2",
+    "rl/main_dyne.py --pixels": f"{RL} --num_seeds 1",
+    "rl/main_vae_td3.py": f"{RL} --num_seeds 1",
     "rl/main_pixel_td3.py": f"{RL} --num_seeds 1 --batch_size 8 --source_img_width 64",
     "rl/main_baselines.py": f"{RL} --num_seeds 1",
     "rl/main_sac_lsp.py": f"{RL} --num_seeds 1",
@@ -77,13 +78,21 @@ def folder(tmp_path):
 
 # Blocks of docs/usage.md that need nothing of the others, by a script that they alone call.
 APART = {"pixels": "main_pixels.py", "baselines": "main_baselines.py", "figures": "figure3_reach.py"}
-WITH_COMMANDS = [page for page in PAGES if "```bash\npython" in PAGES[page] or "```python" in PAGES[page]]
-ROWS = [(page, "") for page in WITH_COMMANDS] + [("usage", part) for part in APART]
 
 
 def row_of(page, block):
-    """The row of commands that a block belongs to."""
-    return page, next((part for part, script in APART.items() if page == "usage" and script in block), "")
+    """The row of commands that a block belongs to: those of README.md are of docs/usage.md, which has most of them too."""
+    if page in ("README", "usage"):
+        return next((f"usage {part}" for part, script in APART.items() if script in block), "README usage")
+    return page
+
+
+def row(name, language):
+    """The blocks of a row, in the order of its pages."""
+    return [block for page in PAGES for block in blocks(page, language) if row_of(page, block) == name]
+
+
+ROWS = list(dict.fromkeys(row_of(page, block) for page in PAGES for block in blocks(page, "(?:bash|python)")))
 
 
 def run(folder, command):
@@ -105,24 +114,24 @@ def write_files(folder, page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "part"), ROWS, ids=[f"{page} {part}".strip() for page, part in ROWS])
-def test_commands_run(folder, tmp_path_factory, page, part):
-    write_files(folder, page)
-    commands = [line for b in blocks(page, "bash") if row_of(page, b) == (page, part) for line in lines_of(b)]
-    ran = 0
+@pytest.mark.parametrize("name", ROWS)
+def test_commands_run(folder, tmp_path_factory, name):
+    for page in name.split():
+        if page in PAGES:
+            write_files(folder, page)
+    commands = dict.fromkeys(line for block in row(name, "bash") for line in lines_of(block))
     with ForkServer(folder, tmp_path_factory.mktemp("printed")) as server:
         for command in commands:
             words = shlex.split(command)
             if words[0] != "python" or words[1].startswith("benchmarks/"):
                 continue
-            done = server.run(*words[1:], *shlex.split(SMALL[words[1]]))
+            small = SMALL.get(" ".join(words[1:3]), SMALL[words[1]])
+            done = server.run(*words[1:], *shlex.split(small))
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-            ran += 1
-        assert ran or blocks(page, "python")
-        if page == "README":
+        if name.startswith("README"):
             assert (folder / "results" / "out.mp4").stat().st_size > 1000
             assert (folder / "results" / "curves.png").read_bytes().startswith(b"\x89PNG")
-        for block in [] if part else blocks(page, "python"):
+        for block in row(name, "python"):
             (folder / "typed.py").write_text(block.replace("learn(5_000)", "learn(40)"))
             done = server.run("typed.py")
             assert done.returncode == 0, f"{block}\n{done.stderr}"
@@ -140,29 +149,22 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.slow
-def test_demo_runs_twice(tmp_path):
+def test_demo_runs_without_opengl_and_again_with_it(tmp_path):
+    """Without it everything but the film is made."""
     make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
     small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL}", "FILM_FLAGS=--episodes 1 --video_episodes 1"]
-    for _ in range(2):
-        done = run(ROOT, [*make, *small])
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
-        assert (tmp_path / "side-by-side.mp4").stat().st_size > 1000
-        table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the last evaluation") :]
-        rows = [line for line in table.splitlines() if line.startswith(("TD3 (2 seeds) ", "DynE-TD3 (2 seeds) "))]
-        assert len(rows) == 2 and all(
-            "-" not in row.split() for row in rows
-        )  # every column is a step that was evaluated
-
-
-@pytest.mark.slow
-def test_demo_without_opengl_makes_all_but_the_video(tmp_path):
-    make = ["make", "demo", f"BIN={Path(sys.executable).parent}", f"DEMO_DIR={tmp_path}", "INSTALLED="]
-    small = [f"EMBEDDING_FLAGS={EMBEDDING}", f"RL_FLAGS={RL}", "FILM_FLAGS=--episodes 1 --video_episodes 1"]
+    curves, film = tmp_path / "curves.png", tmp_path / "side-by-side.mp4"
     done = run(ROOT, [*make, *small, "MUJOCO_GL=glfw", "DISPLAY=", "WAYLAND_DISPLAY="])  # nothing to draw on
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "curves.png").exists() and not (tmp_path / "side-by-side.mp4").exists()
+    assert curves.exists() and not film.exists()
     assert "evaluate.py: error: --video: " in done.stderr
+    curves.unlink()
+    done = run(ROOT, [*make, *small])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert curves.read_bytes().startswith(b"\x89PNG") and film.stat().st_size > 1000
+    table = done.stdout[done.stdout.index("ReacherVertical-v2: mean return of the last evaluation") :]
+    rows = [line for line in table.splitlines() if line.startswith(("TD3 (2 seeds) ", "DynE-TD3 (2 seeds) "))]
+    assert len(rows) == 2 and all("-" not in row.split() for row in rows)  # every column is a step that was evaluated
 
 
 def test_installation_lines_name_the_pinned_versions():

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from curve_runs import ENV, frame, write_run
 
-from analysis import charts, curves
+from analysis import charts, curves, drawing
 
 
 def spec_of(*frames):
@@ -21,7 +21,7 @@ def test_figure_has_a_panel_an_environment_and_one_colour_a_method(tmp_path):
         drawn = dict(zip(colors["domain"], colors["range"], strict=True))
         assert drawn["TD3, default"] == charts.COLORS["TD3"] and drawn["SAC"] == charts.COLORS["SAC"]
         assert drawn["TD3, other"] in charts.NAME_COLORS
-    charts.save(chart, tmp_path / "panels.svg")
+    drawing.save(chart, tmp_path / "panels.svg")
     svg = (tmp_path / "panels.svg").read_text()
     assert svg.startswith("<svg") and svg.count(">environment steps<") == 2
 

@@ -11,8 +11,8 @@ import vl_convert
 from curve_runs import frame
 from nbclient import NotebookClient
 
-from analysis import charts
-from analysis.charts import VEGA_LITE
+from analysis import charts, drawing
+from analysis.drawing import VEGA_LITE
 from common.paths import REPOSITORY
 
 NOTEBOOK = REPOSITORY / "rl_plots.ipynb"
@@ -103,7 +103,7 @@ def test_the_committed_notebook_shows_no_error(cell):
 
 def test_what_jupyter_draws_is_the_chart_its_data_short():
     drawn = charts.figure(frame([[-20.0, -9.0, -8.25], [-18.0, -10.0, -8.0]], [0, 1000, 2000])).to_dict()
-    short = charts.compact(drawn)
+    short = drawing.compact(drawn)
     assert short["$schema"].endswith("/vega-lite/v5.json")
     assert 1.5 * len(json.dumps(short["datasets"])) < len(json.dumps(drawn["datasets"]))
     picture, same = (re.sub(r"clip\d+", "clip", vl_convert.vegalite_to_svg(spec)) for spec in (drawn, short))
@@ -111,7 +111,7 @@ def test_what_jupyter_draws_is_the_chart_its_data_short():
 
 
 def test_of_one_seed_the_short_data_have_no_spread():
-    one = charts.compact(charts.figure(frame([[-20.0, -9.0]], [0, 1000])).to_dict())
+    one = drawing.compact(charts.figure(frame([[-20.0, -9.0]], [0, 1000])).to_dict())
     (text,) = one["datasets"].values()
     rows = text.splitlines()
     place = rows[0].split(",").index("low")

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 from browser import CHROMIUM, browse, wait_for
 
-from analysis.charts import COLORS, VEGA_LITE
+from analysis.charts import COLORS
+from analysis.drawing import VEGA_LITE
 from common.paths import REPOSITORY
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")

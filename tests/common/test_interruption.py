@@ -10,6 +10,8 @@ import time
 import pytest
 from same_runs import assert_same
 
+import embedding.main
+import rl.main_td3
 from common import checkpoint
 from common.interruption import Interruption
 from common.paths import REPOSITORY
@@ -35,7 +37,7 @@ def wait_for(condition, process, seconds=120):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
+def test_signals_save_and_name_the_command_that_goes_on(call, tmp_path, number, code):
     flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
     folder = tmp_path / "rl" / "Pendulum-v1" / "TD3" / "default" / "seed_0"
     process = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", 100_000)
@@ -51,13 +53,13 @@ def test_signals_save_and_name_the_command_that_goes_on(tmp_path, number, code):
         [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    whole = start("rl/main_td3.py", *flags, tmp_path, "--max_timesteps", steps + 100, "--name", "whole")
-    assert whole.wait() == 0
+    whole = call(rl.main_td3.main, *flags, tmp_path, max_timesteps=steps + 100, name="whole", threads=None)
+    assert whole.code == 0, whole.err
     assert_same(folder.parent.parent / "whole", folder.parent)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_an_embedding_too(tmp_path, number, code):
+def test_signals_save_an_embedding_too(call, tmp_path, number, code):
     flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
     flags += ["--env", "Pendulum-v1", "--checkpoint_freq", 1, "--results_dir", tmp_path]
     folder = tmp_path / "Pendulum-v1" / "default"
@@ -69,7 +71,7 @@ def test_signals_save_an_embedding_too(tmp_path, number, code):
     assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 100
     command = shlex.split(err.strip().splitlines()[-1])
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
+    assert call(embedding.main.main, *flags, name="whole", threads=None).code == 0
     assert_same(folder.with_name("whole"), folder)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import embedding.main
 import embedding.main_pixels
 import embedding.main_vae
+from common import entries
 from common.errors import UsageError
 from common.files import read_entries
 from embedding.trained import decoder_path, image_encoder_path
@@ -57,6 +58,10 @@ def rebuild_commands(method: str, of_seeds: Sequence[dict[str, Any]]) -> list[st
         except KeyError as error:
             raise UsageError(
                 f"--command: no run of {method} has flags without {error}: give the command that made it"
+            ) from error
+        except entries.UNFIT as error:
+            raise UsageError(
+                f"--command: no run of {method} has the flags that {flags['name']} has ({error}): give the command that made it"
             ) from error
         groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
     commands = list(dict.fromkeys(trainings))

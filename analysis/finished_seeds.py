@@ -17,7 +17,7 @@ from common.errors import UsageError
 from common.files import read_entries
 from common.paths import folder_of
 from common.progress import tell
-from common.run_folder import first_difference
+from common.run_flags import MAY_DIFFER, first_difference
 from embedding.decoder import ActionDecoder
 from embedding.trained import load_image_encoder
 from rl.methods import METHODS, OF_ONE_LENGTH
@@ -42,6 +42,8 @@ def load_flags(file: Path) -> dict[str, Any]:
             raise ValueError(f"it has no {min(missing)}")
         for name in {*COUNTS, "update_every"} & set(flags):
             entries.whole(flags, name, 1, LARGEST_WHOLE)
+        if not isinstance(flags["env_name"], str) or not flags["env_name"]:
+            raise ValueError("its env_name is no name of an environment")
     except (OSError, ValueError, TypeError, AttributeError, CheckpointError) as error:
         raise UsageError(f"{path}: it does not tell the flags of a run: {error}") from error
     *results, rl, _, _, _, _ = ("", "", "", "", *file.parent.resolve().parts)
@@ -71,6 +73,9 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
         raise UsageError(
             f"{file.parent}: its opt.json has {differing[0]}, its checkpoint {differing[1]}: put back the run's own"
         )
+    if alone := sorted((saved.keys() ^ flags.keys()) - MAY_DIFFER):
+        has, lacks = ("opt.json", "checkpoint") if alone[0] in flags else ("checkpoint", "opt.json")
+        raise UsageError(f"{file.parent}: its {has} has --{alone[0]}, its {lacks} has not: put back the run's own")
     return flags, content
 
 

@@ -38,7 +38,7 @@ from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
 from common.files import open_to_read
 from common.provenance import PACKAGES, check_table, notes, write_table
-from common.run_folder import first_difference
+from common.run_flags import first_difference
 from rl.methods import METHODS, OF_ONE_LENGTH, of_all_seeds
 from rl.protocols import Content
 

@@ -60,6 +60,8 @@ def main() -> None:
         flags, content = load_seed(folder / "eval.csv")
         assert content is not None
         method, steps, planned = content["method"], content["steps"], flags["max_timesteps"]
+        if not steps:
+            raise UsageError(f"{folder}: its policy has not been trained yet: go on with it by --resume")
         if method in OF_ONE_LENGTH and steps != planned:
             raise UsageError(
                 f"{folder}: it has {steps} steps of {planned}, and no command makes this policy, for the numbers of {method} "

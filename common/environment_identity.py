@@ -34,6 +34,7 @@ from common.stable_repr import modules_of, stable_repr
 from common.streams import reset_seed, stream
 
 PROBED_STEPS = 100
+BREAKS = "breaks: "  # begins the digest of an environment that raises something while it is probed
 
 
 # ---- what it does ----
@@ -45,7 +46,8 @@ def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, 
     The digest is made of the time limit, the arguments, those of wrappers among them, the spaces, and the observations,
     rewards and ends of `PROBED_STEPS` drawn actions. It does that again if a second probe from the same seed gives the same
     digest although numpy's, torch's and Python's global random streams were drawn from in between. An environment that raises
-    something while it is probed has the digest "", and counts as one that does the same again.
+    something while it is probed has `BREAKS` and the digest of what comes before its steps, and counts as one that does the same
+    again.
 
     Args:
         env: one that is not in use.
@@ -64,7 +66,7 @@ def what_it_does(env: gymnasium.Env, by_its_stream: bool = False) -> tuple[str, 
 
     with streams_kept():
         if not _probe(env, seeded, sha):
-            return "", True
+            return BREAKS + again.hexdigest(), True
         repeats = _probe(env, seeded, again, disturb=True) and sha.digest() == again.digest()
         if repeats and by_its_stream:
             repeats = _repeats_by_its_stream(env)

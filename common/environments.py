@@ -34,7 +34,7 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         flag: the flag that is named if the environment will not do.
         kwargs: passed on to `gymnasium.make`.
     Raises:
-        UsageError: unknown id, missing dependency, or spaces that DynE cannot work with.
+        UsageError: unknown id, or one without the version that it has, missing dependency, or spaces that DynE cannot work with.
         EnvironmentFault: importing its module, or making it, raised something else.
     """
     name, folder, before = f"{flag} {env_id}", working_folder(), torch_settings()
@@ -66,6 +66,11 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         raise fault(name, "", error) from error
     finally:
         left = restore_torch(before)  # which some modules change for all of this process
+    assert env.spec is not None  # gymnasium.make gives one
+    if (
+        env.spec.id != env_id.rpartition(":")[2]
+    ):  # the newest version, which another installation may have a newer one of
+        raise UsageError(f"{name}: it names no version: name {name_of(env, env_id)}, or another one")
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")
     if left is not None:

@@ -9,11 +9,11 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterable
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -22,23 +22,22 @@ from common import checkpoint
 from common.errors import UsageError, one_line
 from common.files import open_for_lock, open_to_read, read_entries, write_atomically
 from common.folders import make_folder, remove_empty
+from common.run_flags import check_flags
 
 LOCK = ".lock"
 FAILURE = "failed.json"
-# What runs write, as patterns; in folders of their own, and beside them. Nothing else is ever deleted.
-WRITTEN = (
+# What runs write, as regular expressions; in folders of their own, and beside them. Nothing else is ever deleted.
+UNFINISHED = r"\..+\.\d+\.tmp"  # of `common.files.write_atomically`
+FILES = (
     *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "speed.csv", "log.csv", "encoder.pt", "decoder.pt"),
-    *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new", ".*.[0-9]*.tmp"),
+    *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new"),
 )
+WRITTEN = (*map(re.escape, FILES), UNFINISHED)
 WRITTEN_BELOW = {
-    "replay": ("[0-9]*.f32",),
-    "videos": ("[0-9]*.mp4", ".*.[0-9]*.tmp"),
-    "tensorboard": ("events.out.tfevents.*",),
-    "render": ("epoch_*.png", "samples_*.png", "observations.png", "latest.png", ".*.[0-9]*.tmp"),
-}
-MAY_DIFFER = {  # flags that a resumed run may be given anew
-    *("max_timesteps", "device", "eval_freq", "render_freq", "checkpoint_freq", "tensorboard"),
-    *("results_dir", "resume", "overwrite"),
+    "replay": (r"\d+\.f32",),
+    "videos": (r"\d+\.mp4", UNFINISHED),
+    "tensorboard": (r"events\.out\.tfevents\.\d+\..+",),
+    "render": (r"(epoch|samples)_\d+\.png", r"(observations|latest)\.png", UNFINISHED),
 }
 
 
@@ -243,6 +242,14 @@ class RunFolder:
         if newest != steps:
             os.replace(self.older, self.newest)
 
+    def drop_damaged(self) -> None:
+        """Puts the older checkpoint in the place of a newest one that is damaged: the next save would drop the older one."""
+        try:
+            checkpoint.read(self.newest, self.kind)
+        except checkpoint.CheckpointError:
+            if self.older.exists():
+                os.replace(self.older, self.newest)
+
     def check_resume(self, flags: dict[str, Any], result: str) -> dict[str, Any] | None:
         """The content of the newest checkpoint, if there is one.
 
@@ -311,34 +318,7 @@ def _delete(folder: Path, patterns: Iterable[str]) -> None:
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
     """What is in a folder, but not below it, and matches one of the patterns; links that lead nowhere too, unlike `glob`."""
     there = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in there if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
-
-
-def check_flags(saved: dict[str, Any], flags: dict[str, Any]) -> None:
-    """Raises `UsageError` naming the first flag that differs from those a run began with, but may not."""
-    if differing := first_difference(saved, flags):
-        ours, theirs = differing
-        raise UsageError(
-            f"{ours}: the run that --resume continues has {theirs}: give that, or start over with --overwrite"
-        )
-
-
-def first_difference(
-    saved: dict[str, Any], flags: dict[str, Any], compared: Collection[str] = ()
-) -> tuple[str, str] | None:
-    """The first flag that differs but may not, nor may `compared` here, as it is given in `flags` and in `saved`; None: none."""
-    for name in sorted(saved.keys() & flags.keys() - (MAY_DIFFER - {*compared})):
-        if saved[name] != flags[name]:
-            return _told(name, flags[name]), _told(name, saved[name])
-    return None
-
-
-def _told(name: str, value: Any) -> str:
-    """A flag and its value as they are given."""
-    name = "env" if name == "env_name" else name
-    if isinstance(value, bool) or value is None:
-        return f"--{name}" if value else f"no --{name}"
-    return f"--{name} {value}"
+    return [path for path in there if any(re.fullmatch(pattern, path.name) for pattern in patterns)]
 
 
 def resume_command() -> str:

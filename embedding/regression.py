@@ -12,12 +12,19 @@ HIDDEN, EPOCHS, BATCH, LR, DECAY = 256, 30, 256, 1e-3, 1e-4  # of the network
 
 def ridges(inputs: np.ndarray, outputs: np.ndarray, penalties: Iterable[float]) -> np.ndarray:
     """The weights (P, I + 1, Q) of a ridge regression of outputs (M, Q) on inputs (M, I) for each penalty; the last row of each is
-    not penalised."""
+    not penalised.
+
+    Of fewer rows than inputs the equal form whose matrix is (M, M) is solved: x' (x x' + penalty)^-1 y.
+    """
     mean, center = inputs.mean(0), outputs.mean(0)
-    x = inputs - mean
-    squares, vectors = np.linalg.eigh(x.T @ x)
-    turned = vectors.T @ (x.T @ (outputs - center))
-    found = [vectors @ (turned / (squares.clip(0) + penalty)[:, None]) for penalty in penalties]
+    x, y = inputs - mean, outputs - center
+    if len(x) < x.shape[1]:
+        products = x @ x.T
+        found = [x.T @ np.linalg.solve(products + penalty * np.eye(len(x)), y) for penalty in penalties]
+    else:
+        squares, vectors = np.linalg.eigh(x.T @ x)
+        turned = vectors.T @ (x.T @ y)
+        found = [vectors @ (turned / (squares.clip(0) + penalty)[:, None]) for penalty in penalties]
     return np.stack([np.concatenate([weights, (center - mean @ weights)[None]]) for weights in found])
 
 

@@ -120,7 +120,8 @@ def load_embedding(folder: str | Path) -> tuple[ActionDecoder, ActionEncoder, Pr
         raise UsageError(f"folder {folder}: {error}: {way_out}") from error
     low, high = encoder.bounds
     same_size = (encoder.k, encoder.action_dim) == (decoder.k, decoder.action_dim)
-    within = (decoder.low > low - 1e-5).all() and (decoder.high < high + 1e-5).all()
+    slack = 1e-5 * (high - low)
+    within = (decoder.low >= low - slack).all() and (decoder.high <= high + slack).all()
     if not (same_size and within and decoder.inverts(encoder)):
         raise UsageError(f"folder {folder}: its encoder.pt and decoder.pt are not of one embedding: {way_out}")
     return decoder, encoder, predictor, env_name

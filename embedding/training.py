@@ -18,7 +18,8 @@ from common.errors import Diverged, UsageError
 from common.interruption import Interruption
 from common.paths import check_own_folder, embedding_run
 from common.progress import Progress, tell
-from common.run_folder import RunFolder, check_flags
+from common.run_flags import check_flags
+from common.run_folder import RunFolder
 from embedding.models import widths_of
 from embedding.play_key import sources
 
@@ -100,6 +101,8 @@ class Training:
             self.parts[0].begin()
             return False
         content = saved[0]
+        if len(saved) == 1:
+            self.folder.drop_damaged()
         try:
             check_flags(content["flags"], self.flags)
             check_play(content, self.play, self.folder)
@@ -251,9 +254,9 @@ def warn_of_repetition(args: argparse.Namespace, samples: int) -> None:
 
 
 def embedding_name(text: str) -> str:
-    """A folder's name that is not reserved beside embeddings."""
-    if re.fullmatch(r"data|seed_.*|published(-k.*)?", folder_name(text)):
+    """A folder's name that is not reserved beside embeddings, and that no flag takes for a file."""
+    if re.fullmatch(r"data|seed_.*|published(-k.*)?|.*\.pt", folder_name(text)):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is reserved (data, seed_*, published, published-k*): choose another name"
+            f"{text!r} is reserved (data, seed_*, published, published-k*, *.pt): choose another name"
         )
     return text

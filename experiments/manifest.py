@@ -16,7 +16,7 @@ from common.cli import seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
 from common.paths import REPOSITORY, folder_of
-from common.run_folder import first_difference
+from common.run_flags import first_difference
 from experiments.trainings import IMAGE_KINDS, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
 from rl.methods import METHODS, OF_ONE_LENGTH
 

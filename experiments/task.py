@@ -16,7 +16,8 @@ from common.cli import LARGEST_WHOLE
 from common.errors import UsageError
 from common.files import read_entries
 from common.provenance import is_notes
-from common.run_folder import RunFolder, first_difference
+from common.run_flags import first_difference
+from common.run_folder import RunFolder
 from rl.results import EVAL_COLUMNS
 
 WITHOUT_EFFECT = {"name", "threads"}  # flags that a training may differ in, beside those that `--resume` may change

@@ -11,7 +11,7 @@ from torch import nn
 
 from common import entries
 from common.checkpoint import CheckpointError
-from rl.latent_space_policies import LatentPolicy, PolicyStack
+from rl.latent_space_policies import MOST_LEVELS, LatentPolicy, PolicyStack
 from rl.protocols import ActionSpace, Content, SelectAction
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh}
@@ -68,8 +68,8 @@ def _normalisation(statistics: Any, width: int) -> Callable[[np.ndarray], np.nda
 def _stack(content: Content, actions: ActionSpace) -> SelectAction:
     """Latent space policies, the lowest first."""
     state_dim, found = entries.whole(content, "state_dim", 1), entries.entry(content, "policies")
-    if not isinstance(found, list) or not 1 <= len(found) <= entries.MOST_LAYERS:
-        raise CheckpointError(f"policies is no list of 1 to {entries.MOST_LAYERS}")
+    if not isinstance(found, list) or not 1 <= len(found) <= MOST_LEVELS:
+        raise CheckpointError(f"policies is no list of 1 to {MOST_LEVELS}")
     stack = PolicyStack(state_dim, actions.low, actions.high, torch.device("cpu"))
     for level, weights in enumerate(found):
         make = partial(LatentPolicy, state_dim, actions.dim, level == 0)

@@ -16,6 +16,7 @@ from common.cli import (
     positive_int,
 )
 from common.errors import UsageError
+from rl.action_spaces import LARGEST_BOUND
 from rl.methods import Method
 
 EVAL_FREQ, PIXELS_EVAL_FREQ = 1000, 5000
@@ -27,6 +28,14 @@ def episode_count(text: str) -> int:
     value = positive_int(text)
     if value > MOST_EPISODES:
         raise argparse.ArgumentTypeError(f"{text!r} would take for ever: use at most {MOST_EPISODES:,}")
+    return value
+
+
+def action_bound(text: str) -> float:
+    """A bound of raw actions that a policy's file may have."""
+    value = positive_float(text)
+    if value > LARGEST_BOUND:
+        raise argparse.ArgumentTypeError(f"{text!r} is larger than {LARGEST_BOUND:g}: use less, or leave it out")
     return value
 
 
@@ -89,7 +98,7 @@ def training_parser(
         help="what the noises of raw actions count in: units of the action, or half its range",
     )
     parser.add_argument(
-        "--action_bound", type=positive_float, default=None, help="a policy's raw actions stay within +- this"
+        "--action_bound", type=action_bound, default=None, help="a policy's raw actions stay within +- this"
     )
     parser.add_argument(
         "--action_range",

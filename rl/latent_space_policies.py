@@ -18,6 +18,7 @@ from rl.protocols import Content
 
 HIDDEN = 256
 COUPLINGS = 2  # of a policy (the paper's)
+MOST_LEVELS = 100  # policies on top of each other
 LARGEST_SCALE = 5.0  # of a coupling, as a logarithm
 
 

@@ -31,7 +31,7 @@ from rl.action_spaces import RawActions
 from rl.baseline_env import BaselineEnv
 from rl.baseline_run import Baseline, SeedRun, on_cpu
 from rl.baselines import baseline_parser, replay_rows, train_all
-from rl.latent_space_policies import PolicyStack, SoftActorCritic
+from rl.latent_space_policies import MOST_LEVELS, PolicyStack, SoftActorCritic
 from rl.policies import Policies
 from rl.protocols import Content
 from rl.state_spaces import ObservedStates
@@ -45,6 +45,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = baseline_parser(__doc__)
     parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
     args = parser.parse_args(argv)
+    if args.levels > MOST_LEVELS:
+        raise UsageError(f"--levels {args.levels}: use at most {MOST_LEVELS}")
     if args.levels > args.max_timesteps:
         raise UsageError(f"--levels {args.levels}: there are {args.max_timesteps} steps to train them: use fewer")
     return args

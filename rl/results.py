@@ -39,6 +39,7 @@ class SeedResults:
         self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
         self.speed = CsvLog(folder / "speed.csv", SPEED_COLUMNS)  # the only one that depends on the clock
         self.evaluations: list[tuple[float, ...]] = []
+        self._kept = -1  # the last step whose events of an earlier process count
         self._since: tuple[int, float] | None = None  # the step and the time of this process's last evaluation
 
     def begin(self) -> None:
@@ -57,8 +58,9 @@ class SeedResults:
         self.eval.verify(state["eval"])
         self.train.verify(state["train"])
 
-    def rewind(self, state: dict[str, Any]) -> None:
-        """Cuts the files back to where `snapshot` was called."""
+    def rewind(self, state: dict[str, Any], steps: int) -> None:
+        """Cuts the files back to where `snapshot` was called, after so many steps."""
+        self._kept = steps
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
@@ -97,7 +99,7 @@ class SeedResults:
 
     def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:
         if self.tensorboard and self.events is None:
-            self.events = Events(self.folder / "tensorboard", steps)
+            self.events = Events(self.folder / "tensorboard", self._kept + 1)
         if self.events is not None:
             self.events.write(group, steps, values)
 

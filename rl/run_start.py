@@ -13,7 +13,7 @@ from common.errors import UsageError
 from common.files import open_for_lock, read_entries
 from common.folders import make_folder, remove_empty
 from common.paths import folders_of_seeds
-from common.run_folder import first_difference
+from common.run_flags import first_difference
 from rl.methods import of_all_seeds
 from rl.policies import newest_checkpoint
 

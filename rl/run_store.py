@@ -12,7 +12,7 @@ from common.environment_identity import PROBED_STEPS
 from common.errors import UsageError
 from common.paths import check_own_folder, folders_of_seeds
 from common.progress import tell
-from common.run_folder import check_flags
+from common.run_flags import check_flags
 from rl.fingerprint import Fingerprint
 from rl.policies import newest_checkpoint
 from rl.protocols import ActionSpace, Content, StateSpace

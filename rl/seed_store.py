@@ -11,7 +11,8 @@ from common import entries
 from common.checkpoint import CheckpointError
 from common.errors import UsageError
 from common.paths import seed_folder
-from common.run_folder import RunFolder, check_flags
+from common.run_flags import check_flags
+from common.run_folder import RunFolder
 from rl.fingerprint import Fingerprint
 from rl.protocols import ActionSpace, Content, StateSpace
 from rl.replay_files import ReplayFiles
@@ -101,7 +102,7 @@ class SeedStore:
         """Brings all files back to a checkpoint's content, which `verify` found whole."""
         self.folder.rewind(content["steps"])
         self.folder.write_flags(self.flags)
-        self.results.rewind(content["results"])
+        self.results.rewind(content["results"], content["steps"])
         self.replay.rewind(content["replay"])
 
     def kept(self, steps: int) -> str:

@@ -27,7 +27,7 @@ class Events:
 
     Args:
         folder: where; it is made.
-        steps: events of later steps, of a run that is resumed, are passed over by tensorboard.
+        steps: what an earlier process wrote of this step or later ones is passed over by tensorboard.
     """
 
     def __init__(self, folder: Path, steps: int) -> None:

@@ -149,9 +149,14 @@ def test_a_run_in_the_place_of_another_is_refused(train, publish, place):
     if env == ENV:
         flags = json.loads(opt.read_text())
         opt.write_text(json.dumps({name: value for name, value in flags.items() if name != "policy_name"}))
+        assert "seed_0: its checkpoint has --policy_name, its opt.json has not: put" in publish(other)
+        whole = checkpoint.load(other / "seed_0" / "checkpoint.pt", "run")
+        of_others = {name: value for name, value in whole["flags"].items() if name != "policy_name"}
+        checkpoint.save(other / "seed_0" / "checkpoint.pt", "run", whole | {"flags": of_others})
         assert f"seed_0: its checkpoint is of random on {ENV}, its folder of {method} on {env}: put it" in publish(
             other
         )
+        checkpoint.save(other / "seed_0" / "checkpoint.pt", "run", whole)
     edit(opt, env_name=env, policy_name=method)
     flag = f"--policy_name {method}" if env == ENV else f"--env {env}"
     assert f"seed_0: its opt.json has {flag}, its checkpoint --" in publish(other)
@@ -234,6 +239,11 @@ def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):
     assert "are not those of a run with --max_timesteps 100" in publish(run)
     edit(opt, max_timesteps="200")
     assert "max_timesteps is 200, not a whole number" in publish(run)
+    opt.write_text(json.dumps({name: value for name, value in json.loads(before[0]).items() if name != "lr"}))
+    assert "its checkpoint has --lr, its opt.json has not: put back" in publish(run)
+    opt.write_text(before[0])
+    edit(opt, plan_length=9)
+    assert "its opt.json has --plan_length, its checkpoint has not: put back" in publish(run)
     opt.write_text(before[0])
     table.write_text(before[1].replace(",100,-", ",100,-1"))
     assert table.read_text() != before[1]
@@ -249,7 +259,21 @@ def test_what_was_changed_since_the_checkpoint_is_refused(train, publish):
     assert "put back a whole checkpoint, or take it away" in publish(run)
     for path in (run / "seed_0").glob("checkpoint*"):
         path.unlink()
+    edit(opt, env_name=None)
+    assert "its env_name is no name of an environment" in publish(run)
+    opt.write_text(before[0])
     assert "3 a seed" in publish(run)
+
+
+@pytest.mark.parametrize("odd", [{"decoder": None}, {"decoder": 5}, {"source_env": 7}])
+def test_flags_that_no_run_has_tell_no_command(train, publish, tiny, odd):
+    """Where no checkpoint tells what they were."""
+    decoder = tiny / "ReacherVertical-v2" / "default"
+    run = train(main=rl.main_dyne.main, policy_name="DynE-TD3", decoder=decoder)
+    for path in (run / "seed_0").glob("checkpoint*"):
+        path.unlink()
+    edit(run / "seed_0" / "opt.json", **odd)
+    assert "--command: no run of DynE-TD3 has the flags that default has" in publish(run)
 
 
 def test_no_policy_is_published_of_a_run_that_no_command_repeats(train, call, tmp_path):

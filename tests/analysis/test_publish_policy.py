@@ -64,6 +64,14 @@ def test_what_is_no_seeds_folder(call, run, tmp_path):
         assert ran.code == 2 and ran.err.count("\n") == 1 and not (tmp_path / "out").exists()
 
 
+def test_a_policy_that_was_not_trained_is_not_published(call, run, tmp_path):
+    (path,) = run.rglob("checkpoint.pt")
+    content = checkpoint.load(path, "run")
+    checkpoint.save(path, "run", content | {"steps": 0})
+    ran = call(analysis.publish_policy.main, path.parent, out=tmp_path / "out", threads=None)
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and "its policy has not been trained yet" in ran.err, ran
+
+
 @pytest.mark.parametrize("env_id", sorted(path.parent.name for path in PUBLISHED_POLICIES.glob("*/checkpoint.pt")))
 def test_published_policies_are_played_by_name(call, env_id):
     policy = load_policy(f"published/{env_id}")

@@ -290,6 +290,21 @@ def test_checkpoints_of_other_versions_are_read_with_a_warning(tmp_path, monkeyp
     assert "was written with torch 9.9: numbers may differ" in capsys.readouterr().out
 
 
+def test_the_whole_checkpoint_is_kept_where_the_newest_is_damaged(tmp_path):
+    """Else a kill within the next save, between its two renames, would leave the damaged one alone."""
+    folder = RunFolder(tmp_path, "run")
+    for steps in (1, 2):
+        folder.save({"steps": steps})
+    folder.drop_damaged()
+    assert [content["steps"] for content in folder.checkpoints()] == [2, 1]
+    folder.newest.write_bytes(folder.newest.read_bytes()[:-9])
+    folder.drop_damaged()
+    assert [content["steps"] for content in folder.checkpoints()] == [1] and not folder.older.exists()
+    folder.newest.write_bytes(b"")
+    folder.drop_damaged()  # nothing that could take its place
+    assert folder.newest.exists()
+
+
 def test_what_would_be_too_large_to_be_read_leaves_the_checkpoint_before_it(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path, "run")
     folder.save({"steps": 1})

@@ -24,6 +24,8 @@ ENVIRONMENTS = {
     "Xyzzy1234-v0": "there is no such environment: no known one is like it. One's own is module:id",
     "not an id": "Malformed environment ID",
     "HalfCheetah-v2": "have been moved",
+    "Pendulum": "it names no version: name Pendulum-v1",
+    "toy_envs:Walk": "it names no version: name toy_envs:Walk-v0",
     "no_module:X-v0": "No module named 'no_module'",
     ":X-v0": "module:id",
     "a:b:X-v0": "module:id",
@@ -38,7 +40,7 @@ ENVIRONMENTS = {
 
 
 @every
-@pytest.mark.filterwarnings("ignore:.*HalfCheetah")
+@pytest.mark.filterwarnings("ignore:.*HalfCheetah", "ignore:.*unversioned")
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_environments_that_will_not_do(refuse, a_run, main, env_id):
     refuse(main, [f"--env {env_id}: ", ENVIRONMENTS[env_id]], env=env_id)

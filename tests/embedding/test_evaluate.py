@@ -4,6 +4,7 @@ import dataclasses
 import re
 import shutil
 
+import gymnasium
 import pytest
 import toy_envs  # noqa: F401  (registers its environments)
 
@@ -248,6 +249,17 @@ def test_an_encoder_and_a_decoder_of_another_seed(refuse, call, copy, tmp_path):
     del content["encoder"]
     checkpoint.save(copy / "decoder.pt", "decoder", content)
     load_embedding(copy)
+
+
+@pytest.mark.parametrize("bounds", [((-300, -0.01), (300, 0.01)), ((0, 250), (1000, 260)), ((1e6, -1), (1e6 + 1, 1))])
+def test_bounds_may_be_wide_or_far_from_zero(call, tmp_path, monkeypatch, bounds):
+    monkeypatch.setitem(gymnasium.registry["Walk-v0"].kwargs, "low", bounds[0])
+    monkeypatch.setitem(gymnasium.registry["Walk-v0"].kwargs, "high", bounds[1])
+    flags = {"steps": 100, "epochs": 0, "decoder_epochs": 0, "results_dir": tmp_path}
+    ran = call(embedding.main.main, env="toy_envs:Walk-v0", traj_len=2, **flags)
+    assert ran.code == 0, ran.err
+    decoder, *_ = load_embedding(tmp_path / "Walk-v0" / "default")
+    assert decoder.high.tolist() == pytest.approx(bounds[1])
 
 
 def test_published_embeddings_load():

@@ -23,12 +23,13 @@ RNG = np.random.default_rng(0)
 ENV = "ReacherVertical-v2"
 
 
-def test_ridge_is_least_squares_with_a_penalty_as_further_rows():
-    inputs, outputs = RNG.standard_normal((50, 6)) + 3, RNG.standard_normal((50, 2))
+@pytest.mark.parametrize("width", [6, 80])  # fewer inputs than rows, and more
+def test_ridge_is_least_squares_with_a_penalty_as_further_rows(width):
+    inputs, outputs = RNG.standard_normal((50, width)) + 3, RNG.standard_normal((50, 2))
     penalties = (0.1, 7.0)
     for penalty, weights in zip(penalties, ridges(inputs, outputs, penalties), strict=True):
-        centered = np.concatenate([inputs - inputs.mean(0), np.sqrt(penalty) * np.eye(6)])
-        literal = np.linalg.lstsq(centered, np.concatenate([outputs - outputs.mean(0), np.zeros((6, 2))]))[0]
+        centered = np.concatenate([inputs - inputs.mean(0), np.sqrt(penalty) * np.eye(width)])
+        literal = np.linalg.lstsq(centered, np.concatenate([outputs - outputs.mean(0), np.zeros((width, 2))]))[0]
         np.testing.assert_allclose(weights[:-1], literal)
         np.testing.assert_allclose((inputs @ weights[:-1] + weights[-1]).mean(0), outputs.mean(0))
 
@@ -112,6 +113,7 @@ def results(tiny_images, tmp_path):
 
 def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     monkeypatch.setattr(embedding.regression, "EPOCHS", 2)
+    monkeypatch.setattr(embedding.probe, "PENALTIES", [1e3])
     ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results)
     assert ran.code == 0, ran.err
     folder = results / f"{ENV}-pixels" / "default"

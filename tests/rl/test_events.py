@@ -32,6 +32,23 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
     np.testing.assert_allclose(speeds, np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1), atol=0.01)
 
 
+def test_what_a_process_that_was_killed_wrote_behind_its_checkpoint_is_passed_over(call, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    flags = {"eval_episodes": 1, "batch_size": 4, "results_dir": tmp_path}
+    assert call(rl.main_td3.main, "--tensorboard", max_timesteps=200, eval_freq=100, **flags).code == 0
+    folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
+    saved = {path: path.read_bytes() for path in folder.glob("checkpoint*")}
+    assert call(rl.main_td3.main, "--tensorboard", "--resume", max_timesteps=500, eval_freq=100, **flags).code == 0
+    for path, data in saved.items():
+        path.write_bytes(data)
+    assert call(rl.main_td3.main, "--tensorboard", "--resume", max_timesteps=800, eval_freq=400, **flags).code == 0
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    shown = [event.step for event in events.Scalars("evaluation/mean_return")]
+    assert shown == np.loadtxt(folder / "eval.csv", delimiter=",", skiprows=1)[:, 1].tolist() == [0, 100, 200, 400, 800]
+
+
 def test_events_that_cannot_be_written_are_told_in_one_line(call, tmp_path, monkeypatch):
     from tensorboard.summary.writer.record_writer import RecordWriter
 

@@ -18,7 +18,11 @@ FOREIGN = [
     "more/eval.csv",
     "replay/0.txt",
     "replay/notes.f32",
+    "replay/2_notes.f32",
     "videos/talk.mp4",
+    "videos/2024-holiday.mp4",
+    "tensorboard/events.out.tfevents.my notes.txt",
+    ".notes.1st.tmp",
 ]
 both = pytest.mark.parametrize("main", [TD3, EMBED], ids=["td3", "embedding"])
 

@@ -216,6 +216,29 @@ def test_a_model_of_mujoco_is_part_of_what_an_environment_is_made_of():
     assert Fingerprint.of(env).made_of != before.made_of
 
 
+def test_another_environment_is_refused_though_it_breaks_on_the_way_too(call, tmp_path, monkeypatch):
+    """What comes before its first steps is compared even so: here the time limit."""
+    step = toy_envs.Walk.step
+
+    def picky(env, action):
+        if abs(action[0]) > 0.95:  # which a policy that explores little never asks for
+            raise ValueError("too strong")
+        return step(env, action)
+
+    monkeypatch.setattr(toy_envs.Walk, "step", picky)
+    flags = {**WALK, "results_dir": tmp_path, "expl_noise": 0, "lr": 1e-5}
+    assert call(rl.main_td3.main, **flags, max_timesteps=60).code == 0
+    with monkeypatch.context() as patch:
+        longer(patch)
+        ran = call(rl.main_td3.main, "--resume", **flags, max_timesteps=120)
+    assert ran.code == 2 and "--env toy_envs:Walk-v0: " in ran.err and ran.err.count("\n") == 1, ran
+    (path,) = tmp_path.rglob("checkpoint.pt")
+    content = checkpoint.load(path, "run")
+    content["fingerprint"] = ""  # of an earlier version
+    checkpoint.save(path, "run", content)
+    assert call(rl.main_td3.main, "--resume", **flags, max_timesteps=120).code == 0
+
+
 def test_checkpoints_without_a_fingerprint_are_gone_on_with(call, tmp_path):
     assert call(rl.main_td3.main, **WALK, max_timesteps=60, results_dir=tmp_path).code == 0
     (path,) = tmp_path.rglob("checkpoint.pt")

@@ -2,8 +2,10 @@
 
 import collections
 import contextlib
+import fcntl
 import io
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -102,35 +104,60 @@ def call():
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """Results folder with an embedding `default` of k = 4 for three environments, trained for a moment."""
-    results = tmp_path_factory.mktemp("embeddings")
-    for env_id in ("ReacherVertical-v2", "Hopper-v5", "Pendulum-v1"):
-        ran = _call(embedding.main.main, env=env_id, results_dir=results, **TINY_EMBEDDING)
-        assert ran.code == 0, ran.err
-    return results
+def filled(tmp_path_factory, worker_id):
+    """A function of a name and of what fills the folder of that name: once for all processes side by side (pytest-xdist)."""
+    base = tmp_path_factory.getbasetemp()
+    base = base if worker_id == "master" else base.parent
+
+    def folder(name, fill):
+        path, filled = base / name, base / f"{name}.filled"
+        with open(base / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(path, ignore_errors=True)  # another process failed
+                fill(path)
+                filled.touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def tiny_images(tmp_path_factory):
-    """Results folder with hardly trained embeddings of images, DynE's and the VAE's; not to be written to."""
-    results = tmp_path_factory.mktemp("embeddings_of_images")
-    for env in ("ReacherVertical-v2", "toy_pixel_envs:Dot-v0"):
-        decoder = {"decoder_epochs": 1, "decoder_batches": 4, "traj_len": 4}
-        for main, flags in ((embedding.main_pixels.main, decoder), (embedding.main_vae.main, {})):
-            ran = _call(main, env=env, results_dir=results, **TINY_IMAGES, **flags)
+def tiny(filled):
+    """Results folder with an embedding `default` of k = 4 for three environments, trained for a moment; not to be written to."""
+
+    def fill(results):
+        for env_id in ("ReacherVertical-v2", "Hopper-v5", "Pendulum-v1"):
+            ran = _call(embedding.main.main, env=env_id, results_dir=results, **TINY_EMBEDDING)
             assert ran.code == 0, ran.err
-    return results
+
+    return filled("embeddings", fill)
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Folder of a real, if short, training on ReacherVertical."""
-    results = tmp_path_factory.mktemp("trained")
-    flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 6, "decoder_batches": 1000}
-    ran = _call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
-    assert ran.code == 0, ran.err
-    return results / "ReacherVertical-v2" / "default"
+def tiny_images(filled):
+    """Results folder with hardly trained embeddings of images, DynE's and the VAE's; not to be written to."""
+
+    def fill(results):
+        for env in ("ReacherVertical-v2", "toy_pixel_envs:Dot-v0"):
+            decoder = {"decoder_epochs": 1, "decoder_batches": 4, "traj_len": 4}
+            for main, flags in ((embedding.main_pixels.main, decoder), (embedding.main_vae.main, {})):
+                ran = _call(main, env=env, results_dir=results, **TINY_IMAGES, **flags)
+                assert ran.code == 0, ran.err
+
+    return filled("embeddings_of_images", fill)
+
+
+@pytest.fixture(scope="session")
+def trained(filled):
+    """Folder of a real, if short, training on ReacherVertical; not to be written to."""
+
+    def fill(results):
+        flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 6, "decoder_batches": 1000}
+        ran = _call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
+        assert ran.code == 0, ran.err
+
+    return filled("trained", fill) / "ReacherVertical-v2" / "default"
 
 
 @pytest.fixture

@@ -248,16 +248,15 @@ def test_an_evaluation_that_is_not_finite_gives_the_seed_up(call, tmp_path):
     assert ran.code == 3 and "return of an evaluation nan" in ran.err
 
 
-def test_another_decoder_is_refused(train, tiny):
+def test_another_decoder_is_refused(train, tiny, tmp_path):
     train("Pendulum-v1", "DynE-TD3", "a", max_timesteps=100)
     other = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
     _, ran = train("ReacherVertical-v2", "DynE-TD3", "b", max_timesteps=100)
     content = checkpoint.load(other, "decoder")
     content["weights"]["layers.0.bias"] += 1
-    checkpoint.save(other.with_name("changed.pt"), "decoder", content)
-    _, ran = train(
-        "ReacherVertical-v2", "DynE-TD3", "b", "--resume", max_timesteps=200, decoder=other.with_name("changed.pt")
-    )
+    changed = tmp_path / "changed.pt"
+    checkpoint.save(changed, "decoder", content)
+    _, ran = train("ReacherVertical-v2", "DynE-TD3", "b", "--resume", max_timesteps=200, decoder=changed)
     assert ran.code == 2 and "decoder" in ran.err
 
 

@@ -61,10 +61,10 @@ test: $(INSTALLED)
 	@# Side by side: the type checker keeps one core busy for a minute.
 	@$(MAKE) --no-print-directory -j2 types pytest
 
-types:
+types: $(INSTALLED)
 	$(BIN)/mypy
 
-pytest:
+pytest: $(INSTALLED)
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 # The tests of the algorithms and of what they stand on: under a minute.

@@ -61,7 +61,7 @@ def rebuild_commands(method: str, of_seeds: Sequence[dict[str, Any]]) -> list[st
             ) from error
         except entries.UNFIT as error:
             raise UsageError(
-                f"--command: no run of {method} has the flags that {flags['name']} has ({error}): give the command that made it"
+                f"--command: no run of {method} has such flags ({error}): give the command that made it"
             ) from error
         groups.setdefault(command(name, {**flags, "seed": 0, "num_seeds": 1}, defaults), []).append(flags)
     commands = list(dict.fromkeys(trainings))

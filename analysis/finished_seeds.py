@@ -75,7 +75,9 @@ def load_seed(file: Path) -> tuple[dict[str, Any], Content | None]:
         )
     if alone := sorted((saved.keys() ^ flags.keys()) - MAY_DIFFER):
         has, lacks = ("opt.json", "checkpoint") if alone[0] in flags else ("checkpoint", "opt.json")
-        raise UsageError(f"{file.parent}: its {has} has --{alone[0]}, its {lacks} has not: put back the run's own")
+        raise UsageError(
+            f"{file.parent}: its {has} has --{alone[0]}, its {lacks} has not: put back the run's own, or go on with it by --resume"
+        )
     return flags, content
 
 

@@ -109,16 +109,16 @@ def controls_text(data: Data) -> str:
 
 def half_range(found: Mapping[str, pd.DataFrame], dyne: pd.DataFrame) -> str:
     """How far controls within half the range come from TD3 to DynE-TD3; {action space in words: its curves}."""
-    told, td3 = [], found[RAW]
+    told = []
     for words, _ in HALF.values():
         if words not in found:
             continue
-        one = found[words]
+        one, td3, shared = at_shared_steps(found[words], found[RAW], dyne)
         at_the_end, whole = better(*finals(one, td3)[:2]), better(*on_the_way(one, td3))
         gains = []
         for averages_of in (lambda *pair: finals(*pair)[:2], on_the_way):
             ours, raw = (values.mean() for values in averages_of(one, td3))
-            best, _ = (values.mean() for values in averages_of(dyne, td3))
+            best, _ = (values.mean() for values in averages_of(shared, td3))
             gains.append(f"{100 * (ours - raw) / (best - raw):.0f} %")
         told.append(
             f"{NAMED[words]} comes {gains[0]} of the way from TD3 to DynE-TD3 ({standing(at_the_end)} TD3, P {with_interval(at_the_end)}), "

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.comparisons import better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.report_data import Data
+from analysis.report_references import unlearned
 from analysis.report_tables import FINE, Rows, averages, by_task, once, returns, seeds_told
 from analysis.tasks import OTHER_TASKS, VERTICAL
 from analysis.variants import RANDOM_STEPS
@@ -112,11 +113,16 @@ def tasks_claim(data: Data) -> Said:
     """On how many of the other tasks DynE-TD3 is ahead of a TD3 that begins with random steps."""
     found = elsewhere(data)
     told: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
+    steps = dict[str, str]()
     all_along: dict[str, list[str]] = {"ahead of": [], "level with": [], "behind": []}
     for task, of_task in found.items():
         ours, theirs = of_task["DynE-TD3"], of_task[SUCH_TD3]
-        *ends, _ = finals(ours, theirs)
-        told[standing(better(*ends))].append(f"{task} ({' against '.join(number(one.mean()) for one in ends)})")
+        *ends, upto = finals(ours, theirs)
+        steps[task] = count(upto)
+        returned = " against ".join(number(one.mean()) for one in ends)
+        if len(unlearned(data, task, {"DynE-TD3": ends[0], SUCH_TD3: ends[1]})) == 2:
+            returned += ", neither clearly above untrained policies and doing nothing"
+        told[standing(better(*ends))].append(f"{task} ({returned})")
         all_along[standing(better(*on_the_way(ours, theirs)))].append(task)
     parts, over_all = (
         [f"{marked(stands)} it on {listed(tasks)}" for stands, tasks in one.items() if tasks]
@@ -127,5 +133,4 @@ def tasks_claim(data: Data) -> Said:
     said += f"; not run yet: {listed(missing)}" if missing else ""
     counts = sorted({seeds_of(of_task[name]) for of_task in found.values() for name in ("DynE-TD3", SUCH_TD3)})
     many = seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {seeds(counts[-1])}"
-    steps = mostly({task: count(steps_of(of_task[SUCH_TD3])) for task, of_task in found.items()}, "steps")
-    return said, f"{many} a method and task, {steps}"
+    return said, f"{many} a method and task, {mostly(steps, 'steps')}"

@@ -67,9 +67,10 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
     finally:
         left = restore_torch(before)  # which some modules change for all of this process
     assert env.spec is not None  # gymnasium.make gives one
-    if (
-        env.spec.id != env_id.rpartition(":")[2]
-    ):  # the newest version, which another installation may have a newer one of
+    asked = env_id.rpartition(":")[2]
+    if asked != env.spec.id and not re.search(
+        r"-v\d+$", asked
+    ):  # it is the newest version here, and another one elsewhere
         raise UsageError(f"{name}: it names no version: name {name_of(env, env_id)}, or another one")
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")

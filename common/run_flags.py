@@ -1,5 +1,6 @@
 """The flags that a run noted, held against others: which may differ, and how a difference is told."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -25,9 +26,14 @@ def first_difference(
 ) -> tuple[str, str] | None:
     """The first flag that differs but may not, nor may `compared` here, as it is given in `flags` and in `saved`; None: none."""
     for name in sorted(saved.keys() & flags.keys() - (MAY_DIFFER - {*compared})):
-        if saved[name] != flags[name]:
+        if saved[name] != flags[name] and not (name == "env_name" and _names_a_version_of(saved[name], flags[name])):
             return _told(name, flags[name]), _told(name, saved[name])
     return None
+
+
+def _names_a_version_of(saved: Any, given: Any) -> bool:
+    """Whether an id is the other one with a version, which runs of earlier versions of this project may have left out."""
+    return re.fullmatch(re.escape(f"{saved}") + r"-v\d+", f"{given}") is not None
 
 
 def _told(name: str, value: Any) -> str:

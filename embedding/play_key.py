@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import PIL
 
-from common.environment_identity import arguments, code_digest, model_digest, what_it_does
+from common.environment_identity import BREAKS, arguments, code_digest, model_digest, what_it_does
 from common.environments import time_limit
 from common.guarded_environment import working_folder
 from common.stable_repr import stable_repr
@@ -48,12 +48,12 @@ def play_key(env: gymnasium.Env, steps: int, seed: int) -> dict[str, Any]:
 
 def _does(env: gymnasium.Env) -> str:
     """What the environment does, as a digest: it may depend on what is no code, such as a file of settings. One that does not
-    do the same twice has none."""
+    do the same twice, or raises something on the way, has none."""
     folder = working_folder()
     found, repeats = what_it_does(env)
     if folder is not None and working_folder() != folder:  # what plays next says which of its methods moved away
         os.chdir(folder)
-    return found if repeats else ""
+    return found if repeats and not found.startswith(BREAKS) else ""
 
 
 def sources(env: gymnasium.Env, args: argparse.Namespace) -> dict[str, str]:

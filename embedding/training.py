@@ -101,8 +101,6 @@ class Training:
             self.parts[0].begin()
             return False
         content = saved[0]
-        if len(saved) == 1:
-            self.folder.drop_damaged()
         try:
             check_flags(content["flags"], self.flags)
             check_play(content, self.play, self.folder)
@@ -115,6 +113,8 @@ class Training:
             raise UsageError(
                 f"--resume: {self.folder.path} was written by another version ({error!r}): start over with --overwrite"
             ) from error
+        if len(saved) == 1:
+            self.folder.drop_damaged()
         if is_done := self.part == len(self.parts):
             for part in self.parts:
                 part.finish()  # as files of the folder may have been lost or changed since

@@ -46,7 +46,7 @@ class Fingerprint:
 
     def _does_as(self, content: Content) -> bool:
         noted = content.get("fingerprint")
-        if not noted or (noted.startswith(BREAKS) and not self.does.startswith(BREAKS)):
+        if not noted or (str(noted).startswith(BREAKS) and not self.does.startswith(BREAKS)):
             return True  # what it did is not known
         return noted == self.does
 

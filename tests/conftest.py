@@ -104,10 +104,10 @@ def call():
 
 
 @pytest.fixture(scope="session")
-def filled(tmp_path_factory, worker_id):
+def filled(tmp_path_factory):
     """A function of a name and of what fills the folder of that name: once for all processes side by side (pytest-xdist)."""
     base = tmp_path_factory.getbasetemp()
-    base = base if worker_id == "master" else base.parent
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def folder(name, fill):
         path, filled = base / name, base / f"{name}.filled"

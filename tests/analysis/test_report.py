@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from curve_runs import call, one_series, write_curve
+from curve_runs import call, one_series, write_curve, write_variant
 
 from analysis import (
     report,
@@ -190,6 +190,23 @@ def test_held_actions_are_told_on_the_tasks_that_have_them(tmp_path):
     assert "held-TD3" in table and "ReacherPush" not in table + told
     ends = "one of DynE-TD3 with probability 1.00 (−10.5 against −15.5) and one of TD3 with probability 0.00 (−20.5 against"
     assert ends in told and "of 10 000 steps" in told
+
+
+def test_how_far_half_the_range_comes_from_td3_to_dyne(tmp_path):
+    """Over the steps that all three have, however long each is."""
+    ends = {"TD3": [-10, -11, -12, -10, -10], "DynE-TD3": [-6, -6, -6, -7, -8]}
+    for method, returns in ends.items():
+        write_curve(tmp_path, "ReacherVertical", method, returns, last=20_000)
+    write_variant(tmp_path, "ReacherVertical", "held-TD3", "controls", "held_half", [-9, -9, -9, -9, -9])
+    data = Data(tmp_path)
+    td3, dyne = (data.series("ReacherVertical", method) for method in ends)
+    held, words = data.variant("controls", "held_half"), report_controls.HALF["held_half"][0]
+    told = report_controls.half_range({report_controls.RAW: td3, words: held}, dyne)
+    assert told == (
+        "At the end held-TD3 within half the range comes 40 % of the way from TD3 to DynE-TD3 (ahead of TD3, P 1.00 (in all pairs of "
+        "runs)), over all steps 40 % (ahead of TD3, P 1.00 (in all pairs of runs))."
+    )
+    assert not report_controls.half_range({report_controls.RAW: td3}, dyne)
 
 
 def test_the_length_of_a_controls_plans_is_read_from_the_text_beside_its_curve(tmp_path):

@@ -14,6 +14,7 @@ import toy_envs  # noqa: F401  (registers its environments)
 from gymnasium.envs.registration import EnvSpec
 from scripts import DYNE, EMBED, EVALUATE, SHORT, TD3, Malicious, every, listing, training
 
+from common.environments import make_env
 from common.paths import REPOSITORY
 
 # ---- environments ----
@@ -37,6 +38,19 @@ ENVIRONMENTS = {
     "toy_envs:WalkNear-v0": "too near or too far for float32",
     "toy_envs:WalkWide-v0": "too near or too far for float32",
 }
+
+
+def test_an_environment_that_is_called_after_another_one_is_itself(monkeypatch):
+    """A wrapper may have asked for the spec of what it wraps, which gymnasium remembers."""
+
+    class Asking(gymnasium.Wrapper):
+        def __init__(self, env):
+            super().__init__(env)
+            self.limit = self.spec.max_episode_steps
+
+    made_of = EnvSpec("Mine-v0", lambda **flags: Asking(gymnasium.make("Pendulum-v1", **flags)), max_episode_steps=9)
+    monkeypatch.setitem(gymnasium.registry, "Mine-v0", made_of)
+    make_env("Mine-v0")
 
 
 @every

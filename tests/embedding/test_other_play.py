@@ -13,6 +13,7 @@ from scripts import EMBED, TINY_IMAGES, listing
 import embedding.main_pixels
 import embedding.main_vae
 from common import checkpoint
+from common.environment_identity import BREAKS
 from embedding import play_key
 
 PIXELS, VAE = embedding.main_pixels.main, embedding.main_vae.main
@@ -57,7 +58,7 @@ def late(main, patch):
 def test_other_play_is_refused(call, tmp_path, monkeypatch, main, change):
     flags = {**FLAGS[main], "results_dir": tmp_path}
     if change is late:
-        monkeypatch.setattr(play_key, "what_it_does", lambda _: ("", True))
+        monkeypatch.setattr(play_key, "what_it_does", lambda _: (BREAKS, True))
     ran = call(main, **flags)
     assert ran.code == 0, ran.err
     (data,) = tmp_path.rglob("data")

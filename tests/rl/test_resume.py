@@ -175,6 +175,23 @@ def test_a_checkpoint_of_another_form_is_told(call, tmp_path, main, flags, where
     assert listing(tmp_path) == before
 
 
+def test_a_run_whose_environment_was_named_without_its_version_goes_on(train):
+    """As earlier versions of this project let it be named."""
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=100)
+    for path in run.rglob("checkpoint*.pt"):
+        content = checkpoint.load(path, "run")
+        content["flags"]["env_name"] = "Pendulum"
+        checkpoint.save(path, "run", content)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=200)
+    assert ran.code == 0, ran.err
+    for path in run.rglob("checkpoint*.pt"):
+        content = checkpoint.load(path, "run")
+        content["flags"]["env_name"] = "Pendul"
+        checkpoint.save(path, "run", content)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=300)
+    assert ran.code == 2 and "--env Pendulum-v1: the run that --resume continues has --env Pendul:" in ran.err, ran
+
+
 def test_fewer_steps_than_done_change_nothing(train):
     run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=200)
     before = listing(run)
@@ -249,15 +266,15 @@ def test_an_evaluation_that_is_not_finite_gives_the_seed_up(call, tmp_path):
 
 
 def test_another_decoder_is_refused(train, tiny, tmp_path):
-    train("Pendulum-v1", "DynE-TD3", "a", max_timesteps=100)
-    other = tiny / "ReacherVertical-v2" / "default" / "decoder.pt"
-    _, ran = train("ReacherVertical-v2", "DynE-TD3", "b", max_timesteps=100)
-    content = checkpoint.load(other, "decoder")
+    """Even under the name of the one that the run began with."""
+    mine = shutil.copy(tiny / "Pendulum-v1" / "default" / "decoder.pt", tmp_path)
+    _, ran = train("Pendulum-v1", "DynE-TD3", "a", max_timesteps=100, decoder=mine)
+    assert ran.code == 0, ran.err
+    content = checkpoint.load(mine, "decoder")
     content["weights"]["layers.0.bias"] += 1
-    changed = tmp_path / "changed.pt"
-    checkpoint.save(changed, "decoder", content)
-    _, ran = train("ReacherVertical-v2", "DynE-TD3", "b", "--resume", max_timesteps=200, decoder=changed)
-    assert ran.code == 2 and "decoder" in ran.err
+    checkpoint.save(mine, "decoder", content)
+    _, ran = train("Pendulum-v1", "DynE-TD3", "a", "--resume", max_timesteps=200, decoder=mine)
+    assert ran.code == 2 and "what the policy is to act in" in ran.err, ran.err
 
 
 def test_a_folder_in_use_is_refused(train):

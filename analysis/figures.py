@@ -44,7 +44,7 @@ OF_CONTROLS = {
 CONTROL_COLORS = {
     f"DynE-TD3, {UNTRAINED}": "#ff7f0e",
     f"held-TD3, {HALF}": "#bc5090",
-    f"identity-TD3, {HALF}": "#003f5c",
+    f"identity-TD3, {HALF}": "#00b3c8",
 }
 FIGURE4_BINS = 5000
 

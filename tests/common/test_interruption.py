@@ -10,7 +10,6 @@ import time
 import pytest
 from same_runs import assert_same
 
-import embedding.main
 import rl.main_td3
 from common import checkpoint
 from common.interruption import Interruption
@@ -59,7 +58,7 @@ def test_signals_save_and_name_the_command_that_goes_on(call, tmp_path, number, 
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_an_embedding_too(call, tmp_path, number, code):
+def test_signals_save_an_embedding_too(tmp_path, number, code):
     flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
     flags += ["--env", "Pendulum-v1", "--checkpoint_freq", 1, "--results_dir", tmp_path]
     folder = tmp_path / "Pendulum-v1" / "default"
@@ -71,7 +70,7 @@ def test_signals_save_an_embedding_too(call, tmp_path, number, code):
     assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 100
     command = shlex.split(err.strip().splitlines()[-1])
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert call(embedding.main.main, *flags, name="whole", threads=None).code == 0
+    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
     assert_same(folder.with_name("whole"), folder)
 
 

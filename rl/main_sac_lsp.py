@@ -45,10 +45,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = baseline_parser(__doc__)
     parser.add_argument("--levels", type=positive_int, default=2, help="policies on top of each other")
     args = parser.parse_args(argv)
-    if args.levels > MOST_LEVELS:
-        raise UsageError(f"--levels {args.levels}: use at most {MOST_LEVELS}")
     if args.levels > args.max_timesteps:
         raise UsageError(f"--levels {args.levels}: there are {args.max_timesteps} steps to train them: use fewer")
+    if args.levels > MOST_LEVELS:
+        raise UsageError(f"--levels {args.levels}: use at most {MOST_LEVELS}")
     return args
 
 

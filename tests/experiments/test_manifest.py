@@ -161,7 +161,7 @@ WRONG = {
     "name that is reserved": (
         "embeddings.pend",
         "embeddings.data",
-        "m.toml: embeddings.data: argument --name: 'data' is reserved (data, seed_*, published, published-k*): choose another name",
+        "m.toml: embeddings.data: argument --name: 'data' is reserved (data, seed_*, published, published-k*, *.pt): choose another name",
     ),
     "evaluations that differ": (
         "[[curves]]",

@@ -35,7 +35,7 @@ import rl.main_sac_lsp
 import rl.main_td3
 import rl.main_vae_td3
 from common import cli
-from rl.flags import episode_count
+from rl.flags import action_bound, episode_count
 
 TABLES = [analysis.figure3_reach.main, analysis.figure8_effects.main, analysis.figure10_trajectories.main]
 MAINS = [
@@ -89,14 +89,25 @@ GARBAGE = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),
     st.sampled_from(["", " ", "-", "--", "0x10", "1_000", "١", "1e", "NaN", "-inf", "None", "[]", "x" * 300, "\udcff"]),
 )
-FLOAT_TYPES = (cli.positive_float, cli.non_negative_float, cli.fraction, cli.noise, cli.share)
+FLOAT_TYPES = (cli.positive_float, cli.non_negative_float, cli.fraction, cli.noise, cli.share, action_bound)
 WHOLE = ["0", "-1", "1", "2", "7", "100", "2.5", "1e2", "-0"]
 LARGE = ["10000000000000", "1e14", str(2**53), str(2**64), "1e400", "9" * 400]
 FLOATS = ["0", "-1", "1e-300", "1e-3", "0.5", "1", "1e5", "1e300", "nan", "inf", "-inf"]
 IDS = [
     *("Pendulum-v1", "ReacherVertical-v2", "toy_envs:Walk-v0", "toy_envs:WalkShort-v0", "toy_envs:WalkBreaks-v0"),
     *("toy_pixel_envs:Dot-v0", "toy_pixel_envs:DotGray-v0", "toy_pixel_envs:DotShort-v0"),
-    *("CartPole-v1", "Hopper-v2", "Blackjack-v1", "Nope-v0", ":", "a:b", "os:x-v0", "embedding.main:x-v1", "x/y-v0"),
+    *(
+        "Pendulum",
+        "CartPole-v1",
+        "Hopper-v2",
+        "Blackjack-v1",
+        "Nope-v0",
+        ":",
+        "a:b",
+        "os:x-v0",
+        "embedding.main:x-v1",
+        "x/y-v0",
+    ),
 ]
 TEXTS = {
     "env_name": IDS,

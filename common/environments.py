@@ -68,9 +68,8 @@ def make_env(env_id: str, flag: str = "--env", **kwargs: Any) -> gymnasium.Env:
         left = restore_torch(before)  # which some modules change for all of this process
     assert env.spec is not None  # gymnasium.make gives one
     asked = env_id.rpartition(":")[2]
-    if asked != env.spec.id and not re.search(
-        r"-v\d+$", asked
-    ):  # it is the newest version here, and another one elsewhere
+    # Without a version it is the newest one here, and may be another one elsewhere.
+    if asked != env.spec.id and not re.search(r"-v\d+$", asked):
         raise UsageError(f"{name}: it names no version: name {name_of(env, env_id)}, or another one")
     if working_folder() != folder:
         raise EnvironmentFault(f"{name}: making it left another working folder behind than {folder}: mend it")

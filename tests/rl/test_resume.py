@@ -178,18 +178,14 @@ def test_a_checkpoint_of_another_form_is_told(call, tmp_path, main, flags, where
 def test_a_run_whose_environment_was_named_without_its_version_goes_on(train):
     """As earlier versions of this project let it be named."""
     run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=100)
-    for path in run.rglob("checkpoint*.pt"):
-        content = checkpoint.load(path, "run")
-        content["flags"]["env_name"] = "Pendulum"
-        checkpoint.save(path, "run", content)
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=200)
-    assert ran.code == 0, ran.err
-    for path in run.rglob("checkpoint*.pt"):
-        content = checkpoint.load(path, "run")
-        content["flags"]["env_name"] = "Pendul"
-        checkpoint.save(path, "run", content)
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=300)
-    assert ran.code == 2 and "--env Pendulum-v1: the run that --resume continues has --env Pendul:" in ran.err, ran
+    for noted, steps, code in (("Pendulum", 200, 0), ("Pendul", 300, 2)):
+        for path in run.rglob("checkpoint*.pt"):
+            content = checkpoint.load(path, "run")
+            content["flags"]["env_name"] = noted
+            checkpoint.save(path, "run", content)
+        _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=steps)
+        assert ran.code == code, ran.err
+    assert "--env Pendulum-v1: the run that --resume continues has --env Pendul:" in ran.err
 
 
 def test_fewer_steps_than_done_change_nothing(train):

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from same_runs import assert_same
 
+import embedding.main
 import rl.main_td3
 from common import checkpoint
 from common.interruption import Interruption
@@ -35,6 +37,18 @@ def wait_for(condition, process, seconds=120):
         time.sleep(0.01)
 
 
+def go_on(call, main, command, *more, here):
+    """Runs the command that a script named, word for word; or its flags in this process, which is quicker."""
+    assert command[0] == sys.executable and command[-1] == "--resume"
+    assert Path(command[1]).samefile(main.__code__.co_filename)
+    if not here:
+        done = subprocess.run([*command, *map(str, more)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return
+    ran = call(main, *command[2:], *more, threads=None)
+    assert ran.code == 0, ran.err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_save_and_name_the_command_that_goes_on(call, tmp_path, number, code):
     flags = ["--env", "Pendulum-v1", "--eval_freq", 100, "--eval_episodes", 1, "--batch_size", 20, "--results_dir"]
@@ -45,20 +59,16 @@ def test_signals_save_and_name_the_command_that_goes_on(call, tmp_path, number, 
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert f"{number.name}: finishing this block of steps and saving; Ctrl-C stops at once" in err.splitlines()
-    command = err.strip().splitlines()[-1].split()
-    assert command[0] == sys.executable and command[-1] == "--resume"
+    command = shlex.split(err.strip().splitlines()[-1])
     steps = checkpoint.load(folder / "checkpoint.pt", "run")["steps"]
-    done = subprocess.run(
-        [sys.executable, *command[1:], "--max_timesteps", str(steps + 100)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    go_on(call, rl.main_td3.main, command, "--max_timesteps", steps + 100, here=number != signal.SIGINT)
     whole = call(rl.main_td3.main, *flags, tmp_path, max_timesteps=steps + 100, name="whole", threads=None)
     assert whole.code == 0, whole.err
     assert_same(folder.parent.parent / "whole", folder.parent)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_an_embedding_too(tmp_path, number, code):
+def test_signals_save_an_embedding_too(call, tmp_path, number, code):
     flags = [word for name, value in EMBEDDING.items() for word in (f"--{name}", value)]
     flags += ["--env", "Pendulum-v1", "--checkpoint_freq", 1, "--results_dir", tmp_path]
     folder = tmp_path / "Pendulum-v1" / "default"
@@ -68,9 +78,8 @@ def test_signals_save_an_embedding_too(tmp_path, number, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert checkpoint.load(folder / "checkpoint.pt", "embedding run")["epoch"] < 100
-    command = shlex.split(err.strip().splitlines()[-1])
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
-    assert start("embedding/main.py", *flags, "--name", "whole").wait() == 0
+    go_on(call, embedding.main.main, shlex.split(err.strip().splitlines()[-1]), here=number != signal.SIGINT)
+    assert call(embedding.main.main, *flags, name="whole", threads=None).code == 0
     assert_same(folder.with_name("whole"), folder)
 
 

@@ -113,8 +113,9 @@ def results(tiny_images, tmp_path):
 
 def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     monkeypatch.setattr(embedding.regression, "EPOCHS", 2)
-    monkeypatch.setattr(embedding.probe, "PENALTIES", [1e3])
-    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results)
+    for name, less in {"PENALTIES": [1e3], "LEAST": 5, "HELD_OUT": 0.4}.items():
+        monkeypatch.setattr(embedding.probe, name, less)
+    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=500, results_dir=results)
     assert ran.code == 0, ran.err
     folder = results / f"{ENV}-pixels" / "default"
     table = pd.read_csv(folder / "probe.csv")
@@ -129,7 +130,7 @@ def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     found = {regression: np.ones(8) for regression in ("linear", "network")}
     monkeypatch.setattr(embedding.probe, "probe", lambda *_: found)  # which takes longest
     out = results / "elsewhere.csv"
-    again = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=2000, results_dir=results, out=out)
+    again = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=500, results_dir=results, out=out)
     assert again.code == 0, again.err
     assert pd.read_csv(out).drop(columns="r2").equals(table.drop(columns="r2")) and set(pd.read_csv(out).r2) == {1}
     assert out.with_suffix(".png").is_file() and is_notes(out.with_suffix(".txt"))

@@ -18,13 +18,14 @@ from common import checkpoint
 from common.run_folder import RunFolder
 
 RL = {"num_seeds": 2, "eval_freq": 100, "eval_episodes": 1, "batch_size": 20}
+SHORTER = {"eval_freq": 50, "update_every": 50}
 EMBEDDING = {"steps": 1000, "epochs": 4, "epoch_size": 256, "decoder_epochs": 3, "decoder_batches": 8}
 CASES = [
     ("ReacherVertical-v2", "TD3", {}),
-    ("ReacherVertical-v2", "DynE-TD3", {"update_every": 50, "start_timesteps": 75}),
-    ("Hopper-v5", "TD3", {"update_every": 30, "eval_freq": 90, "replay_size": 70}),
-    ("Hopper-v5", "DynE-TD3", {"update_every": 30, "eval_freq": 90}),
-    ("Pendulum-v1", "DynE-TD3", {"update_every": 35, "eval_freq": 70, "checkpoint_freq": 105}),
+    ("ReacherVertical-v2", "DynE-TD3", {"update_every": 25, "start_timesteps": 40}),
+    ("Hopper-v5", "TD3", {"update_every": 15, "eval_freq": 45, "replay_size": 35}),
+    ("Hopper-v5", "DynE-TD3", {"update_every": 15, "eval_freq": 45}),
+    ("Pendulum-v1", "DynE-TD3", {"update_every": 35, "eval_freq": 35, "checkpoint_freq": 70}),
     ("Pendulum-v1", "random-DynE", {}),
 ]
 
@@ -45,13 +46,14 @@ def train(call, tiny, tmp_path):
 
 @pytest.mark.parametrize(("env_id", "method", "flags"), CASES)
 def test_n_and_n_steps_are_2n(train, env_id, method, flags):
-    whole, ran = train(env_id, method, "whole", max_timesteps=420, **flags)
+    flags = SHORTER | flags
+    whole, ran = train(env_id, method, "whole", max_timesteps=210, **flags)
     assert ran.code == 0, ran.err
-    for steps in (130, 210, 420):
+    for steps in (65, 105, 210):
         parts, ran = train(env_id, method, "parts", "--resume", max_timesteps=steps, **flags)
         assert ran.code == 0, ran.err
     assert_same(whole, parts)
-    parts, ran = train(env_id, method, "parts", "--resume", max_timesteps=420, **flags)
+    parts, ran = train(env_id, method, "parts", "--resume", max_timesteps=210, **flags)
     assert ran.code == 0 and "is finished" in ran.out
     assert_same(whole, parts)
 
@@ -65,43 +67,43 @@ def test_a_seed_may_be_resumed_by_itself(train):
 
 
 def test_the_older_checkpoint_serves_when_the_newest_is_damaged(train):
-    whole, _ = train("Hopper-v5", "TD3", "whole", max_timesteps=300)
-    parts, _ = train("Hopper-v5", "TD3", "parts", max_timesteps=200)
+    whole, _ = train("Hopper-v5", "TD3", "whole", max_timesteps=150, **SHORTER)
+    parts, _ = train("Hopper-v5", "TD3", "parts", max_timesteps=100, **SHORTER)
     damaged = parts / "seed_1" / "checkpoint.pt"
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
-    parts, ran = train("Hopper-v5", "TD3", "parts", "--resume", max_timesteps=300)
+    parts, ran = train("Hopper-v5", "TD3", "parts", "--resume", max_timesteps=150, **SHORTER)
     assert ran.code == 0 and "is damaged" in ran.out, ran
     assert_same(whole, parts)
 
 
 def test_seeds_go_on_from_the_newest_point_that_all_have(train):
     """As after a kill between the checkpoints of two seeds, twice in a row."""
-    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400)
-    parts, _ = train("Pendulum-v1", "TD3", "parts", max_timesteps=200)
+    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=200, **SHORTER)
+    parts, _ = train("Pendulum-v1", "TD3", "parts", max_timesteps=100, **SHORTER)
     for _ in range(2):
         saved = {path.name: path.read_bytes() for path in (parts / "seed_1").glob("checkpoint*")}
-        train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=300)
+        train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=150, **SHORTER)
         for name, data in saved.items():
             (parts / "seed_1" / name).write_bytes(data)
-    _, ran = train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=400)
+    _, ran = train("Pendulum-v1", "TD3", "parts", "--resume", max_timesteps=200, **SHORTER)
     assert ran.code == 0, ran.err
     assert_same(whole, parts)
 
 
 def test_no_seed_loses_steps_because_another_has_fewer(train):
     """Where it has more than there are to be, nothing is done; else it is told that it takes them again."""
-    blocks = {"update_every": 50}
-    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=400, num_seeds=1, **blocks)
-    train("Pendulum-v1", "TD3", "a", max_timesteps=300, num_seeds=1, seed=1, **blocks)
+    blocks = {"update_every": 25, "eval_freq": 50}
+    run, _ = train("Pendulum-v1", "TD3", "a", max_timesteps=200, num_seeds=1, **blocks)
+    train("Pendulum-v1", "TD3", "a", max_timesteps=150, num_seeds=1, seed=1, **blocks)
     before = listing(run)
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=350, **blocks)
-    told = f"--max_timesteps 350: {run / 'seed_0'} has 400 steps, the other seeds 300: give at least 400"
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=175, **blocks)
+    told = f"--max_timesteps 175: {run / 'seed_0'} has 200 steps, the other seeds 150: give at least 200"
     assert ran.code == 2 and told in ran.err and listing(run) == before, ran
-    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=351, **blocks)  # 400, in whole blocks
-    assert ran.code == 0 and f"{run / 'seed_0'} goes back from 400 steps to the 300 that all seeds have" in ran.out, ran
-    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=400, **blocks)
+    _, ran = train("Pendulum-v1", "TD3", "a", "--resume", max_timesteps=176, **blocks)  # 200, in whole blocks
+    assert ran.code == 0 and f"{run / 'seed_0'} goes back from 200 steps to the 150 that all seeds have" in ran.out, ran
+    whole, _ = train("Pendulum-v1", "TD3", "whole", max_timesteps=200, **blocks)
     assert_same(whole, run)
 
 
@@ -287,7 +289,7 @@ def test_a_folder_in_use_is_refused(train):
 
 def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(train, monkeypatch):
     """Seed 1's environment returns NaN from its 150th step on; seeds 0 and 2 are what they would have been."""
-    undisturbed, _ = train("Pendulum-v1", "TD3", "undisturbed", max_timesteps=300, num_seeds=3)
+    undisturbed, _ = train("Pendulum-v1", "TD3", "undisturbed", max_timesteps=200, num_seeds=3)
     made, original = [], rl.state_spaces.make_env
 
     def make_env(*args, **kwargs):
@@ -305,7 +307,7 @@ def test_a_seed_that_diverges_is_given_up_and_the_others_go_on(train, monkeypatc
         return env
 
     monkeypatch.setattr(rl.state_spaces, "make_env", make_env)
-    folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=300, num_seeds=3)
+    folder, ran = train("Pendulum-v1", "TD3", "broken", max_timesteps=200, num_seeds=3)
     assert ran.code == 3 and "seed 1" in ran.err and "step 150" in ran.err and "observation" in ran.err
     for seed in (0, 2):
         assert_same(undisturbed / f"seed_{seed}", folder / f"seed_{seed}")

@@ -1,5 +1,6 @@
 """The result files of one seed: eval.csv, eval.npy, train.csv, speed.csv, and tensorboard events if asked for."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,7 +40,6 @@ class SeedResults:
         self.train = CsvLog(folder / "train.csv", TRAIN_COLUMNS)
         self.speed = CsvLog(folder / "speed.csv", SPEED_COLUMNS)  # the only one that depends on the clock
         self.evaluations: list[tuple[float, ...]] = []
-        self._kept = -1  # the last step whose events of an earlier process count
         self._since: tuple[int, float] | None = None  # the step and the time of this process's last evaluation
 
     def begin(self) -> None:
@@ -60,13 +60,28 @@ class SeedResults:
 
     def rewind(self, state: dict[str, Any], steps: int) -> None:
         """Cuts the files back to where `snapshot` was called, after so many steps."""
-        self._kept = steps
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
         if self.speed.path.is_symlink() or not self.speed.path.exists():  # the latter of an earlier version
             self.speed.begin()
         self._write_npy()
+        if self.tensorboard:
+            self._write_events_again(steps)
+
+    def _write_events_again(self, steps: int) -> None:
+        """Events of what the tables hold take the place of all that earlier processes wrote, if they wrote any."""
+        for _, at, mean_return in self.evaluations:
+            self._scalars("evaluation", int(at), {"mean_return": mean_return})
+        for row in self.train.rows():
+            _, at, episode_return, _, *noted = map(float, row)
+            numbers = dict(zip(DIAGNOSTICS, noted, strict=False))  # an earlier version noted fewer
+            self._scalars("training", int(at), {"episode_return": episode_return, **numbers})
+        for row in self.speed.rows():
+            with contextlib.suppress(ValueError):  # this file is whatever someone made of it: no checkpoint knows it
+                at, speed = map(float, row)
+                if at <= steps:
+                    self._scalars("training", int(at), {"steps_per_second": speed})
 
     def add_evaluation(self, episodes: int, steps: int, mean_return: float) -> None:
         """One evaluation, after so many episodes and steps of training."""
@@ -99,7 +114,7 @@ class SeedResults:
 
     def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:
         if self.tensorboard and self.events is None:
-            self.events = Events(self.folder / "tensorboard", self._kept + 1)
+            self.events = Events(self.folder / "tensorboard")
         if self.events is not None:
             self.events.write(group, steps, values)
 

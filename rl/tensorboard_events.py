@@ -26,17 +26,16 @@ class Events:
     """Writes numbers as tensorboard events; whatever is called raises `OSError`, which names the folder, once they cannot be written.
 
     Args:
-        folder: where; it is made.
-        steps: what an earlier process wrote of this step or later ones is passed over by tensorboard.
+        folder: where; it is made. What an earlier process wrote there is passed over by tensorboard.
     """
 
-    def __init__(self, folder: Path, steps: int) -> None:
+    def __init__(self, folder: Path) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
         self.folder = folder
         _quieten()
         with self._naming():  # it writes already
-            self._writer = SummaryWriter(folder, purge_step=steps)
+            self._writer = SummaryWriter(folder, purge_step=0)
 
     def write(self, group: str, steps: int, values: Mapping[str, float]) -> None:
         """Numbers after so many steps, each called <group>/<name>."""

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.authors import AUTHORS
 from analysis.comparisons import finals
 from analysis.curves import load_ablations, load_published
-from analysis.tasks import environment
+from analysis.tasks import NAMES, environment
 from analysis.variants import KINDS_OF_TD3, Kind
 from common.errors import UsageError
 
@@ -67,11 +67,15 @@ class Data:
         return found
 
     def with_best_td3(self) -> "Data":
-        """The same, but with the kind of TD3 that ends highest on each task: a fairer comparison."""
+        """The same, but with the kind of TD3 that ends highest on each task: a fairer comparison.
+
+        What is compared are their ends over the steps that both the kind and the published TD3 have.
+        """
         best, curves = Data(self.results), self.published
         best.as_published = self.as_published
-        for env in dict.fromkeys(curves.env[curves.method == "TD3"]):
-            task = str(env).removesuffix("-v2")
+        for task in NAMES:
+            if not self.methods(task, ["TD3"]):
+                continue
             raw, gains = self.series(task, "TD3"), dict[Kind, float]()
             others = self.kinds_of_td3(task)
             for kind, one in others.items():
@@ -80,7 +84,7 @@ class Data:
             if max(gains.values(), default=0.0) > 0:
                 kind = max(gains, key=gains.__getitem__)
                 best.other_td3.setdefault(kind, []).append(task)
-                curves = curves[(curves.env != env) | (curves.method != "TD3")]
+                curves = curves[(curves.env != environment(task)) | (curves.method != "TD3")]
                 curves = pd.concat([curves, others[kind].assign(name="published")[list(self.published.columns)]])
         best.published = curves
         return best

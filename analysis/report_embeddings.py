@@ -124,24 +124,26 @@ def figure8(data: Data) -> str:
     )
 
 
-def farthest(data: Data) -> tuple[pd.Series, int]:
-    """The farthest distance from the start, mean over episodes, of each kind of actions; the number of episodes."""
+def farthest(data: Data) -> tuple[pd.DataFrame, int]:
+    """Mean and standard deviation (columns mean, std) over episodes of the farthest distance from the start, a row a kind of actions;
+    the number of episodes."""
     table = load(data.results, "figure10")
     start = table[table.step == 0].set_index(["actions", "episode"])[["x", "y"]]
     away = table.join(start.add_suffix("0"), on=["actions", "episode"])
     distance = pd.Series(np.hypot(away.x - away.x0, away.y - away.y0), away.index)
-    means = distance.groupby([away.actions, away.episode]).max().groupby(level=0).mean()
-    return means, int(table.episode.nunique())
+    found = distance.groupby([away.actions, away.episode]).max().groupby(level=0).agg(["mean", "std"])
+    return found, int(table.episode.nunique())
 
 
 def figure10(data: Data) -> str:
     """Where random episodes go."""
-    means, episodes = farthest(data)
+    found, episodes = farthest(data)
+    far = {kind: f"{row['mean']:.1f} (standard deviation {row['std']:.1f})" for kind, row in found.iterrows()}
     return paragraphs(
         f"The figure shows {episodes} episodes of each kind on PointMass.",
-        f"An episode's farthest distance from the start is {means['DynE']:.1f} on average with DynE actions and",
-        f"{means['raw']:.1f} with raw actions. The paper shows the same kind of difference, without numbers.",
-        f"With raw actions held for as long as a plan, which the paper does not have, it is {means['held']:.1f}.",
+        f"An episode's farthest distance from the start is {far['DynE']} on average with DynE actions and",
+        f"{far['raw']} with raw actions. The paper shows the same kind of difference, without numbers.",
+        f"With raw actions held for as long as a plan, which the paper does not have, it is {far['held']}.",
     )
 
 

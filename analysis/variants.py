@@ -40,6 +40,7 @@ RAW = "noise 0.1 in raw units"  # the published one
 KINDS_OF_TD3 = (
     Kind("noise", "bounds", "TD3 (wider noise)", "noise of a tenth of each bound", "with the wider noise", "#17becf"),
     Kind("bounded", "2", "TD3 (within ±2)", f"{RAW}, actions within ±2", "within ±2", "#98df8a"),
+    Kind("start", "td3", "TD3 (random steps)", f"{RAW}, 10 000 random steps", "with random steps", "#5b7fd4"),
 )
 
 
@@ -50,8 +51,8 @@ IN_CONTROLS = "controls"  # those that the figure of controls shows
 MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 LONGER = "longer"  # those of runs that are longer than the published ones, for the texts alone
 SMOOTHING = "smoothing"  # those that the figure of values shows
-RANDOM_STEPS = "start"  # those of TD3 and DynE-TD3 that begin with random steps, for a table alone
-APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, RANDOM_STEPS, *(kind.group for kind in KINDS_OF_TD3)]
+RANDOM_STEPS = "start"  # those of TD3 and DynE-TD3 that begin with random steps
+APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3)]
 
 
 QUESTIONS = {

@@ -248,8 +248,9 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
     rows = ["raw,0,0,1,1", "raw,0,1,1,2", "DynE,0,0,0,0", "DynE,0,1,3,4", "DynE,1,0,0,0", "DynE,1,1,0,1"]
     rows += ["held,0,0,0,0", "held,0,1,0,2"]
     (tmp_path / "figures" / "figure10.csv").write_text("\n".join(["actions,episode,step,x,y", *rows]) + "\n")
-    means, episodes = report_embeddings.farthest(Data(tmp_path))
-    assert (means.to_dict(), episodes) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2)
+    found, episodes = report_embeddings.farthest(Data(tmp_path))
+    assert (found["mean"].to_dict(), episodes) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2)
+    assert found["std"]["DynE"] == pytest.approx(8**0.5)
 
 
 def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):

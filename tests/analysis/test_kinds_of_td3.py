@@ -8,7 +8,7 @@ import pytest
 from curve_runs import call, frame, refused, write_run
 
 import analysis.critic_values
-from analysis import figure_tables, figures, report_noise, report_texts
+from analysis import figure_tables, figures, report_td3, report_texts
 from analysis.curves import PUBLISHED
 from analysis.report_data import Data
 
@@ -38,12 +38,12 @@ def write_variant(results, task, group, name, value):
 
 
 def test_which_kinds_of_td3_end_higher_is_told(results):
-    told = report_noise.text(Data(results))
+    told = report_td3.text(Data(results))
     ends = "ends higher than the published one on Striker (−151 against −200) and ends lower on Thrower (−141 against −110)"
     assert f"TD3 with the wider noise {ends}." in told
     assert "TD3 within ±2 ends higher than the published one on Striker (−161 against −200)." in told
     assert "with probability 1.00 on Striker (−100 against −151, 10 000 steps) and 1.00 on Thrower" in told
-    table = report_noise.table(Data(results))
+    table = report_td3.table(Data(results))
     assert table.startswith("2 to 3 seeds a row") and table.count("TD3, noise of a tenth of each bound (3 seeds)") == 2
     assert table.count("TD3, noise 0.1 in raw units, actions within ±2 (3 seeds)") == 1
 
@@ -89,7 +89,7 @@ def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
     assert (first["return"], first.value) == pytest.approx((-10.5, -9.5))
     assert (first.q_min, first.q_max, first.policy_noise) == (-2_000, -1_000, 0.2)
     assert out.with_suffix(".txt").exists()
-    told = report_noise.values(Data(tmp_path))
+    told = report_td3.values(Data(tmp_path))
     assert told.startswith(
         "The numbers are of spans of 2 000 steps, up to 4 000. Seed 0 with --policy_noise 0.2 has values"
     )

@@ -1,4 +1,4 @@
-"""The results page on noises: TD3's, its range of actions, and the noise of DynE-TD3's targets."""
+"""The results page on kinds of TD3 (its noise, its range, its random steps), and on the noise of DynE-TD3's targets."""
 
 import numpy as np
 import pandas as pd
@@ -7,16 +7,16 @@ from analysis.comparisons import better, finals, standing
 from analysis.figure_tables import load
 from analysis.report_data import Data
 from analysis.report_tables import by_task
+from analysis.tasks import OTHER_TASKS
 from analysis.variants import KINDS_OF_TD3, RAW
 from analysis.wording import count, listed, number, paragraphs, with_interval
 from common.errors import UsageError
 
 
 def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
-    """{task: {kind of TD3, or DynE-TD3: its curves}} of the tasks where several kinds of TD3 were tried."""
+    """{task: {kind of TD3, or DynE-TD3: its curves}} of the other tasks where several kinds of TD3 were tried."""
     found = {}
-    for env in dict.fromkeys(data.published.env):
-        task = str(env).removesuffix("-v2")
+    for task in OTHER_TASKS:
         kinds = data.kinds_of_td3(task)
         if kinds:
             found[task] = {f"TD3, {RAW}": data.series(task, "TD3")}
@@ -28,7 +28,7 @@ def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
 
 
 def table(data: Data) -> str:
-    """The kinds of TD3, and DynE-TD3, on the tasks whose bounds are not 1."""
+    """The kinds of TD3, and DynE-TD3, on the other tasks."""
     return by_task(tasks_of(data), "kinds of TD3")
 
 

@@ -7,6 +7,7 @@ task are resampled by themselves (Agarwal et al. 2021, arXiv:2108.13264). Interv
 fewer than `FEW` seeds of a method return has none. Frames of curves are those of `analysis.curves`.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -22,6 +23,7 @@ Statistic = Callable[..., np.ndarray]  # of lists of arrays (..., N_i), one a ta
 
 RESAMPLES = 10_000
 LAST = 0.1  # share of the steps that a final return is of
+NUMBERS = ("final return", "its interquartile mean", "mean return over all steps")  # of every series
 TRIMMED = 0.25  # share of the values that an interquartile mean leaves out, at either end
 
 
@@ -31,9 +33,9 @@ def last_step(*series: pd.DataFrame) -> int:
 
 
 def final_returns(curves: pd.DataFrame) -> pd.Series:
-    """The final return of each seed of one series, over `last_tenth` of it; a Series (N,) by seed."""
-    (part,) = last_tenth(curves)
-    return part.groupby("seed").mean_return.mean()
+    """The final return of each seed of one series, over `last_tenth` of it; a Series (N,) by seed; errors as in `shared_finals`."""
+    (found,) = shared_finals(curves)
+    return found
 
 
 def areas(curves: pd.DataFrame) -> pd.Series:
@@ -131,19 +133,19 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
     curves = begun(curves)
     of_baseline = curves[curves.method == baseline]
     untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
-    goal = final_returns(of_baseline).mean() if len(of_baseline) else np.nan
-    rows = {}
+    goal, rows = np.nan, {}
+    if len(of_baseline):
+        with contextlib.suppress(UsageError):  # its row tells it
+            goal = final_returns(of_baseline).mean()
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
-        one = one[one.steps <= last_step(one)]
-        final = final_returns(one)
-        rows[label] = {
-            "seeds": f"{len(final)}",
-            "steps": count(one.steps.max()),
-            "final return": _interval(mean, final),
-            "its interquartile mean": _interval(iqm, final, few=""),
-            "mean return over all steps": _interval(mean, areas(one)),
-        }
+        rows[label] = {"seeds": f"{one.seed.nunique()}", "steps": count(last_step(one))}
+        try:
+            final, one = final_returns(one), one[one.steps <= last_step(one)]
+            found = _interval(mean, final), _interval(iqm, final, few=""), _interval(mean, areas(one))
+            rows[label] |= dict(zip(NUMBERS, found, strict=True))
+        except UsageError:
+            rows[label] |= dict.fromkeys(NUMBERS, "no steps shared")
         if len(of_baseline):
             reached = steps_to_reach(one, goal, width)
             told = count(reached) if reached else f"not in {count(one.steps.max())}"

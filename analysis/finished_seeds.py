@@ -20,6 +20,7 @@ from common.progress import tell
 from common.run_flags import MAY_DIFFER, first_difference
 from embedding.decoder import ActionDecoder
 from embedding.trained import load_image_encoder
+from rl.action_spaces import from_content
 from rl.methods import METHODS, OF_ONE_LENGTH
 from rl.policies import newest_checkpoint
 from rl.protocols import Content
@@ -130,31 +131,41 @@ def _unlike(told: Mapping[tuple[str, int], str]) -> tuple[str, str] | None:
 
 
 def check_finished(
-    curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]], trained: Mapping[tuple[str, int], int]
+    curves: pd.DataFrame,
+    flags: Mapping[tuple[str, int], dict[str, Any]],
+    contents: Mapping[tuple[str, int], Content],
+    trained: Mapping[tuple[str, int], int],
 ) -> None:
     """Raises `UsageError` unless all seeds have their last evaluation and, as far as it is known, all of their steps.
 
     Args:
         curves: a frame of analysis.curves.CURVES.
         flags: {(folder of the run, seed): flags}.
+        contents: {(folder of the run, seed): content of its checkpoint}.
         trained: {(folder of the run, seed): steps that it has}, of those with a checkpoint.
     """
     reached = curves.groupby("seed").steps.max()
     for (folder, seed), of_seed in flags.items():
         planned = of_seed["max_timesteps"]
-        if reached.get(seed, -1) < last_evaluation(of_seed) or trained.get((folder, seed), planned) < planned:
+        if (
+            reached.get(seed, -1) < last_evaluation(of_seed, 1 - plan_length(of_seed, contents.get((folder, seed))))
+            or trained.get((folder, seed), planned) < planned
+        ):
             raise UsageError(
                 f"{folder}: seed {seed} has not finished its {planned} steps: wait for it, go on with it by --resume, or "
                 "publish fewer with --until"
             )
 
 
-def check_evaluations(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]]) -> None:
+def check_evaluations(
+    curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]], contents: Mapping[tuple[str, int], Content]
+) -> None:
     """Raises `UsageError` unless all seeds, which are finished, were evaluated where their flags say; arguments as above."""
     for (folder, seed), of_seed in flags.items():
-        steps, freq, most = curves[curves.seed == seed].steps.to_numpy(), of_seed["eval_freq"], stride(of_seed)
+        steps, freq = curves[curves.seed == seed].steps.to_numpy(), of_seed["eval_freq"]
+        k = plan_length(of_seed, contents.get((folder, seed)))
         due = np.append(0, (steps[:-1] // freq + 1) * freq)  # at the earliest
-        as_told = (due <= steps) & (steps < np.minimum(due, last_evaluation(of_seed)) + most)
+        as_told = (due <= steps) & (steps < np.minimum(due, last_evaluation(of_seed, k - 1)) + stride(of_seed, k))
         if not as_told.all():
             raise UsageError(
                 f"{folder}: the evaluations of seed {seed} up to step {steps[as_told.argmin()]} are not those of a run with "
@@ -162,19 +173,27 @@ def check_evaluations(curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict
             )
 
 
-def last_evaluation(flags: dict[str, Any]) -> int:
-    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in."""
+def last_evaluation(flags: dict[str, Any], overshoot: int = 0) -> int:
+    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in; of so many more steps
+    than --max_timesteps, or fewer."""
     block, freq = flags.get("update_every", 1), flags["eval_freq"]
-    end = -(-flags["max_timesteps"] // block) * block
+    end = -(-max(0, flags["max_timesteps"] + overshoot) // block) * block
     return -(-(end // freq * freq) // block) * block
 
 
-def stride(flags: dict[str, Any]) -> int:
-    """How many steps at most are taken until it is looked whether an evaluation is due: a block, of baselines one.
+def stride(flags: dict[str, Any], k: int) -> int:
+    """How many steps at most are taken until it is looked whether an evaluation is due: a block, of baselines a plan of k steps."""
+    return flags.get("update_every") or k
 
-    Of those in plans it is a plan, which an episode's end cuts short: so long that the next one is not due.
+
+def plan_length(flags: dict[str, Any], content: Content | None) -> int:
+    """How many steps a baseline takes at once, at most: those of its decoder's plans, which may go beyond --max_timesteps.
+
+    It is 1 of what acts in raw actions, or in blocks; without a checkpoint so many that the next evaluation is not due.
     """
-    return flags.get("update_every") or (flags["eval_freq"] if flags.get("decoder") else 1)
+    if "update_every" in flags or not flags.get("decoder"):
+        return 1
+    return from_content(content["actions"]).k if content else flags["eval_freq"]
 
 
 COMMANDS_GIVEN = "put that back, or give the commands that made the run with --command"

@@ -30,8 +30,8 @@ from analysis.finished_seeds import (
     check_joined,
     check_seed,
     check_trained,
-    last_evaluation,
     load_seed,
+    plan_length,
     stride,
 )
 from common.cli import Parser, folder_name, positive_int, run, seed_list
@@ -74,9 +74,9 @@ def main() -> None:
     made = load(args.runs, args.seeds)
     if args.until:
         made = until(made, args.until)
-    check_finished(made.curves, made.flags, made.trained)
+    check_finished(made.curves, made.flags, made.contents, made.trained)
     if not args.command:
-        check_evaluations(made.curves, made.flags)
+        check_evaluations(made.curves, made.flags, made.contents)
         for key, content in made.contents.items():
             check_trained(made.method, made.flags[key], content, made.files[key].parent)
     of_seeds = list(made.flags.values())
@@ -159,7 +159,8 @@ def until(made: Made, steps: int) -> Made:
         if steps < of_seed["max_timesteps"] and key in trained:
             trained[key] = max([trained[key], *curves[curves.seed == key[1]].steps])
         flags[key] = of_seed | {"max_timesteps": min(steps, of_seed["max_timesteps"])}
-        curves = curves[(curves.seed != key[1]) | (curves.steps < last_evaluation(flags[key]) + stride(flags[key]))]
+        ends = flags[key]["max_timesteps"] + stride(of_seed, plan_length(of_seed, made.contents.get(key)))
+        curves = curves[(curves.seed != key[1]) | (curves.steps < ends)]  # the last block, or plan, is a whole one
     return made._replace(curves=curves, flags=flags, trained=trained)
 
 
@@ -187,7 +188,7 @@ def check_alike(method: str, flags: Mapping[tuple[str, int], dict[str, Any]]) ->
         for (folder, _), of_seed in flags.items()
     )
     for folder, of_other in others:
-        if differing := first_difference(of_first, of_other, of_all_seeds(method)):
+        if differing := first_difference(of_first, of_other, of_all_seeds(method) | {"eval_freq"}):
             raise UsageError(f"runs: {folder} has {differing[0]}, {first} {differing[1]}: publish them one by one")
 
 

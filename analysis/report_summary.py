@@ -19,7 +19,7 @@ def table(data: Data) -> pd.DataFrame:
     Its columns: `file`, below the folder of results; `env`, `method`, `variant`; `seeds`, how many; `steps`, the last that
     all of these have, with those of pretraining; `final_return`, the mean over seeds of their evaluations in the last
     tenth of the steps, and its bootstrapped 95 % interval `final_low`, `final_high` where there are `FEW` seeds or more;
-    `mean_return`, the mean over all steps (`analysis.estimates.areas`); `commit` and `machine`, which made it.
+    `mean_return`, the mean over these steps (`analysis.estimates.areas`); `commit` and `machine`, which made it.
     """
     rows = []
     for folder, columns in (("ablations", ABLATION), ("published", PUBLISHED)):
@@ -28,7 +28,8 @@ def table(data: Data) -> pd.DataFrame:
             for (env, method, *variant), one in curve.groupby(columns[: columns.index("seed")]):
                 finals = final_returns(one)
                 mean, low, high = bootstrap(finals) if len(finals) >= FEW else (finals.mean(), np.nan, np.nan)
-                numbers = len(finals), last_step(one), mean, low, high, areas(one).mean()
+                upto = last_step(one)
+                numbers = len(finals), upto, mean, low, high, areas(one[one.steps <= upto]).mean()
                 names = f"{folder}/{file.name}", env, method, *(variant or [""])
                 rows.append((*names, *numbers, *_noted(file.with_suffix(".txt"))))
     results = ["seeds", "steps", "final_return", "final_low", "final_high", "mean_return"]

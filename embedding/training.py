@@ -93,6 +93,8 @@ class Training:
 
         Returns:
             whether it is done; then the folder is given back.
+        Raises:
+            Diverged: it was given up.
         """
         saved = self.folder.checkpoints() if self.flags["resume"] else []
         if not saved:
@@ -100,6 +102,8 @@ class Training:
             self.log.begin()
             self.parts[0].begin()
             return False
+        if reason := self.folder.failure:
+            raise Diverged(f"{self.folder.path}: it was given up ({reason}); {self.folder.after_failure()}")
         content = saved[0]
         try:
             check_flags(content["flags"], self.flags)

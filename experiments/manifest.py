@@ -212,8 +212,8 @@ def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) 
 
 
 def _check_shared(path: str | Path, curves: Sequence[Curve], embeddings: Mapping[str, Embedding]) -> None:
-    """Raises `UsageError` if two curves are of one run, but of different flags; or of the same seeds of one run, but of
-    evaluations at different steps, or of different lengths where numbers depend on that."""
+    """Raises `UsageError` if two curves are of one run, but of different flags, or of different lengths where numbers depend on
+    that; or of the same seeds of one run, but of evaluations at different steps."""
     runs: dict[tuple[str, str, str], tuple[Curve, dict[str, Any]]] = {}
     seeds: dict[tuple[tuple[str, str, str], int], tuple[Curve, int]] = {}
     for curve in curves:
@@ -224,18 +224,17 @@ def _check_shared(path: str | Path, curves: Sequence[Curve], embeddings: Mapping
                 f"{path}: {first.file} and {curve.file}: they share the run {curve.run}, one with {differing[1]}, the other "
                 f"with {differing[0]}: give both the same, or write one in another way, as 10 for 1e+1"
             )
+        if curve.method in OF_ONE_LENGTH and first.steps != curve.steps:
+            raise UsageError(
+                f"{path}: {first.file} and {curve.file}: they share the run {curve.run}, one of {first.steps} steps, the other of "
+                f"{curve.steps}, and the numbers of {curve.method} depend on that, for {OF_ONE_LENGTH[curve.method]}: give both the same"
+            )
         for seed in curve.seeds:
             other, its = seeds.setdefault((curve.place, seed), (curve, flags["eval_freq"]))
-            share = f"{path}: {other.file} and {curve.file}: they share seed {seed} of a run, one"
             if its != flags["eval_freq"]:
                 raise UsageError(
-                    f"{share} with --eval_freq {its}, the other with --eval_freq {flags['eval_freq']}: give both the same, or "
+                    f"{path}: {other.file} and {curve.file}: they share seed {seed} of a run, one with --eval_freq {its}, the other with --eval_freq {flags['eval_freq']}: give both the same, or "
                     "other seeds"
-                )
-            if curve.method in OF_ONE_LENGTH and other.steps != curve.steps:
-                raise UsageError(
-                    f"{share} of {other.steps} steps, the other of {curve.steps}, and the numbers of {curve.method} depend on "
-                    f"that, for {OF_ONE_LENGTH[curve.method]}: give both the same, or other seeds"
                 )
 
 

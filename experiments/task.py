@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,6 @@ from common.checkpoint import CheckpointError
 from common.cli import LARGEST_WHOLE
 from common.errors import UsageError
 from common.files import read_entries
-from common.provenance import is_notes
 from common.run_flags import first_difference
 from common.run_folder import RunFolder
 from rl.results import EVAL_COLUMNS
@@ -56,13 +56,14 @@ class Task:
 
     def prepare(self) -> None:
         """Makes the folder if its script asks for one; where it cannot be made, the script says so. A table of its own that lost
-        the text beside it is taken away: the script would not replace it."""
+        the text beside it is taken away: the script would not replace it. Nothing that others wrote is."""
         with contextlib.suppress(OSError):
             if self.needs_folder:
                 self.folder.mkdir(parents=True, exist_ok=True)
-            if self.product and self.product.is_file() and self.target.is_file() and not is_notes(_text(self.product)):
-                self.product.unlink()
-                _text(self.product).unlink(missing_ok=True)
+            if self.product and self.product.is_file() and not os.path.lexists(_text(self.product)):
+                mark = self.target.read_text(errors="replace")
+                if f"\n{_digest([self.product])} and " in mark:
+                    self.product.unlink()
 
     def conclude(self) -> None:
         """Leaves the mark of a task whose script has ended well; `OSError`: it cannot, or what the script writes is not there."""
@@ -114,12 +115,11 @@ class Task:
     @property
     def _mark(self) -> str:
         """The command, files told by their names alone: other machines may have the folder of results elsewhere. Then
-        digests of the product, with the text beside it, and of what it was made of."""
+        digests of the product, of the text beside it, and of what it was made of."""
         assert self.product is not None
-        product, is_folder = self.product, self.product.is_dir()
-        made = sorted(product.rglob("*")) if is_folder else [product, _text(product)]
+        made = sorted(self.product.rglob("*")) if self.product.is_dir() else [self.product]
         command = shlex.join([word.rpartition("/")[2] or word for word in self.command])
-        return f"{command}\n{_digest(made)} made of {_digest(self.made_of)}\n"
+        return f"{command}\n{_digest(made)} and {_digest([_text(self.product)])} made of {_digest(self.made_of)}\n"
 
     def state(self, done: Collection[str]) -> str:
         """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""

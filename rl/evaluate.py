@@ -10,6 +10,7 @@ imported.
 """
 
 import argparse
+import copy
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,10 @@ def main() -> None:
     envs = [play_env(folder, policies, env_name, args.env_name) for folder, policies in runs.items()]
     filmed = []
     if args.video:
-        filmed = [Shown(of[0], make_video_env(of[0].state_space, env_name, "--video")) for of in runs.values()]
+        # Played anew: a random policy goes on with its stream.
+        filmed = [
+            Shown(copy.deepcopy(of[0]), make_video_env(of[0].state_space, env_name, "--video")) for of in runs.values()
+        ]
     seeds = [reset_seed(args.seed, "evaluate", episode) for episode in range(args.episodes)]
     for folder, policies in runs.items():
         tell_what_is_missing(Path(folder), seed_folders(folder))

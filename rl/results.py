@@ -63,13 +63,25 @@ class SeedResults:
         self.eval.rewind(state["eval"])
         self.train.rewind(state["train"])
         self.evaluations = [tuple(map(float, row)) for row in self.eval.rows()]
-        if self.speed.path.is_symlink() or not self.speed.path.exists():  # the latter of an earlier version
-            self.speed.begin()
+        self._rewind_speed(steps)
         self._write_npy()
         if self.tensorboard:
-            self._write_events_again(steps)
+            self._write_events_again()
 
-    def _write_events_again(self, steps: int) -> None:
+    def _rewind_speed(self, steps: int) -> None:
+        """Leaves the speeds up to a step alone. No checkpoint knows this file: what is no speed in it is left out, too."""
+        rows = self.speed.rows() if self.speed.path.is_file() and not self.speed.path.is_symlink() else []
+        kept = []
+        for row in rows:
+            with contextlib.suppress(ValueError):
+                at, _ = map(float, row)
+                if at <= steps:
+                    kept.append(row)
+        if not rows or kept != rows:
+            self.speed.begin()
+            self.speed.append(kept)
+
+    def _write_events_again(self) -> None:
         """Events of what the tables hold take the place of all that earlier processes wrote, if they wrote any."""
         for _, at, mean_return in self.evaluations:
             self._scalars("evaluation", int(at), {"mean_return": mean_return})
@@ -78,10 +90,8 @@ class SeedResults:
             numbers = dict(zip(DIAGNOSTICS, noted, strict=False))  # an earlier version noted fewer
             self._scalars("training", int(at), {"episode_return": episode_return, **numbers})
         for row in self.speed.rows():
-            with contextlib.suppress(ValueError):  # this file is whatever someone made of it: no checkpoint knows it
-                at, speed = map(float, row)
-                if at <= steps:
-                    self._scalars("training", int(at), {"steps_per_second": speed})
+            at, speed = map(float, row)
+            self._scalars("training", int(at), {"steps_per_second": speed})
 
     def add_evaluation(self, episodes: int, steps: int, mean_return: float) -> None:
         """One evaluation, after so many episodes and steps of training."""

@@ -73,7 +73,7 @@ def check_siblings(run: Path, ours: Iterable[Path], flags: dict[str, Any], resum
         run: the run's folder, results/rl/<env>/<method>/<name>.
         ours: the folders of the seeds that are to begin, or to go on.
         flags: theirs, of any one of them.
-        resumed: whether they go on; then what all seeds of a method must share has been compared as they began.
+        resumed: whether all of them go on; then what all seeds of a method must share has been compared as they began.
     """
     compared = set() if resumed else of_all_seeds(run.parent.name)
     for folder in sorted(set(folders_of_seeds(run)) - set(ours)):

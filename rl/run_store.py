@@ -62,9 +62,9 @@ class RunStore:
         return f"begin the first new ones with --seed {new[0]} --num_seeds {count}"
 
     def _check_siblings(self) -> None:
-        check_siblings(
-            self.folder, [store.folder.path for store in self.stores], self.stores[0].flags, self.args.resume
-        )
+        ours = [store.folder.path for store in self.stores]
+        go_on = self.args.resume and all(map(newest_checkpoint, ours))  # with --resume a seed may begin, too
+        check_siblings(self.folder, ours, self.stores[0].flags, go_on)
 
     def start_alone(self) -> contextlib.AbstractContextManager[None]:
         """Within `with`, no other process begins or resumes seeds of this run (`rl.run_start.one_at_a_time`)."""

@@ -70,6 +70,15 @@ def test_a_seed_that_was_not_evaluated_there_is_not_left_out_silently():
         estimates.shared_finals(often, rarely)
     table = estimates.summary(pd.concat([often, rarely]))
     assert table.loc["SAC", "P(better than TD3)"] == "no steps shared"
+    late = rarely[(rarely.seed == 0) & (rarely.steps <= 9_000) | (rarely.seed == 1) & rarely.steps.isin([0, 12_000])]
+    with pytest.raises(UsageError, match="share no steps"):
+        estimates.final_returns(late)
+    table = estimates.summary(pd.concat([often, late]))
+    assert (table.loc["SAC", ["seeds", "steps"]].tolist(), table.loc["SAC", "final return"]) == (
+        ["2", "9 000"],
+        "no steps shared",
+    )
+    assert table.loc["TD3"].tolist() == estimates.summary(often).loc["TD3"].tolist()
 
 
 def test_an_area_is_that_of_trapezoids_whatever_the_order_of_rows():

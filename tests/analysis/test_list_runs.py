@@ -140,3 +140,19 @@ def test_runs_behind_a_link_are_listed_once(runs, rows, tmp_path):
     (results / "best").symlink_to(tmp_path / "elsewhere" / "Pendulum-v1" / "TD3" / "default" / "seed_0")
     (line,) = rows(results)
     assert line.split()[:4] == ["rl/Pendulum-v1/TD3/default", "0", "1", "finished"]
+
+
+def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
+    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
+    assert ran.code == 0, ran.err
+    assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
+    assert "ReacherTurn-v2 SAC plain seed 0 1: not begun\n" in ran.out
+
+
+def test_a_list_of_runs_tells_results_of_other_flags(call, tmp_path):
+    folder = tmp_path / "ReacherVertical-v2" / "vertical"
+    folder.mkdir(parents=True)
+    (folder / "decoder.pt").touch()
+    (folder / "opt.json").write_text('{"traj_len": 8}')
+    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and "vertical: the manifest asks for --traj_len 4" in ran.err

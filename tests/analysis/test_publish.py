@@ -274,7 +274,12 @@ def test_a_copy_of_a_seed_is_not_taken_for_it(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"), [({"lr": 0.01}, "--lr 0.01"), ({"env_name": f"mine:{ENV}"}, f"--env mine:{ENV}")]
+    ("flags", "told"),
+    [
+        ({"lr": 0.01}, "--lr 0.01"),
+        ({"eval_freq": 500}, "--eval_freq 500"),
+        ({"env_name": f"mine:{ENV}"}, f"--env mine:{ENV}"),
+    ],
 )
 def test_runs_of_other_flags_are_not_one_curve(tmp_path, monkeypatch, capsys, flags, told):
     one, other = (

@@ -210,6 +210,19 @@ def test_a_training_that_diverges_is_said(train, main):
     assert (folder / "failed.json").exists()
 
 
+def test_a_training_that_was_given_up_goes_on_once_that_is_taken_back(train):
+    folder, ran = train(VAE, "a", epochs=3)
+    (folder / "failed.json").write_text('{"reason": "it diverged"}')
+    before = listing(folder)
+    _, ran = train(VAE, "a", "--resume", epochs=3)
+    assert ran.code == 3 and "it was given up (it diverged)" in ran.err and "delete failed.json beside it" in ran.err, (
+        ran
+    )
+    assert listing(folder) == before
+    (folder / "failed.json").unlink()
+    assert train(VAE, "a", "--resume", epochs=3)[1].code == 0
+
+
 # ---- what is refused ----
 
 BAD = [

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from manifests import TINY, reader
 
-import analysis.list_runs
 import experiments.run
 from analysis.commands import script_of
 from common import checkpoint
@@ -297,25 +296,19 @@ def test_a_table_that_lost_its_text_is_made_again(manifest, tmp_path):
     made.with_suffix(".txt").unlink()
     assert not task.is_done()
     assert engine.call(task, log).code == 0 and task.is_done() and made.with_suffix(".txt").exists()
-    made.with_suffix(".txt").unlink()
+    for table, words in (
+        (made.read_text(), "what I found"),
+        ("my,own,table\n", "what I found"),
+        ("my,own,table\n", None),
+    ):
+        made.write_text(table)
+        made.with_suffix(".txt").unlink(missing_ok=True)
+        if words:
+            made.with_suffix(".txt").write_text(words)
+        before = made.read_bytes(), made.with_suffix(".txt").exists()
+        assert engine.call(task, log).code == 2 and before == (made.read_bytes(), made.with_suffix(".txt").exists())
     task.target.unlink()
     assert engine.call(task, log).code == 2 and made.exists()
-
-
-def test_runs_are_listed_with_what_is_lacking(call, tmp_path):
-    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
-    assert ran.code == 0, ran.err
-    assert "embedding vertical: not begun\n" in ran.out and "ReacherVertical-v2 TD3 published: needs" in ran.out
-    assert "ReacherTurn-v2 SAC plain seed 0 1: not begun\n" in ran.out
-
-
-def test_a_list_of_runs_tells_results_of_other_flags(call, tmp_path):
-    folder = tmp_path / "ReacherVertical-v2" / "vertical"
-    folder.mkdir(parents=True)
-    (folder / "decoder.pt").touch()
-    (folder / "opt.json").write_text('{"traj_len": 8}')
-    ran = call(analysis.list_runs.main, tmp_path, "--published", threads=None)
-    assert (ran.code, ran.err.count("\n")) == (2, 1) and "vertical: the manifest asks for --traj_len 4" in ran.err
 
 
 def test_a_dry_run_tells_commands_and_hours(tmp_path, call):

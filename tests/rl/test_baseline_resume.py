@@ -149,6 +149,8 @@ def test_what_depends_on_its_length_goes_on_with_that_alone(train, method):
     before = listing(run)
     _, ran = train(method, "a", "--resume", max_timesteps=400)
     assert ran.code == 2 and ran.err.count("\n") == 1 and "--max_timesteps 400: the run that --resume" in ran.err, ran
+    _, ran = train(method, "a", "--resume", max_timesteps=400, seed=7, num_seeds=1)  # which begins
+    assert ran.code == 2 and ran.err.count("\n") == 1 and "--max_timesteps 400: seed_" in ran.err, ran
     assert listing(run) == before
 
 

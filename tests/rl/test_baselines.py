@@ -10,7 +10,7 @@ import toy_envs
 import embedding.main
 import rl.main_baselines
 import rl.main_sac_lsp
-from analysis import list_runs
+from analysis import list_runs, publish
 from common import checkpoint
 from common.interruption import Interruption
 from embedding.decoder import ActionDecoder
@@ -114,6 +114,23 @@ def test_plans_are_counted_in_the_environments_steps(call, tiny, tmp_path, algo)
     agent = checkpoint.load(folder / "checkpoint.pt", "run")["agent"]
     k = ActionDecoder.load(decoder / "decoder.pt").k
     assert agent["timesteps"] == steps // k and agent["updates"] == steps - starts  # as many as steps
+
+
+def test_plans_that_go_beyond_evaluations_and_the_end_are_published(call, tiny, tmp_path):
+    """Plans of 4 steps end at 4, 8, ..., 28; an evaluation is due at each third step."""
+    flags = {
+        "eval_freq": 3,
+        "eval_episodes": 1,
+        "results_dir": tmp_path,
+        "decoder": tiny / "ReacherVertical-v2" / "default",
+    }
+    assert call(rl.main_baselines.main, "--algo", "TD3", max_timesteps=25, **flags).code == 0
+    run = tmp_path / "rl" / "ReacherVertical-v2" / "TD3-plans" / "default"
+    for until, last in ((None, 28), (10, 12), (12, 12)):
+        out = tmp_path / f"{until}.csv"
+        ran = call(publish.main, run, out=out, until=until, threads=None)
+        assert ran.code == 0, ran.err
+        assert pd.read_csv(out).steps.tolist() == list(range(0, last + 1, 4))
 
 
 def test_plans_are_discounted_as_wholes(tiny):

@@ -2,8 +2,10 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 import toy_envs
+from scripts import can_draw
 
 import rl.evaluate
 import rl.main_td3
@@ -46,6 +48,16 @@ def test_a_film_of_more_episodes_than_are_played_is_refused(call, a_run):
     assert ran.code == 2 and "--video_episodes 5: only --episodes 2 are played: give --episodes 5 or more" in ran.err, (
         ran
     )
+
+
+@pytest.mark.skipif(not can_draw(), reason="no OpenGL")
+def test_a_film_shows_the_episodes_that_were_played_of_a_random_policy_too(call, tmp_path):
+    flags = {"max_timesteps": 100, "eval_episodes": 1, "policy_name": "random", "env": "ReacherVertical-v2"}
+    assert call(rl.main_td3.main, results_dir=tmp_path, **flags).code == 0
+    run, out = tmp_path / "rl" / "ReacherVertical-v2" / "random" / "default", tmp_path / "returns.csv"
+    ran = call(rl.evaluate.main, run, threads=None, episodes=2, video=tmp_path / "x.gif", out=out)
+    played = ", ".join(f"{value:.2f}" for value in pd.read_csv(out)["return"])
+    assert ran.code == 0 and f"random seed 0 returns {played}" in ran.out, ran
 
 
 def test_seeds_without_their_newest_checkpoint_are_not_passed_over(call, tmp_path):

@@ -46,9 +46,12 @@ def test_events_that_are_first_asked_for_at_a_resume_are_of_the_whole_run(call, 
     folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
     assert call(rl.main_td3.main, max_timesteps=300, **flags).code == 0
     with (folder / "speed.csv").open("a") as table:
-        table.write("edited,by,hand\n\n400,\n")
+        table.write(
+            "400,7.5\nedited,by,hand\n\n400,\n"
+        )  # the first as of a process that was killed behind its checkpoint
     assert call(rl.main_td3.main, "--tensorboard", "--resume", max_timesteps=400, **flags).code == 0
     assert_events_are_the_tables(folder)
+    assert np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1)[:, 0].tolist() == [100, 200, 300]
 
 
 def test_what_a_process_that_was_killed_wrote_behind_its_checkpoint_is_passed_over(call, tmp_path):

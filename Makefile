@@ -11,6 +11,9 @@ DEMO_RL := $(DEMO) --env ReacherVertical-v2 --max_timesteps 15000 --num_seeds 2 
 DEMO_RUNS := $(DEMO_DIR)/rl/ReacherVertical-v2/TD3/default $(DEMO_DIR)/rl/ReacherVertical-v2/DynE-TD3/default
 DEMO_FILM := $(BIN)/python rl/evaluate.py $(DEMO_RUNS) --video $(DEMO_DIR)/side-by-side.mp4 $(FILM_FLAGS)
 
+# Where it is set, as in many containers, each of the many processes would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo gif demo-embedding demo-td3 demo-dyne figures reproduce results test types pytest quick faults
 
 demo: demo-embedding
@@ -81,5 +84,7 @@ faults: $(INSTALLED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "make: $(PYTHON) is older than 3.11: name a newer one with make PYTHON=python3.11 ..."; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) has no venv module (Debian: apt-get install python3-venv)"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	$(BIN)/pip install --no-compile $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.txt
+	@# On all cores, where pip compiles on one; templates among what is installed are no Python, and stay as they are.
+	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 	@touch $@

@@ -131,26 +131,19 @@ def _unlike(told: Mapping[tuple[str, int], str]) -> tuple[str, str] | None:
 
 
 def check_finished(
-    curves: pd.DataFrame,
-    flags: Mapping[tuple[str, int], dict[str, Any]],
-    contents: Mapping[tuple[str, int], Content],
-    trained: Mapping[tuple[str, int], int],
+    curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]], trained: Mapping[tuple[str, int], int]
 ) -> None:
     """Raises `UsageError` unless all seeds have their last evaluation and, as far as it is known, all of their steps.
 
     Args:
         curves: a frame of analysis.curves.CURVES.
         flags: {(folder of the run, seed): flags}.
-        contents: {(folder of the run, seed): content of its checkpoint}.
         trained: {(folder of the run, seed): steps that it has}, of those with a checkpoint.
     """
     reached = curves.groupby("seed").steps.max()
     for (folder, seed), of_seed in flags.items():
         planned = of_seed["max_timesteps"]
-        if (
-            reached.get(seed, -1) < last_evaluation(of_seed, 1 - plan_length(of_seed, contents.get((folder, seed))))
-            or trained.get((folder, seed), planned) < planned
-        ):
+        if reached.get(seed, -1) < last_evaluation(of_seed) or trained.get((folder, seed), planned) < planned:
             raise UsageError(
                 f"{folder}: seed {seed} has not finished its {planned} steps: wait for it, go on with it by --resume, or "
                 "publish fewer with --until"
@@ -160,10 +153,15 @@ def check_finished(
 def check_evaluations(
     curves: pd.DataFrame, flags: Mapping[tuple[str, int], dict[str, Any]], contents: Mapping[tuple[str, int], Content]
 ) -> None:
-    """Raises `UsageError` unless all seeds, which are finished, were evaluated where their flags say; arguments as above."""
+    """Raises `UsageError` unless all seeds, which are finished, were evaluated where their flags say.
+
+    Args:
+        curves, flags: as above.
+        contents: {(folder of the run, seed): content of its checkpoint}.
+    """
     for (folder, seed), of_seed in flags.items():
         steps, freq = curves[curves.seed == seed].steps.to_numpy(), of_seed["eval_freq"]
-        k = plan_length(of_seed, contents.get((folder, seed)))
+        k = plan_length(f"{folder}: seed {seed}", of_seed, contents.get((folder, seed))) or freq
         due = np.append(0, (steps[:-1] // freq + 1) * freq)  # at the earliest
         as_told = (due <= steps) & (steps < np.minimum(due, last_evaluation(of_seed, k - 1)) + stride(of_seed, k))
         if not as_told.all():
@@ -173,11 +171,14 @@ def check_evaluations(
             )
 
 
-def last_evaluation(flags: dict[str, Any], overshoot: int = 0) -> int:
-    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in; of so many more steps
-    than --max_timesteps, or fewer."""
+def last_evaluation(flags: dict[str, Any], beyond: int = 0) -> int:
+    """The step of a run's last evaluation: the end of the last block that a multiple of --eval_freq lies in.
+
+    Args:
+        beyond: how many steps at most a run may have more than its --max_timesteps, as plans that are not cut short make it.
+    """
     block, freq = flags.get("update_every", 1), flags["eval_freq"]
-    end = -(-max(0, flags["max_timesteps"] + overshoot) // block) * block
+    end = -(-(flags["max_timesteps"] + beyond) // block) * block
     return -(-(end // freq * freq) // block) * block
 
 
@@ -186,14 +187,26 @@ def stride(flags: dict[str, Any], k: int) -> int:
     return flags.get("update_every") or k
 
 
-def plan_length(flags: dict[str, Any], content: Content | None) -> int:
-    """How many steps a baseline takes at once, at most: those of its decoder's plans, which may go beyond --max_timesteps.
+def plan_length(seed: str, flags: dict[str, Any], content: Content | None) -> int | None:
+    """How many steps a baseline takes at once, at most: those of its decoder's plans; 1 of what acts in raw actions, or in blocks.
 
-    It is 1 of what acts in raw actions, or in blocks; without a checkpoint so many that the next evaluation is not due.
+    Args:
+        seed: what an error calls it.
+        flags: its flags.
+        content: of its checkpoint.
+    Returns:
+        that; None: it is not known, without a checkpoint.
+    Raises:
+        UsageError: the checkpoint does not tell it.
     """
     if "update_every" in flags or not flags.get("decoder"):
         return 1
-    return from_content(content["actions"]).k if content else flags["eval_freq"]
+    try:
+        return from_content(content["actions"]).k if content else None
+    except (CheckpointError, *entries.UNFIT) as error:
+        raise UsageError(
+            f"{seed}: its checkpoint does not tell what it acts in: put back a whole one, or take it away"
+        ) from error
 
 
 COMMANDS_GIVEN = "put that back, or give the commands that made the run with --command"

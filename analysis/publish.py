@@ -74,7 +74,7 @@ def main() -> None:
     made = load(args.runs, args.seeds)
     if args.until:
         made = until(made, args.until)
-    check_finished(made.curves, made.flags, made.contents, made.trained)
+    check_finished(made.curves, made.flags, made.trained)
     if not args.command:
         check_evaluations(made.curves, made.flags, made.contents)
         for key, content in made.contents.items():
@@ -159,8 +159,11 @@ def until(made: Made, steps: int) -> Made:
         if steps < of_seed["max_timesteps"] and key in trained:
             trained[key] = max([trained[key], *curves[curves.seed == key[1]].steps])
         flags[key] = of_seed | {"max_timesteps": min(steps, of_seed["max_timesteps"])}
-        ends = flags[key]["max_timesteps"] + stride(of_seed, plan_length(of_seed, made.contents.get(key)))
-        curves = curves[(curves.seed != key[1]) | (curves.steps < ends)]  # the last block, or plan, is a whole one
+        # The last block, or plan, is a whole one; there is no other behind it.
+        k = plan_length(f"{key[0]}: seed {key[1]}", of_seed, made.contents.get(key)) or 1
+        ends = flags[key]["max_timesteps"]
+        behind = curves[(curves.seed == key[1]) & curves.steps.between(ends, ends + stride(of_seed, k) - 1)].steps
+        curves = curves[(curves.seed != key[1]) | (curves.steps <= (behind.min() if len(behind) else ends))]
     return made._replace(curves=curves, flags=flags, trained=trained)
 
 
@@ -189,7 +192,9 @@ def check_alike(method: str, flags: Mapping[tuple[str, int], dict[str, Any]]) ->
     )
     for folder, of_other in others:
         if differing := first_difference(of_first, of_other, of_all_seeds(method) | {"eval_freq"}):
-            raise UsageError(f"runs: {folder} has {differing[0]}, {first} {differing[1]}: publish them one by one")
+            raise UsageError(
+                f"runs: {folder} has {differing[0]}, {first} {differing[1]}: publish them one by one, seeds of one run by --seeds"
+            )
 
 
 def describe(

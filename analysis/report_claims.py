@@ -82,7 +82,8 @@ def figure4_tasks(data: Data) -> Said:
     said += f"; TD3 is taken {taken}, where it ends higher so" if taken else ""
     counts = sorted({seeds_of(one) for one in every})
     many = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    steps = mostly({task: count(steps_of(data.series(task, "DynE-TD3"))) for task in found}, "steps")
+    compared = {task: finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[2] for task in found}
+    steps = mostly({task: count(upto) for task, upto in compared.items()}, "steps")
     return said, f"{many} seeds a method and task, {steps}, of the paper's 1 to 5 million"
 
 

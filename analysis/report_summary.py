@@ -9,6 +9,7 @@ from analysis.curves import ABLATION, FEW, PUBLISHED, bootstrap, with_pretrainin
 from analysis.estimates import areas, final_returns, last_step
 from analysis.report_data import Data
 from analysis.tables import read_csv
+from common.errors import UsageError
 
 NOTED = ("commit", "machine")  # lines of the text beside a curve
 
@@ -26,7 +27,10 @@ def table(data: Data) -> pd.DataFrame:
         for file in sorted((data.results / folder).glob("*.csv")):
             curve = with_pretraining(read_csv(file, columns))
             for (env, method, *variant), one in curve.groupby(columns[: columns.index("seed")]):
-                finals = final_returns(one)
+                try:
+                    finals = final_returns(one)
+                except UsageError as error:
+                    raise UsageError(f"{file}: {error}") from error
                 mean, low, high = bootstrap(finals) if len(finals) >= FEW else (finals.mean(), np.nan, np.nan)
                 upto = last_step(one)
                 numbers = len(finals), upto, mean, low, high, areas(one[one.steps <= upto]).mean()

@@ -9,11 +9,9 @@ import fcntl
 import json
 import os
 import platform
-import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -22,23 +20,10 @@ from common import checkpoint
 from common.errors import UsageError, one_line
 from common.files import open_for_lock, open_to_read, read_entries, write_atomically
 from common.folders import make_folder, remove_empty
+from common.run_files import FAILURE, WRITTEN, WRITTEN_BELOW, delete, matching
 from common.run_flags import check_flags
 
 LOCK = ".lock"
-FAILURE = "failed.json"
-# What runs write, as regular expressions; in folders of their own, and beside them. Nothing else is ever deleted.
-UNFINISHED = r"\..+\.\d+\.tmp"  # of `common.files.write_atomically`
-FILES = (
-    *("opt.json", FAILURE, "eval.csv", "eval.npy", "train.csv", "speed.csv", "log.csv", "encoder.pt", "decoder.pt"),
-    *("model.zip", "vecnormalize.pkl", "policies.pt", "probe.csv", "probe.png", ".checkpoint.new"),
-)
-WRITTEN = (*map(re.escape, FILES), UNFINISHED)
-WRITTEN_BELOW = {
-    "replay": (r"\d+\.f32",),
-    "videos": (r"\d+\.mp4", UNFINISHED),
-    "tensorboard": (r"events\.out\.tfevents\.\d+\..+",),
-    "render": (r"(epoch|samples)_\d+\.png", r"(observations|latest)\.png", UNFINISHED),
-}
 
 
 class RunFolder:
@@ -119,10 +104,10 @@ class RunFolder:
 
     def _check_places(self) -> None:
         """Raises `UsageError` if a folder or a pipe lies where a file is to be written, or a file where a folder is."""
-        files = [self.newest, self.older, self.path / LOCK, *_matching(self.path, WRITTEN)]
+        files = [self.newest, self.older, self.path / LOCK, *matching(self.path, WRITTEN)]
         folders = [self.path / name for name in WRITTEN_BELOW]
         for folder, patterns in zip(folders, WRITTEN_BELOW.values(), strict=True):
-            files += _matching(folder, patterns) if not folder.is_symlink() else []
+            files += matching(folder, patterns) if not folder.is_symlink() else []
         wrong = [(path, "file") for path in files if path.exists() and not (path.is_file() or path.is_symlink())]
         wrong += [(path, "folder") for path in folders if os.path.lexists(path) and not path.is_dir()]
         for path, kind in wrong:
@@ -171,13 +156,13 @@ class RunFolder:
         """
         for path in (self.newest, self.older):
             path.unlink(missing_ok=True)
-        _delete(self.path, WRITTEN)
+        delete(self.path, WRITTEN)
         for name, patterns in WRITTEN_BELOW.items():
             folder = self.path / name
             if folder.is_symlink():
                 folder.unlink()
             elif folder.is_dir():
-                _delete(folder, patterns)
+                delete(folder, patterns)
                 remove_empty([folder])
         self.write_flags(flags)
 
@@ -306,19 +291,6 @@ def _own_versions() -> dict[str, str]:
     except PackageNotFoundError:
         dyne = "not installed"
     return {"python": platform.python_version(), "dyne": dyne}
-
-
-def _delete(folder: Path, patterns: Iterable[str]) -> None:
-    """Deletes the files, and the links themselves, that match one of the patterns, in a folder but not below it."""
-    for path in _matching(folder, patterns):
-        if path.is_symlink() or path.is_file():
-            path.unlink(missing_ok=True)
-
-
-def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """What is in a folder, but not below it, and matches one of the patterns; links that lead nowhere too, unlike `glob`."""
-    there = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in there if any(re.fullmatch(pattern, path.name) for pattern in patterns)]
 
 
 def resume_command() -> str:

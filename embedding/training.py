@@ -102,13 +102,13 @@ class Training:
             self.log.begin()
             self.parts[0].begin()
             return False
-        if reason := self.folder.failure:
-            raise Diverged(f"{self.folder.path}: it was given up ({reason}); {self.folder.after_failure()}")
         content = saved[0]
         try:
             check_flags(content["flags"], self.flags)
             check_play(content, self.play, self.folder)
             self.part, self.epoch = content["part"], content["epoch"]
+            if (reason := self.folder.failure) and self.part < len(self.parts):
+                raise Diverged(f"{self.folder.path}: it was given up ({reason}); {self.folder.after_failure()}")
             for part, state in zip(self.parts, content["states"], strict=False):
                 part.begin()
                 part.rewind(state)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import os
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ class Task:
 
     def prepare(self) -> None:
         """Makes the folder if its script asks for one; where it cannot be made, the script says so. A table of its own that lost
-        the text beside it is taken away: the script would not replace it. Nothing that others wrote is."""
+        the text beside it is taken away: the script would not replace it. What others wrote stays."""
         with contextlib.suppress(OSError):
             if self.needs_folder:
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,8 +99,7 @@ class Task:
         if self.product:
             if not (self.product.exists() and self.target.is_file()):
                 return False
-            command = self._mark.splitlines(keepends=True)[0]  # all that earlier versions noted
-            return self.target.read_text(errors="replace") in (self._mark, command)
+            return self.target.read_text(errors="replace") in (self._mark, *self._earlier_marks())
         if not self.steps:
             return self.target.is_file()
         try:
@@ -120,6 +119,14 @@ class Task:
         made = sorted(self.product.rglob("*")) if self.product.is_dir() else [self.product]
         command = shlex.join([word.rpartition("/")[2] or word for word in self.command])
         return f"{command}\n{_digest(made)} and {_digest([_text(self.product)])} made of {_digest(self.made_of)}\n"
+
+    def _earlier_marks(self) -> Iterator[str]:
+        """What earlier versions would have noted: the command alone, and the product's digest together with its text's."""
+        assert self.product is not None
+        command = self._mark.splitlines(keepends=True)[0]
+        made = sorted(self.product.rglob("*")) if self.product.is_dir() else [self.product, _text(self.product)]
+        yield command
+        yield f"{command}{_digest(made)} made of {_digest(self.made_of)}\n"
 
     def state(self, done: Collection[str]) -> str:
         """How far it is, in words, if it is not done; `done`: the names of the tasks that are."""

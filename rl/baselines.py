@@ -24,6 +24,7 @@ from rl.fingerprint import Fingerprint
 from rl.flags import add_run_flags, seeds_of
 from rl.methods import OF_ONE_LENGTH
 from rl.protocols import ActionSpace, Content
+from rl.replay_files import rows_on_disk
 from rl.run_store import RunStore
 from rl.state_spaces import ObservedStates
 
@@ -124,8 +125,11 @@ def _check_room(args: argparse.Namespace, method: str, env: gymnasium.Env, width
     }
     require_memory(parts, torch.device("cpu"))
     require_open_files(args.num_seeds, tensorboard=False)
-    kept = f"--max_timesteps {args.max_timesteps}: {rows} rows of replay of {args.num_seeds} seeds, kept for --resume,"
-    require_disk(kept, args.num_seeds * rows * width * 4, folder, "seed_*/replay/*.f32")
+    kept = rows_on_disk(args.max_timesteps, rows, args.checkpoint_freq or args.eval_freq) if rows else 0
+    on_disk = (
+        f"--max_timesteps {args.max_timesteps}: {kept} rows of replay of {args.num_seeds} seeds, kept for --resume,"
+    )
+    require_disk(on_disk, args.num_seeds * kept * width * 4, folder, "seed_*/replay/*.f32")
 
 
 def _open(baseline: Baseline, store: RunStore) -> dict[int, Content | None]:

@@ -88,7 +88,7 @@ def main() -> None:
     envs = [play_env(folder, policies, env_name, args.env_name) for folder, policies in runs.items()]
     filmed = []
     if args.video:
-        # Played anew: a random policy goes on with its stream.
+        # Copies from before they are played: the film is to show the same episodes, and a random policy goes on with its stream.
         filmed = [
             Shown(copy.deepcopy(of[0]), make_video_env(of[0].state_space, env_name, "--video")) for of in runs.values()
         ]

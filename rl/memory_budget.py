@@ -9,7 +9,7 @@ from common.errors import UsageError
 from common.memory import require_disk, require_memory, require_open_files
 from common.torch_file import LARGEST_FILE
 from rl.protocols import Agent, ReplayBuffer, StateSpace
-from rl.replay_files import CHUNK
+from rl.replay_files import rows_on_disk
 
 BYTES_A_SEED = 40e6  # environments and small networks (30 MB measured on ReacherVertical)
 COPIES_IN_CHECKPOINT = 5  # of a seed's weights: targets, Adam's moments, and the actor once more
@@ -67,7 +67,7 @@ def check_memory(
         device,
     )
     require_open_files(seeds, args.tensorboard)
-    kept = min(steps, args.replay_size + 2 * unsaved + CHUNK)  # what two checkpoints need, in whole files
+    kept = rows_on_disk(steps, args.replay_size, unsaved)
     on_disk = f"--replay_size: {kept:,} rows of {seeds} seeds, kept for --resume,"
     require_disk(on_disk, seeds * kept * width * 4, folder, "seed_*/replay/*.f32")
     of_seeds = f"{seeds} seed" + "s" * (seeds > 1)

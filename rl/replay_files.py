@@ -16,6 +16,11 @@ CHUNK = 100_000  # rows a file
 PART = 2**26  # bytes that are read at once
 
 
+def rows_on_disk(steps: int, replay_size: int, between_checkpoints: int) -> int:
+    """How many rows of one seed's replay the disk holds at most: what two checkpoints need, in whole files."""
+    return min(steps, replay_size + 2 * between_checkpoints + CHUNK)
+
+
 class ReplayFiles:
     """Every row that one seed ever wrote and may still need, as raw float32 in `replay/<chunk>.f32`.
 

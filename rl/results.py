@@ -1,6 +1,8 @@
 """The result files of one seed: eval.csv, eval.npy, train.csv, speed.csv, and tensorboard events if asked for."""
 
 import contextlib
+import csv
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +12,10 @@ import numpy as np
 
 from common.csv_log import CsvLog
 from common.files import write_atomically
+from common.run_files import WRITTEN_BELOW, delete
 from rl.tensorboard_events import Events, check_folder
 
+EVENTS = "tensorboard"  # folder of events
 EVAL_COLUMNS = ["episodes", "steps", "mean_return"]
 # Of the block of updates behind an episode's end: means of the critics' losses, of Q_1(s, mu(s)) and of the actor's loss, and
 # the least and largest value that the critics gave the last batch.
@@ -69,20 +73,23 @@ class SeedResults:
             self._write_events_again()
 
     def _rewind_speed(self, steps: int) -> None:
-        """Leaves the speeds up to a step alone. No checkpoint knows this file: what is no speed in it is left out, too."""
-        rows = self.speed.rows() if self.speed.path.is_file() and not self.speed.path.is_symlink() else []
-        kept = []
+        """Keeps the speeds up to a step. No checkpoint knows this file: what is no speed in it is left out, too."""
+        rows, kept = [], []
+        if self.speed.path.is_file() and not self.speed.path.is_symlink():
+            with contextlib.suppress(OSError, csv.Error):  # it is whatever someone has made of it
+                rows = self.speed.rows()
         for row in rows:
             with contextlib.suppress(ValueError):
-                at, _ = map(float, row)
-                if at <= steps:
+                at, speed = map(float, row)
+                if 0 <= at <= steps and math.isfinite(speed):
                     kept.append(row)
-        if not rows or kept != rows:
-            self.speed.begin()
-            self.speed.append(kept)
+        self.speed.begin()
+        self.speed.append(kept)
 
     def _write_events_again(self) -> None:
         """Events of what the tables hold take the place of all that earlier processes wrote, if they wrote any."""
+        if not (self.folder / EVENTS).is_symlink():
+            delete(self.folder / EVENTS, WRITTEN_BELOW[EVENTS])
         for _, at, mean_return in self.evaluations:
             self._scalars("evaluation", int(at), {"mean_return": mean_return})
         for row in self.train.rows():
@@ -124,7 +131,7 @@ class SeedResults:
 
     def _scalars(self, group: str, steps: int, values: dict[str, float]) -> None:
         if self.tensorboard and self.events is None:
-            self.events = Events(self.folder / "tensorboard")
+            self.events = Events(self.folder / EVENTS)
         if self.events is not None:
             self.events.write(group, steps, values)
 

@@ -26,7 +26,7 @@ class Events:
     """Writes numbers as tensorboard events; whatever is called raises `OSError`, which names the folder, once they cannot be written.
 
     Args:
-        folder: where; it is made. What an earlier process wrote there is passed over by tensorboard.
+        folder: where; it is made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,7 +35,7 @@ class Events:
         self.folder = folder
         _quieten()
         with self._naming():  # it writes already
-            self._writer = SummaryWriter(folder, purge_step=0)
+            self._writer = SummaryWriter(folder)
 
     def write(self, group: str, steps: int, values: Mapping[str, float]) -> None:
         """Numbers after so many steps, each called <group>/<name>."""

@@ -153,7 +153,7 @@ def trained(filled):
     """Folder of a real, if short, training on ReacherVertical; not to be written to."""
 
     def fill(results):
-        flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 3, "decoder_batches": 1000}
+        flags = {"steps": 20_000, "epochs": 4, "lr": 5e-4, "decoder_epochs": 6, "decoder_batches": 1000}
         ran = _call(embedding.main.main, env="ReacherVertical-v2", results_dir=results, **flags)
         assert ran.code == 0, ran.err
 

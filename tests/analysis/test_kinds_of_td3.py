@@ -8,7 +8,7 @@ import pytest
 from curve_runs import call, frame, refused, write_run
 
 import analysis.critic_values
-from analysis import figure_tables, figures, report_td3, report_texts
+from analysis import figure_tables, figures, report_claims, report_td3, report_texts
 from analysis.curves import PUBLISHED
 from analysis.report_data import Data
 
@@ -54,6 +54,25 @@ def test_dyne_is_compared_with_the_best_kind_of_td3(results):
     ends = [best.series(task, "TD3").query("seed == 0").mean_return.iloc[-1] for task in ("Striker", "Thrower")]
     assert ends == [-150, -110]
     assert "TD3 is taken with the wider noise on Striker, where it ends higher so" in report_texts.td3_told(best)
+
+
+def test_random_steps_are_a_kind_that_may_be_shorter(results):
+    write_variant(results, "Striker-v2", "start", "td3", -130)
+    path = results / "published" / "Striker-v2_DynE-TD3.csv"
+    for method in ("TD3", "DynE-TD3"):  # the others go on to 20 000 steps
+        path = results / "published" / f"Striker-v2_{method}.csv"
+        table = pd.read_csv(path)
+        longer = table[table.steps > 0].assign(steps=lambda rows: rows.steps + 10_000, mean_return=-90)
+        pd.concat([table, longer]).to_csv(path, index=False)
+    best = Data(results).with_best_td3()
+    assert {kind.curve: tasks for kind, tasks in best.other_td3.items()} == {"TD3 (random steps)": ["Striker"]}
+    said, counts = report_claims.figure4_tasks(Data(results))
+    assert "TD3 is taken with random steps on Striker" in said and "10 000 steps" in counts and "20 000" not in counts
+    assert (
+        "TD3 with random steps ends higher than the published one on Striker (−131 against −200)."
+        in report_td3.text(Data(results))
+    )
+    assert "TD3 (random steps)" in str(figures.figure4(results).to_dict()["datasets"])
 
 
 def test_figure_4_shows_the_kinds_of_td3(results):

@@ -160,10 +160,11 @@ def test_the_next_command_names_no_decoder_where_it_is_the_default(call, tiny, q
     assert f"--decoder ../{other.relative_to(tmp_path)}" in call(EVALUATE, other, threads=None).out
 
 
-def test_the_published_embedding_is_called_good_also_where_f_does_not_know_the_states(call):
+def test_good_embeddings_are_called_good_also_where_f_does_not_know_the_states(call, trained):
     published = PUBLISHED_EMBEDDINGS / "ReacherVertical-v2" / "k4"
-    ran = call(EVALUATE, published, threads=None)
-    assert ran.code == 0 and ran.out.count("  ok\n") == 6, ran.out
+    for folder in (trained, published):
+        ran = call(EVALUATE, folder, threads=None)
+        assert ran.code == 0 and ran.out.count("  ok\n") == 6, ran.out
     ran = call(EVALUATE, published, env="ReacherTurn-v2", threads=None)
     assert ran.code == 0 and ran.out.count("  ok\n") == 5, ran.out
     assert "not judged: f knows states of 4 numbers, these have 6" in ran.out

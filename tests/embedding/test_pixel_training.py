@@ -142,7 +142,7 @@ def test_both_scripts_on_the_task_of_the_paper(call, tmp_path):
 # ---- going on ----
 
 
-@pytest.mark.parametrize(("main", "precision"), [(PIXELS, "bf16"), (VAE, "fp32")])
+@pytest.mark.parametrize(("main", "precision"), [(PIXELS, "fp32"), (VAE, "bf16")])
 def test_a_run_that_was_stopped_goes_on_exactly(train, main, precision, monkeypatch):
     whole, ran = train(main, "whole", precision=precision, epochs=4)
     assert ran.code == 0, ran.err
@@ -211,16 +211,21 @@ def test_a_training_that_diverges_is_said(train, main):
 
 
 def test_a_training_that_was_given_up_goes_on_once_that_is_taken_back(train):
-    folder, ran = train(VAE, "a", epochs=3)
+    folder, _ = train(VAE, "a", epochs=3, checkpoint_freq=1)
+    for path in (folder / "checkpoint.pt", folder / "encoder.pt"):
+        path.unlink()  # as before its last epoch
     (folder / "failed.json").write_text('{"reason": "it diverged"}')
     before = listing(folder)
-    _, ran = train(VAE, "a", "--resume", epochs=3)
+    _, ran = train(VAE, "a", "--resume", epochs=3, checkpoint_freq=1)
     assert ran.code == 3 and "it was given up (it diverged)" in ran.err and "delete failed.json beside it" in ran.err, (
         ran
     )
     assert listing(folder) == before
     (folder / "failed.json").unlink()
-    assert train(VAE, "a", "--resume", epochs=3)[1].code == 0
+    assert train(VAE, "a", "--resume", epochs=3, checkpoint_freq=1)[1].code == 0
+    (folder / "failed.json").write_text('{"reason": "it diverged"}')
+    (folder / "encoder.pt").unlink()
+    assert train(VAE, "a", "--resume", epochs=3, checkpoint_freq=1)[1].code == 0 and (folder / "encoder.pt").exists()
 
 
 # ---- what is refused ----

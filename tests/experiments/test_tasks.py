@@ -17,7 +17,7 @@ from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
 from experiments.run import MANIFEST
-from experiments.task import Task
+from experiments.task import Task, _digest
 from experiments.tasks import check_results, lacking, needed, ordered, tasks_of
 
 pytestmark = pytest.mark.quick
@@ -273,16 +273,18 @@ def test_what_was_published_is_made_anew_where_it_or_what_it_is_made_of_changed(
     assert not publication(TINY.replace(*change, 1) if isinstance(change, tuple) else TINY).is_done()
 
 
-def test_marks_of_earlier_versions_told_the_command_alone(manifest, tmp_path):
+def test_marks_of_earlier_versions_told_less(manifest, tmp_path):
     (task,) = [task for task in tasks_of(manifest(TINY), tmp_path / "results", {}) if "published" in task.name]
     task.prepare()
     task.product.write_text("a curve")
     task.conclude()
     command, _ = task.target.read_text().splitlines(keepends=True)
-    task.target.write_text(command)
-    assert task.is_done()
-    task.target.write_text(command.replace("400", "800"))
-    assert not task.is_done()
+    digest = _digest([task.product, task.product.with_suffix(".txt")])
+    for mark in (command, f"{command}{digest} made of {_digest(task.made_of)}\n"):
+        task.target.write_text(mark)
+        assert task.is_done()
+        task.target.write_text(mark.replace("400", "800"))
+        assert not task.is_done()
 
 
 @pytest.mark.slow
@@ -307,6 +309,9 @@ def test_a_table_that_lost_its_text_is_made_again(manifest, tmp_path):
             made.with_suffix(".txt").write_text(words)
         before = made.read_bytes(), made.with_suffix(".txt").exists()
         assert engine.call(task, log).code == 2 and before == (made.read_bytes(), made.with_suffix(".txt").exists())
+    made.unlink()
+    assert engine.call(task, log).code == 0 and task.is_done()
+    made.with_suffix(".txt").unlink()
     task.target.unlink()
     assert engine.call(task, log).code == 2 and made.exists()
 

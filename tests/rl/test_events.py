@@ -5,6 +5,8 @@ import os
 import threading
 
 import numpy as np
+import pandas as pd
+import pytest
 
 import rl.main_td3
 
@@ -41,17 +43,26 @@ def test_tensorboard_events_are_the_curves(call, tmp_path):
     np.testing.assert_allclose(speeds, np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1), atol=0.01)
 
 
-def test_events_that_are_first_asked_for_at_a_resume_are_of_the_whole_run(call, tmp_path):
+@pytest.mark.parametrize(
+    ("edited", "kept"),
+    [
+        (
+            "400,7.5\nedited,by,hand\n\n400,\n-inf,6\n200,inf\n300,1",
+            [100, 200, 300, 300],
+        ),  # the first behind the checkpoint
+        ("9" * 200_000, []),
+    ],
+)
+def test_events_that_are_first_asked_for_at_a_resume_are_of_the_whole_run(call, tmp_path, edited, kept):
     flags = {"eval_freq": 100, "eval_episodes": 1, "batch_size": 4, "results_dir": tmp_path}
     folder = tmp_path / "rl" / "ReacherVertical-v2" / "TD3" / "default" / "seed_0"
     assert call(rl.main_td3.main, max_timesteps=300, **flags).code == 0
     with (folder / "speed.csv").open("a") as table:
-        table.write(
-            "400,7.5\nedited,by,hand\n\n400,\n"
-        )  # the first as of a process that was killed behind its checkpoint
+        table.write(edited)
     assert call(rl.main_td3.main, "--tensorboard", "--resume", max_timesteps=400, **flags).code == 0
     assert_events_are_the_tables(folder)
-    assert np.loadtxt(folder / "speed.csv", delimiter=",", skiprows=1)[:, 0].tolist() == [100, 200, 300]
+    assert pd.read_csv(folder / "speed.csv").steps.tolist() == kept
+    assert len(list((folder / "tensorboard").iterdir())) == 1
 
 
 def test_what_a_process_that_was_killed_wrote_behind_its_checkpoint_is_passed_over(call, tmp_path):

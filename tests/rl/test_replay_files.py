@@ -79,3 +79,16 @@ def test_checkpoints_of_before_list_files_that_they_do_not_need(tmp_path, monkey
     np.testing.assert_array_equal(np.concatenate(list(files.verify(state))), rows[11:20])
     files.rewind(state)
     assert set(files.snapshot()["checksums"]) == {1, 2, 3}
+
+
+def test_the_disk_is_counted_as_it_is_filled(tmp_path, monkeypatch):
+    """Whole files, of what two checkpoints need; never fewer than there are, and at most as many as steps."""
+    monkeypatch.setattr(replay_files, "CHUNK", 10)
+    most = replay_files.rows_on_disk(200, 15, 7)
+    files, held = ReplayFiles(tmp_path, 2, 15), []
+    for _ in range(0, 203, 7):
+        files.append(np.zeros((7, 2), np.float32))
+        held.append(sum(path.stat().st_size for path in tmp_path.rglob("*.f32")) / 8)
+        files.snapshot()
+        files.prune()
+    assert 15 + 7 < max(held) <= most == 39 and replay_files.rows_on_disk(30, 15, 7) == 30

@@ -277,7 +277,7 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     (NOT_IN_THE_PAPER, "is the gain the embedding's? The same agent in other action spaces, TD3 and SAC", controls),
     (
         f"{NOT_IN_THE_PAPER}, random steps",
-        "is DynE-TD3 ahead of a TD3 that begins with 10 000 random steps, the default of its code, or with 1 000, as its authors had it on a Reacher? On ReacherVertical",
+        "is DynE-TD3 ahead of a TD3 that begins with random steps: 10 000, the default of its code, or 1 000, as its authors had it on a Reacher? On ReacherVertical",
         report_random_steps.claim,
     ),
     (

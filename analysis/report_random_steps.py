@@ -82,12 +82,11 @@ def claim(data: Data) -> Said:
     end, on_way = better(ours, theirs), better(*on_the_way(*pair))
     few_on_way = better(*on_the_way(found["DynE-TD3", 0], found["TD3", 1_000]))
     said = (
-        f"DynE-TD3, which begins without ({number(ours.mean())}), is {marked(standing(end))} such a TD3 ({number(theirs.mean())}; "
-        f"P(better) {with_interval(end)}) at {count(upto)} steps, and over all steps {marked(standing(on_way))} it "
-        f"({with_interval(on_way)}); DynE-TD3 that begins with them too ({number(both.mean())}) is {marked(standing(alike))} it "
-        f"({with_interval(alike)}); with 1 000 random steps TD3 ends at {number(few.mean())}, DynE-TD3 is "
-        f"{marked(standing(to_few))} that at the end ({with_interval(to_few)}), over all steps "
-        f"{marked(standing(few_on_way))} it ({with_interval(few_on_way)})"
+        f"DynE-TD3, which begins without ({number(ours.mean())}), is {marked(standing(end))} TD3 with 10 000 ({number(theirs.mean())}, "
+        f"P(better) {with_interval(end)}; over all steps {marked(standing(on_way))}, {with_interval(on_way)}), "
+        f"{marked(standing(to_few))} TD3 with 1 000 ({number(few.mean())}, {with_interval(to_few)}; over all steps "
+        f"{marked(standing(few_on_way))}, {with_interval(few_on_way)}); where both begin with 10 000 it is {marked(standing(alike))} "
+        f"({number(both.mean())}, {with_interval(alike)})"
     )
     return said, f"{seeds(len(ours))}, {count(upto)} steps"
 

@@ -90,17 +90,16 @@ def test_random_steps_are_compared_on_the_seeds_and_steps_that_all_have(tmp_path
     write_variant(tmp_path, "ReacherVertical", "DynE-TD3", "start", "dyne", [-8.0] * 5)
     write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3_1000", [-7.2] * 5)
     assert glance(tmp_path)[figure] == (
-        "DynE-TD3, which begins without (−7.2), is **behind** such a TD3 (−5.0; P(better) 0.00 (in all pairs of runs)) at 10 000 "
-        "steps, and over all steps **behind** it (0.00 (in all pairs of runs)); DynE-TD3 that begins with them too (−8.0) is **behind** it "
-        "(0.00 (in all pairs of runs)); with 1 000 random steps TD3 ends at −7.2, DynE-TD3 is **level with** that at the end (0.50 [0.10, "
-        "0.90]), over all steps **level with** it (0.50 [0.10, 0.90])"
+        "DynE-TD3, which begins without (−7.2), is **behind** TD3 with 10 000 (−5.0, P(better) 0.00 (in all pairs of runs); over all steps "
+        "**behind**, 0.00 (in all pairs of runs)), **level with** TD3 with 1 000 (−7.2, 0.50 [0.10, 0.90]; over all steps **level with**, "
+        "0.50 [0.10, 0.90]); where both begin with 10 000 it is **behind** (−8.0, 0.00 (in all pairs of runs))"
     )
     table = report_random_steps.table(Data(tmp_path))
     assert (
         "5 seeds (0 to 4)" in table and "−50" not in table and table.index("| TD3 | 0 |") < table.index("| | 1 000 |")
     )
     write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3", [-10.0] * 5)
-    assert "is ahead of such a TD3" in glance(tmp_path)[figure]
+    assert "is ahead of TD3 with 10 000" in glance(tmp_path)[figure]
     told = report_random_steps.text(Data(tmp_path))
     assert "| DynE-TD3, 0 random steps | TD3, 10 000 random steps | 1.00 " in told
     assert told.endswith("is, span by span, ahead of it from 0 to 10 000 (P 1.00 (in all pairs of runs)).")

@@ -97,7 +97,8 @@ def _caption(
         dashed: whether there are lines of doing nothing.
     """
     many = summary.groupby(["env", "series"]).seeds.max()
-    told = ["Lines: means over seeds." if (many > 1).any() else "Lines: one seed."]
+    of_lines = "means over seeds" if (many > 1).any() else "one seed, means"
+    told = [f"Lines: {of_lines} of the evaluations since the point before."]
     if (many >= FEW).any():
         told.append(f"Filled areas: 95 % intervals of means over {FEW} seeds or more.")
     if ((many > 1) & (many < FEW)).any():

@@ -2,7 +2,7 @@
 
     python analysis/critic_values.py results/rl/Thrower-v2/DynE-TD3/default --out results/figures/values.csv
 
-reads the `train.csv` of every seed of the runs, and writes for every span of `SPAN` steps the mean return of the episodes of
+reads the `train.csv` of every seed of the runs, and writes for every span of `SPAN` steps, the last one up to the last episode, the mean return of the episodes of
 training, the mean of Q_1(s, mu(s)), and the least and the largest value of both critics on the last batches of these episodes'
 blocks. Values are discounted sums of rewards without end; with gamma = 0.99 and episodes of 100 steps their scale is that of
 returns.
@@ -45,7 +45,7 @@ def spans(folder: str, until: int | None) -> pd.DataFrame:
         noted += [train.value]
         train = train.dropna()
         train = train[train.steps <= until] if until else train
-        by_span = train.groupby(-(-train.steps // SPAN) * SPAN)
+        by_span = train.groupby((-(-train.steps // SPAN) * SPAN).clip(upper=train.steps.max()))
         table = by_span.agg(**{name: (column, how) for column, (name, how) in AGGREGATES.items()}).reset_index()
         noise = load_flags(curve).get("policy_noise")
         found.append(table.assign(env=env, method=method, policy_noise=noise, seed=seed))
@@ -62,10 +62,11 @@ def main() -> None:
     parser.add_argument("--until", type=positive_int, default=None, help="so many steps; without it: all")
     parser.add_argument("--out", default=str(RESULTS / "figures" / "values.csv"), help="csv file to write")
     args = parser.parse_args()
-    out = check_table(args.out)
+    out = check_table(args.out, COLUMNS["values"])
     table = pd.concat([spans(folder, args.until) for folder in args.runs])
     if not len(table):
-        raise UsageError(f"runs: no episode of {args.runs[0]} has ended yet: wait for it")
+        within = f" within --until {args.until}: give more" if args.until else " yet: wait for it"
+        raise UsageError(f"runs: no episode of {args.runs[0]} has ended{within}")
     if table.duplicated(["env", "method", "policy_noise", "seed", "steps"]).any():
         raise UsageError(
             "runs: two are of one method, noise and seed, which the table would not tell apart: name one of them"

@@ -12,6 +12,8 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
+import math
+
 import gymnasium
 import numpy as np
 import pandas as pd
@@ -49,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(RESULTS / "figures" / "doing_nothing.csv"), help="csv file to write")
     args = parser.parse_args()
-    out = check_table(args.out)
+    out = check_table(args.out, COLUMNS["doing_nothing"])
     envs = {name: make_env(name, "envs") for name in args.envs}
     for name, env in envs.items():
         require_time_limit(env, f"envs {name}")
@@ -66,10 +68,10 @@ def main() -> None:
                 if not np.isfinite(returns[episode]):
                     raise UsageError(f"envs {name}: its observations or rewards are not all finite: mend it")
                 progress.update()
-        rows.append((env.spec.id, args.episodes, returns.mean(), returns.std()))
-        print(
-            f"{env.spec.id}: doing nothing returns {returns.mean():.4g}, standard error {returns.std() / args.episodes**0.5:.2g}"
-        )
+        spread = returns.std(ddof=1) if args.episodes > 1 else math.nan
+        rows.append((env.spec.id, args.episodes, returns.mean(), spread))
+        error = f", standard error {spread / args.episodes**0.5:.2g}" if args.episodes > 1 else ""
+        print(f"{env.spec.id}: doing nothing returns {returns.mean():.4g}{error}")
     text = f"returns of {args.episodes} episodes whose actions are all the middle of the bounds"
     table = pd.DataFrame(rows, columns=COLUMNS["doing_nothing"])
     write_table(table, out, notes({"table": text, "command": typed_command()}))

@@ -50,7 +50,7 @@ def main() -> None:
     add_figure_flags(parser, "figure10", "")
     parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
     args = parser.parse_args()
-    out = check_table(args.out)
+    out = check_table(args.out, COLUMNS["figure10"])
     torch.set_num_threads(1)
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)

@@ -56,7 +56,7 @@ def main() -> None:
     add_figure_flags(parser, "figure8", ", of two-dimensional actions")
     parser.add_argument("--sequences", type=positive_int, default=2000, help="action sequences drawn")
     args = parser.parse_args()
-    out = check_table(args.out)
+    out = check_table(args.out, COLUMNS["figure8"])
     torch.set_num_threads(1)
     decoder, encoder, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)

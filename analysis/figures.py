@@ -98,7 +98,7 @@ def values(results: str | Path) -> alt.HConcatChart:
     for (env, method, noise, seed), one in table.groupby(["env", "method", "policy_noise", "seed"], sort=False):
         long = one.melt("steps", [*named], "line", "amount").replace({"line": named})
         told = alt.TitleParams(f"{method} on {env}", subtitle=[f"seed {seed}, --policy_noise {noise:g}"])
-        lines = alt.Chart(long).mark_line(clip=True, strokeWidth=2)
+        lines = alt.Chart(long).mark_line(clip=True, strokeWidth=2, point=len(one) == 1)
         color = alt.Color("line:N", title=None, scale=painted, legend=alt.Legend(orient="top", labelLimit=300))
         steps = alt.X(
             "steps:Q", title="environment steps", axis=alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=5)

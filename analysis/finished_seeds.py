@@ -148,6 +148,11 @@ def check_finished(
                 f"{folder}: seed {seed} has not finished its {planned} steps: wait for it, go on with it by --resume, or "
                 "publish fewer with --until"
             )
+        if reached[seed] <= 0:
+            raise UsageError(
+                f"{folder}: seed {seed} was evaluated before its training alone, with --eval_freq {of_seed['eval_freq']} of "
+                f"{planned} steps: publish a run with evaluations"
+            )
 
 
 def check_evaluations(

@@ -36,8 +36,7 @@ from analysis.finished_seeds import (
 )
 from common.cli import Parser, folder_name, positive_int, run, seed_list
 from common.errors import UsageError
-from common.files import open_to_read
-from common.provenance import PACKAGES, check_table, notes, write_table
+from common.provenance import PACKAGES, check_table, first_line, notes, write_table
 from common.run_flags import first_difference
 from rl.methods import METHODS, OF_ONE_LENGTH, of_all_seeds
 from rl.protocols import Content
@@ -65,6 +64,7 @@ class Made(NamedTuple):
 
     @property
     def method(self) -> str:
+        """The method of all of these runs."""
         return str(self.curves.method.iloc[0])
 
 
@@ -113,12 +113,12 @@ def parse() -> argparse.Namespace:
 
 def check_out(path: str, overwrite: bool) -> Path:
     """The file that --out names; raises `UsageError` if it cannot be written, or is something else than a published curve."""
-    out = check_table(path, overwrite=True)
+    out = check_table(path, PUBLISHED, overwrite=True)
     if out.exists() and not overwrite:
         raise UsageError(f"--out {out}: it exists: choose another, or replace it with --overwrite")
     if (out.parent / "opt.json").exists() or any(out.parent.glob("seed_*/eval.csv")):
         raise UsageError(f"--out {out}: its folder is that of a run, whose own tables lie there: choose another")
-    if out.exists() and not (out.with_suffix(".txt").exists() or is_curve(out)):
+    if out.exists() and not is_curve(out):
         raise UsageError(f"--out {out}: it exists and is no published curve: choose another")
     return out
 
@@ -149,6 +149,8 @@ def until(made: Made, steps: int) -> Made:
     planned = max(of_seed["max_timesteps"] for of_seed in made.flags.values())
     if steps >= planned:
         return made
+    if steps < (block := max(of_seed.get("update_every") or 1 for of_seed in made.flags.values())):
+        raise UsageError(f"--until {steps}: it is less than a block of --update_every {block}: give {block} or more")
     if made.method in OF_ONE_LENGTH or made.method not in METHODS:
         raise UsageError(
             f"--until {steps}: the numbers of {made.method} depend on --max_timesteps, which is {planned}: leave it out"
@@ -169,9 +171,7 @@ def until(made: Made, steps: int) -> Made:
 
 def is_curve(path: Path) -> bool:
     """Whether a file begins as a published curve does, or is empty."""
-    with open_to_read(path) as file:
-        begins = file.read(100).partition(b"\n")[0].rstrip(b"\r").decode(errors="replace")
-    return begins in {"", ",".join(PUBLISHED), ",".join(ABLATION)}
+    return first_line(path) in {"", ",".join(PUBLISHED), ",".join(ABLATION)}
 
 
 def check_kinds(curves: pd.DataFrame) -> None:

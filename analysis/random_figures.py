@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from analysis.charts import COLORS, NAME_COLORS
 from analysis.evenness import EVEN
 from analysis.figure_tables import load
+from analysis.tasks import VERTICAL, environment
 from common.theme import panel_width
 
 SIZE = panel_width(2)  # pixels of one panel of two
@@ -31,7 +32,8 @@ def figure3(results: str | Path) -> alt.HConcatChart:
     """How far random policies get: a panel a horizon, the share of states in each bin of distance, dashed that of places that are
     spread evenly.
 
-    The axis of the shares over whole episodes is logarithmic: the claim is about the few states that are far away.
+    The axis of the shares over whole episodes is logarithmic: the claim is about the few states that are far away. Lines lie on it
+    where a bin has none.
     """
     table = load(results, "figure3")
     painted = action_colors(table.actions[table.actions != EVEN]) | (
@@ -43,14 +45,15 @@ def figure3(results: str | Path) -> alt.HConcatChart:
     )
     panels = []
     for horizon, of_horizon in table.groupby("horizon", sort=False):
-        whole = horizon == "episode"
+        env, whole = str(of_horizon.env.iloc[0]), horizon == "episode"
         least = LEAST * whole
         shares = alt.Scale(type="log", domainMin=LEAST, nice=False) if whole else alt.Scale(zero=True)
-        title = f"{of_horizon.env.iloc[0]}, " + ("all states of episodes" if whole else f"after {horizon}")
+        title = f"{env}, " + ("all states of episodes" if whole else f"after {horizon}")
         named = "share of states" + (", logarithmic" if whole else "")
         ticks = alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6)
         y = alt.Y("share:Q", title=named, stack=None, scale=shares, axis=ticks)
-        x: dict[str, Any] = {"title": "distance from the start", "axis": alt.Axis(tickCount=8)}
+        unit = " (both joints, rad)" if env == environment(VERTICAL) else ""
+        x: dict[str, Any] = {"title": f"distance from the start{unit}", "axis": alt.Axis(tickCount=8)}
         filled = of_horizon[(of_horizon.share > least) & (of_horizon.actions != EVEN)].assign(least=least)
         bars = alt.Chart(filled).mark_bar(opacity=0.15, binSpacing=0)
         ends = of_horizon.groupby("actions", sort=False).tail(1)

@@ -45,8 +45,17 @@ NAMED = (
 
 
 def fresh(data: Data) -> list[int]:
-    """The seeds of the controls, on which only the weight of the decoder's norm was chosen."""
-    return sorted(data.series(TASK, next(iter(CONTROLS))).seed.unique())
+    """The seeds that DynE-TD3, TD3 and the controls have, on which only the weight of the decoder's norm was chosen.
+
+    Raises:
+        UsageError: one of them has no curve, or they share no seed.
+    """
+    every = [set(data.series(TASK, method).seed) for method in (*CONTROLS, "DynE-TD3", "TD3")]
+    if not (shared := set.intersection(*every)):
+        raise UsageError(
+            f"{data.results}: on {TASK} DynE-TD3, TD3 and the controls share no seed: publish the same of each"
+        )
+    return sorted(shared)
 
 
 def of_seeds(one: pd.DataFrame, wanted: Sequence[int]) -> pd.DataFrame:
@@ -65,7 +74,7 @@ def action_spaces(data: Data) -> dict[str, pd.DataFrame]:
     for name, (words, _) in HALF.items():
         with contextlib.suppress(UsageError):  # it was not run
             found[words] = data.variant(IN_CONTROLS, name)
-    found = {words: of_seeds(one, wanted) for words, one in found.items()}
+    found = {words: of_seeds(one, wanted) for words, one in found.items() if set(wanted) <= set(one.seed)}
     for sac in data.methods(TASK, ["SAC"]).values():
         if set(wanted) <= set(sac.seed):
             found[BY_SAC] = of_seeds(sac[sac.steps <= found[RAW].steps.max()], wanted)

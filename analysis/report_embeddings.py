@@ -15,7 +15,7 @@ from analysis.tasks import TASKS
 from analysis.wording import MINUS, listed, markdown, paragraphs, share
 from common.errors import UsageError
 
-NEARLY = 0.1  # a gap that is taken for what the paper calls nearly uniform
+NEARLY = 0.1  # a gap that may be what the paper calls nearly uniform: a limit of this project's own
 
 
 def figure3(data: Data) -> str:
@@ -80,6 +80,7 @@ class Evenness(NamedTuple):
 
     @property
     def even(self) -> bool:
+        """Whether chance makes even places look as uneven."""
         return self.gap < self.by_chance
 
 

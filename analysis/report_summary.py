@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.curves import ABLATION, FEW, PUBLISHED, bootstrap, with_pretraining
+from analysis.curves import ABLATION, FEW, PUBLISHED, bootstrap, first_steps, with_pretraining
 from analysis.estimates import areas, final_returns, last_step
 from analysis.report_data import Data
 from analysis.tables import read_csv
@@ -26,6 +26,8 @@ def table(data: Data) -> pd.DataFrame:
     for folder, columns in (("ablations", ABLATION), ("published", PUBLISHED)):
         for file in sorted((data.results / folder).glob("*.csv")):
             curve = with_pretraining(read_csv(file, columns))
+            if (curve.groupby("seed").steps.transform("max") <= first_steps(curve)).any():
+                raise UsageError(f"{file}: a seed has no evaluation behind that before training: publish a longer run")
             for (env, method, *variant), one in curve.groupby(columns[: columns.index("seed")]):
                 try:
                     finals = final_returns(one)

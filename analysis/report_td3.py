@@ -1,9 +1,9 @@
 """The results page on kinds of TD3 (its noise, its range, its random steps), and on the noise of DynE-TD3's targets."""
 
-import numpy as np
 import pandas as pd
 
 from analysis.comparisons import better, finals, standing
+from analysis.critic_values import SPAN
 from analysis.figure_tables import load
 from analysis.report_data import Data
 from analysis.report_tables import by_task
@@ -63,13 +63,12 @@ def text(data: Data) -> str:
 def values(data: Data) -> str:
     """What the critics of each run of the table of values say, and the lowest returns beside it."""
     table, told = load(data.results, "values"), []
-    for (noise, seed), one in table.groupby(["policy_noise", "seed"], sort=False):
+    for (env, method, noise, seed), one in table.groupby(["env", "method", "policy_noise", "seed"], sort=False):
         above, top = float((one.q_max > 0).mean()), one.sort_values("value").iloc[-1]
         lowest = one.sort_values("return").iloc[0]
         told.append(
-            f"Seed {seed} with --policy_noise {noise:g} has values above zero in {100 * above:.0f} % of the spans; the means of "
+            f"Seed {seed} of {method} on {env} with --policy_noise {noise:g} has values above zero in {100 * above:.0f} % of the spans; the means of "
             f"Q(s, μ(s)) lie between {number(one.value.min())} and {number(top.value)}, and the lowest return of a span is "
             f"{number(lowest['return'])}, at {count(int(lowest.steps))} steps."
         )
-    span, last = int(np.diff(np.unique(table.steps)).min()), int(table.steps.max())
-    return paragraphs(f"The numbers are of spans of {count(span)} steps, up to {count(last)}.", *told)
+    return paragraphs(f"The numbers are of spans of {count(SPAN)} steps, up to {count(int(table.steps.max()))}.", *told)

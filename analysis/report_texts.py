@@ -207,6 +207,8 @@ def figure9(data: Data) -> str:
             f"Of the {sum(map(len, rising))} runs of the DynE methods {sum(one.sum() for one in rising)} return more there than "
             "over the tenth before."
         )
+        if len(among := unlearned(data, task, found)) == len(found):
+            words = f"none of the {len(among)} ends clearly above untrained policies and doing nothing, so they are not compared"
         told.append(f"The paper has both DynE methods much better than PPO; on {task} here {words}.")
         for sac in data.methods(task, ["SAC"]).values():
             told.append(

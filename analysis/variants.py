@@ -40,7 +40,14 @@ RAW = "noise 0.1 in raw units"  # the published one
 KINDS_OF_TD3 = (
     Kind("noise", "bounds", "TD3 (wider noise)", "noise of a tenth of each bound", "with the wider noise", "#17becf"),
     Kind("bounded", "2", "TD3 (within ±2)", f"{RAW}, actions within ±2", "within ±2", "#98df8a"),
-    Kind("start", "td3", "TD3 (random steps)", f"{RAW}, 10 000 random steps", "with random steps", "#6a3d9a"),
+    Kind(
+        "start",
+        "td3",
+        "TD3 (10 000 random steps)",
+        f"{RAW}, 10 000 random steps",
+        "with 10 000 random steps",
+        "#6a3d9a",
+    ),
 )
 
 

@@ -37,6 +37,7 @@ def amount(series: dict[str, pd.DataFrame]) -> str:
 
 
 def few_seeds(*series: pd.DataFrame) -> bool:
+    """Whether a series has too few seeds for an interval."""
     return min(map(seeds_of, series)) < FEW
 
 

@@ -33,6 +33,7 @@ from common.paths import RESULTS
 
 DEBUG = "--debug"
 MOST_SEEDS = 10_000  # in a range
+LONGEST_FOLDER = 100  # characters of a name of a run or an embedding
 LONGEST_NAME, LONGEST_PATH = 255, 3500  # of Linux, bytes; 4096 in all, with the folders and files that results add
 LARGEST_WHOLE = 2**53 - 1  # up to it whole numbers are exact as floats too
 
@@ -145,36 +146,47 @@ def _whole(text: str) -> int:
 
 
 def positive_int(text: str) -> int:
+    """A whole number of at least 1; `1e6` is one, too. Of an argument that is none argparse tells what it must be."""
     return _number(text, _whole, lambda v: 1 <= v <= LARGEST_WHOLE, "a whole number of at least 1")
 
 
 def non_negative_int(text: str) -> int:
+    """A whole number of at least 0, else like `positive_int`."""
     return _number(text, _whole, lambda v: 0 <= v <= LARGEST_WHOLE, "a whole number of at least 0")
 
 
 def positive_float(text: str) -> float:
+    """A finite number above 0."""
     return _number(text, float, lambda v: 0 < v < math.inf, "a positive number")
 
 
 def non_negative_float(text: str) -> float:
+    """A finite number of at least 0."""
     return _number(text, float, lambda v: 0 <= v < math.inf, "a number of at least 0")
 
 
 def fraction(text: str) -> float:
+    """A number from 0 to 1."""
     return _number(text, float, lambda v: 0 <= v <= 1, "a number from 0 to 1")
 
 
 def noise(text: str) -> float:
+    """A standard deviation or bound of noise, from 0 to 1e6."""
     return _number(text, float, lambda v: 0 <= v <= 1e6, "a number from 0 to 1e6")
 
 
 def share(text: str) -> float:
+    """A share, from 1e-6 to 1."""
     return _number(text, float, lambda v: 1e-6 <= v <= 1, "a number from 1e-6 to 1")
 
 
 def folder_name(text: str) -> str:
-    """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash."""
-    if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]{0,99}", text):
+    """A name that is one folder: letters, digits and . _ + = -, not starting with a dot or a dash, `LONGEST_FOLDER` at most."""
+    if not re.fullmatch(r"[A-Za-z0-9_+=][A-Za-z0-9._+=-]*", text) or len(text) > LONGEST_FOLDER:
+        if len(text) > LONGEST_FOLDER:
+            raise argparse.ArgumentTypeError(
+                f"'{text[:40]}...' is too long: use a name of {LONGEST_FOLDER} characters at most"
+            )
         raise argparse.ArgumentTypeError(f"{text!r} is not a folder's name: use letters, digits and . _ + = -")
     return text
 

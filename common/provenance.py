@@ -16,7 +16,7 @@ import torch
 
 from common.cli import check_out
 from common.errors import UsageError
-from common.files import LARGEST_NOTES, put_in_place, read_whole
+from common.files import LARGEST_NOTES, open_to_read, put_in_place, read_whole
 from common.machine import BLAS_KERNELS, processor
 from common.paths import REPOSITORY
 
@@ -52,14 +52,16 @@ def _arithmetic() -> list[str]:
     return [f"{BLAS_KERNELS}={os.environ[BLAS_KERNELS]}"] if BLAS_KERNELS in os.environ else []
 
 
-def check_table(out: str | Path, overwrite: bool = False) -> Path:
+def check_table(out: str | Path, columns: Sequence[str], overwrite: bool = False) -> Path:
     """The path of a table that `write_table` is to write; what others wrote is never replaced without a word.
 
     Args:
         out: a csv file in a folder that exists.
+        columns: of the table.
         overwrite: whether the user has agreed to replace a table, whoever wrote it.
     Raises:
-        UsageError: it is no such file; or a table, or a text in the place of its text, that `write_table` did not write.
+        UsageError: it is no such file; or a table of other columns; or a table, or a text in the place of its text, that
+            `write_table` did not write.
     """
     out = check_out(out, ".csv")
     text = out.with_suffix(".txt")
@@ -67,7 +69,18 @@ def check_table(out: str | Path, overwrite: bool = False) -> Path:
         raise UsageError(f"--out {out}: {text} would be replaced by the text that belongs to it: choose another")
     if os.path.lexists(out) and not (overwrite or text.exists()):
         raise UsageError(f"--out {out}: it exists, and no such table was written there: choose another")
+    if out.exists() and not overwrite and (first := first_line(out)) != ",".join(columns):
+        raise UsageError(f"--out {out}: another table is there, of {first[:60] or 'nothing'}: choose another")
     return out
+
+
+def first_line(path: Path) -> str:
+    """How a file begins, at most 200 characters of its first line; empty if it cannot be read."""
+    try:
+        with open_to_read(path) as file:
+            return file.read(200).partition(b"\n")[0].rstrip(b"\r").decode(errors="backslashreplace")
+    except OSError:
+        return ""
 
 
 def is_notes(path: Path) -> bool:

@@ -80,6 +80,16 @@ class ActionDecoder(nn.Module):
                 f"the decoder makes actions of {self.action_dim} numbers ({self.env_id}), {env.spec.id} takes {wanted}: "
                 "use one that was trained on an environment with as many"
             )
+        space = env.action_space
+        assert isinstance(space, gymnasium.spaces.Box)
+        apart = np.minimum(self.high.numpy(), space.high) <= np.maximum(self.low.numpy(), space.low)
+        if apart.any():
+            first = int(apart.argmax())
+            return (
+                f"the decoder's actions ({self.env_id}) lie between {self.low[first]:g} and {self.high[first]:g} in dimension "
+                f"{first}, those of {env.spec.id} between {space.low[first]:g} and {space.high[first]:g}, so all would be one: use a "
+                "decoder of bounds that overlap"
+            )
         if limit is not None and self.k > limit:
             return (
                 f"the decoder's plans of {self.k} steps are longer than an episode of {env.spec.id} ({limit} steps): "

@@ -248,7 +248,7 @@ def main() -> None:
         run_folder = embedding_run(args.results_dir, env_id, "published", "pixels")
     out = Path(args.out) if args.out else run_folder / "probe.csv"
     if args.out or run_folder.is_dir():
-        check_table(out, overwrite=not args.out)
+        check_table(out, COLUMNS, overwrite=not args.out)
         check_out(out.with_suffix(".png"), ".png")
         if args.out and out.with_suffix(".png").exists() and not out.exists():
             raise UsageError(f"--out {out}: {out.with_suffix('.png')} exists, of something else: choose another")

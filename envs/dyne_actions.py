@@ -45,7 +45,8 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
     The action `(A,)` float32 is in [-1, 1]; times `max_embedding` it is z, which is decoded as
     `rl.action_spaces.DynEActions` does. The reward of a step is the sum of those of its raw steps, discounted by `discount`
     a raw step, so that an algorithm whose raw steps are to be discounted by gamma takes `discount=gamma` here and
-    gamma**k for itself. An episode's end drops the rest of a sequence. `info["steps"]` counts the raw steps.
+    gamma**k for itself. An episode's end drops the rest of a sequence. `info["steps"]` counts the raw steps. (Behind a sequence
+    that a time limit cuts to h steps, gamma**h would be right.)
     """
 
     def __init__(self, env: gymnasium.Env, decoder: Decoder, discount: float = 1.0, normalised: bool = True):

@@ -63,7 +63,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--video_episodes", type=episode_count, default=None, help=of_film)
     parser.add_argument("--video_whole", action="store_true", help="whole pictures, not cropped to what moves in them")
     args = parser.parse_args()
-    args.out = check_table(args.out) if args.out else None
+    args.out = check_table(args.out, RETURNS) if args.out else None
     args.video_episodes = in_film = args.video_episodes or min(3, args.episodes)
     if in_film > args.episodes:
         raise UsageError(
@@ -139,7 +139,8 @@ def play_runs(
                 tell(f"{shown(folder)}:")
             for policy in policies:
                 returns = play_episodes(policy, env, seeds, progress)
-                told = f"mean return {with_error(returns)}, std {np.std(returns):.2f}"
+                told = f"mean return {with_error(returns)}" if len(returns) > 1 else f"return {returns[0]:.2f}"
+                told += f", std {np.std(returns, ddof=1):.2f}" if len(returns) > 1 else ""
                 tell(f"{policy.method} seed {policy.seed}: {told}")
                 rows += [(env_id, policy.method, policy.seed, number, value) for number, value in enumerate(returns)]
                 means.append(float(np.mean(returns)))
@@ -159,7 +160,8 @@ def tell_how_sure(episodes: int, most_seeds: int) -> None:
     if episodes > 1 or most_seeds >= FEW:
         more = "" if episodes >= MANY else f"; --episodes {MANY} tells more of a policy"
         of_seeds = ", that of a mean of seeds over these" if most_seeds >= FEW else ""
-        print(f"± is the standard error over {episodes} episodes, whose starts all policies share{of_seeds}{more}.")
+        over = f"episodes, whose starts all policies share{of_seeds}" if episodes > 1 else "seeds, of one episode each"
+        print(f"± is the standard error over {f'{episodes} ' * (episodes > 1)}{over}{more}.")
     print("Curves are of other starts" + (f"; compare with --episodes {MANY}." if episodes < MANY else "."))
 
 

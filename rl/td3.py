@@ -82,6 +82,7 @@ class TD3:
     # ---- networks ----
 
     def make_critics(self, seeds: Sequence[int]) -> list[MLP]:
+        """Q_1 and Q_2 of every seed: inputs (N, B, I) to values (N, B, 1)."""
         (state_dim,) = self.state_shape
         return initial_critics(self._critic_inputs(state_dim, self.actions.dim), seeds, self.device)
 
@@ -202,6 +203,7 @@ class TD3:
         return d_inputs
 
     def update_actor(self, batch: Batch) -> None:
+        """One step of Adam along the deterministic policy gradient of a batch (`_actor_slope`); targets do not move."""
         action, trace = self.actor.forward(batch.state)
         self.actor_adam.step(self.actor.backward(trace, self._actor_slope(batch, action)))
 

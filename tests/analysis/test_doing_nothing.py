@@ -22,8 +22,13 @@ def test_returns_are_those_of_the_middle_of_the_bounds(call, tmp_path):
     table = pd.read_csv(out).set_index("env")
     assert list(table.index) == ["Pendulum-v1", "ReacherPush-v2"] and set(table.episodes) == {3}
     assert table["return"]["Pendulum-v1"] == pytest.approx(returns.mean(), rel=1e-5)
-    assert table["standard_deviation"]["Pendulum-v1"] == pytest.approx(returns.std(), rel=1e-5)
+    assert table["standard_deviation"]["Pendulum-v1"] == pytest.approx(returns.std(ddof=1), rel=1e-5)
     assert is_notes(out.with_suffix(".txt"))
+
+    before = out.read_bytes()
+    ran = call(analysis.doing_nothing.main, "Pendulum-v1", episodes=1, out=tmp_path / "one.csv", threads=None)
+    assert ran.code == 0 and "standard error" not in ran.out
+    assert pd.read_csv(tmp_path / "one.csv").standard_deviation.isna().all() and out.read_bytes() == before
 
 
 def test_the_middle_of_bounds_that_do_not_lie_about_zero():

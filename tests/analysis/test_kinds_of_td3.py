@@ -65,14 +65,18 @@ def test_random_steps_are_a_kind_that_may_be_shorter(results):
         longer = table[table.steps > 0].assign(steps=lambda rows: rows.steps + 10_000, mean_return=-90)
         pd.concat([table, longer]).to_csv(path, index=False)
     best = Data(results).with_best_td3()
-    assert {kind.curve: tasks for kind, tasks in best.other_td3.items()} == {"TD3 (random steps)": ["Striker"]}
+    assert {kind.curve: tasks for kind, tasks in best.other_td3.items()} == {"TD3 (10 000 random steps)": ["Striker"]}
     said, counts = report_claims.figure4_tasks(Data(results))
-    assert "TD3 is taken with random steps on Striker" in said and "10 000 steps" in counts and "20 000" not in counts
     assert (
-        "TD3 with random steps ends higher than the published one on Striker (−131 against −200)."
+        "TD3 is taken with 10 000 random steps on Striker" in said
+        and "10 000 steps" in counts
+        and "20 000" not in counts
+    )
+    assert (
+        "TD3 with 10 000 random steps ends higher than the published one on Striker (−131 against −200)."
         in report_td3.text(Data(results))
     )
-    assert "TD3 (random steps)" in str(figures.figure4(results).to_dict()["datasets"])
+    assert "TD3 (10 000 random steps)" in str(figures.figure4(results).to_dict()["datasets"])
 
 
 def test_figure_4_shows_the_kinds_of_td3(results):
@@ -98,7 +102,7 @@ def run(tmp_path):
     return folder
 
 
-def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
+def test_values_are_told_in_spans(run, tmp_path, monkeypatch, capsys):
     (tmp_path / "figures").mkdir()
     out = tmp_path / "figures" / "values.csv"
     call(analysis.critic_values, monkeypatch, run, "--out", out, "--until", 4_000)
@@ -110,11 +114,22 @@ def test_values_are_told_in_spans(run, tmp_path, monkeypatch):
     assert out.with_suffix(".txt").exists()
     told = report_td3.values(Data(tmp_path))
     assert told.startswith(
-        "The numbers are of spans of 2 000 steps, up to 4 000. Seed 0 with --policy_noise 0.2 has values"
+        "The numbers are of spans of 2 000 steps, up to 4 000. Seed 0 of DynE-TD3 on ReacherVertical-v2 with --policy_noise 0.2 has values"
     )
     assert "in 50 % of the spans; the means of Q(s, μ(s)) lie between −9.5 and 10.5, and the lowest return" in told
     assert "−30.5, at 4 000 steps." in told
     assert len(figures.values(tmp_path).hconcat) == 2
+    line = refused(analysis.critic_values, monkeypatch, capsys, run, "--out", out, "--until", 50)
+    assert "has ended within --until 50: give more" in line
+
+
+def test_the_values_of_a_short_run_are_one_point_at_its_end(run, tmp_path, monkeypatch):
+    (tmp_path / "figures").mkdir()
+    call(analysis.critic_values, monkeypatch, run, "--out", tmp_path / "figures" / "values.csv", "--until", 1_500)
+    assert set(figure_tables.load(tmp_path, "values").steps) == {1_500}
+    assert report_td3.values(Data(tmp_path)).startswith("The numbers are of spans of 2 000 steps, up to 1 500. ")
+    lines = [layer for layer in figures.values(tmp_path).hconcat[0].layer if layer.mark.type == "line"]
+    assert [line.mark.point for line in lines] == [True]
 
 
 def test_a_line_that_is_still_being_written_is_left_out(run, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from curve_runs import ENV, call, refused, write_run
 
+import analysis.doing_nothing
 import embedding.main_pixels
 import embedding.main_vae
 import rl.main_dyne
@@ -60,6 +61,37 @@ def test_foreign_tables_are_not_replaced(tmp_path, monkeypatch, capsys):
     call(publish, monkeypatch, folder, "--out", out, "--commit", "abc", "--overwrite")
 
 
+def test_tables_of_another_script_are_not_replaced(tmp_path, monkeypatch, capsys):
+    folder, out = write_run(tmp_path, range(2)), tmp_path / "mine.csv"
+    call(publish, monkeypatch, folder, "--out", out, "--commit", "abc")
+    before = out.read_bytes()
+    still = ["Pendulum-v1", "--episodes", 1, "--out", out]
+    line = refused(analysis.doing_nothing, monkeypatch, capsys, *still)
+    assert "another table is there, of env,method,seed,steps,mean_return: choose another" in line
+    assert out.read_bytes() == before
+    out.unlink()
+    call(analysis.doing_nothing, monkeypatch, *still)
+    call(analysis.doing_nothing, monkeypatch, *still)  # its own is replaced
+    capsys.readouterr()
+    line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc", "--overwrite")
+    assert "it exists and is no published curve" in line
+
+
+def test_a_run_without_evaluations_is_not_published(tmp_path, monkeypatch, capsys):
+    folder, out = write_run(tmp_path, range(2), last=0, max_timesteps=200), tmp_path / "a.csv"
+    line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc")
+    assert "seed 0 was evaluated before its training alone, with --eval_freq 1000 of 200 steps" in line
+    assert not out.exists()
+
+
+def test_less_than_a_block_is_not_published(tmp_path, monkeypatch, capsys):
+    folder, out = write_run(tmp_path, range(2), update_every=1_500), tmp_path / "a.csv"
+    line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc", "--until", "1400")
+    assert (
+        "--until 1400: it is less than a block of --update_every 1500: give 1500 or more" in line and not out.exists()
+    )
+
+
 def test_the_tables_of_a_run_are_not_replaced(tmp_path, monkeypatch, capsys):
     folder = write_run(tmp_path, range(2))
     own = folder / "seed_0" / "eval.csv"
@@ -73,7 +105,7 @@ def test_of_a_text_only_so_much_is_read_as_one_may_have(tmp_path):
     with open(tmp_path / "huge.txt", "wb") as file:
         file.truncate(2**40)
     with pytest.raises(UsageError, match="huge.txt would be replaced"):
-        provenance.check_table(tmp_path / "huge.csv")
+        provenance.check_table(tmp_path / "huge.csv", ["a", "b"])
 
 
 def test_a_run_that_goes_on_is_published_up_to_a_step(tmp_path, monkeypatch, capsys):

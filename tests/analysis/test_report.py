@@ -8,6 +8,7 @@ from analysis import (
     report,
     report_controls,
     report_embeddings,
+    report_summary,
     report_tables,
 )
 from analysis.comparisons import at, entry, finals, on_the_way, seeds_of, steps_of, window
@@ -207,6 +208,30 @@ def test_how_far_half_the_range_comes_from_td3_to_dyne(tmp_path):
         "runs)), over all steps 40 % (ahead of TD3, P 1.00 (in all pairs of runs))."
     )
     assert not report_controls.half_range({report_controls.RAW: td3}, dyne)
+
+
+def test_controls_are_compared_on_the_seeds_that_all_have(tmp_path):
+    for method in ("identity-TD3", "held-TD3", "chunk-TD3"):
+        write_curve(tmp_path, "ReacherVertical", method, [-9] * 8)
+    write_curve(tmp_path, "ReacherVertical", "TD3", [-9] * 6)
+    write_curve(tmp_path, "ReacherVertical", "DynE-TD3", [-7] * 7)
+    write_variant(tmp_path, "ReacherVertical", "DynE-TD3", "controls", "untrained", [-8] * 5)  # not of all
+    found = report_controls.action_spaces(Data(tmp_path))
+    assert {tuple(sorted(set(one.seed))) for one in found.values()} == {tuple(range(6))} and len(found) == 5
+    assert "of 6 such pairs DynE-TD3 returns more" in report_controls.controls_text(Data(tmp_path))
+    write_curve(tmp_path, "ReacherVertical", "TD3", [])
+    with pytest.raises(UsageError, match="there is no curve of TD3"):
+        report_controls.controls(Data(tmp_path))
+    path = tmp_path / "published" / "ReacherVertical-v2_TD3.csv"
+    path.write_text(path.read_text() + "ReacherVertical-v2,TD3,9,0,-9\nReacherVertical-v2,TD3,9,1000,-9\n")
+    with pytest.raises(UsageError, match="share no seed: publish the same of each"):
+        report_controls.controls(Data(tmp_path))
+
+
+def test_a_curve_without_evaluations_has_no_row_in_the_summary(tmp_path):
+    write_curve(tmp_path, "ReacherVertical", "TD3", [-9, -8], last=0)
+    with pytest.raises(UsageError, match="ReacherVertical-v2_TD3.csv: a seed has no evaluation behind that before"):
+        report_summary.table(Data(tmp_path))
 
 
 def test_the_length_of_a_controls_plans_is_read_from_the_text_beside_its_curve(tmp_path):

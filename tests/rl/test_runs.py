@@ -321,7 +321,7 @@ def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
         name = f"DynE-TD3 seed {part.name.removeprefix('seed_')}"
         means.append(np.mean(returns))
         error = np.std(returns, ddof=1) / np.sqrt(3)
-        expected.append(f"{name}: mean return {means[-1]:.2f} ± {error:.2f}, std {np.std(returns):.2f}")
+        expected.append(f"{name}: mean return {means[-1]:.2f} ± {error:.2f}, std {np.std(returns, ddof=1):.2f}")
     whole = f"DynE-TD3, mean of {len(means)} seeds: {np.mean(means):.2f}"  # too few for an error
     *lines, about, curves, following = printed.splitlines()
     assert lines == ["ReacherVertical-v2: 3 episodes a seed", *expected, whole] and curves.startswith("Curves are")
@@ -329,3 +329,5 @@ def test_evaluate_prints_the_returns_of_every_seed_or_of_one(run_of, call):
     assert following.startswith("next: ") and following.endswith(" --video DynE-TD3.mp4")
     ran = call(rl.evaluate.main, folder / "seed_4", threads=None, episodes=3, seed=5)
     assert ran.out.splitlines()[1:-3] == expected[1:]
+    ran = call(rl.evaluate.main, folder / "seed_4", threads=None, episodes=1, seed=5)
+    assert f"{name}: return {returns[0]:.2f}\n" in ran.out and "std" not in ran.out and "±" not in ran.out

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from analysis.figure_tables import COLUMNS
-from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
+from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
 from common.cli import Parser, positive_int, run
 from common.environments import time_limit
 from common.errors import UsageError
@@ -56,6 +56,7 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.observation_space.shape is not None and env.spec is not None
     env_id = env.spec.id
+    check_place(out, "figure10", env_id)
     if time_limit(env) is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
         raise UsageError(
             f"folder {args.folder}: {env_id} has no limit, or no plane of positions: train on PointMass-v0"
@@ -68,7 +69,7 @@ def main() -> None:
         print(
             f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"
         )
-        rows += [(name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
+        rows += [(env_id, name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
     table = pd.DataFrame(rows, columns=COLUMNS["figure10"])
     told = f"positions along {args.episodes} episodes a random policy on {env_id}"
     write_table(table, out, notes({"table": told, "command": typed_command()}))

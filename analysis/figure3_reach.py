@@ -26,7 +26,7 @@ from gymnasium.spaces import Box
 
 from analysis.evenness import EVEN, convex_hull, even_places
 from analysis.figure_tables import COLUMNS
-from analysis.random_plans import KINDS, add_figure_flags, play_plans, positions_of, random_plans
+from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
 from common.cli import Parser, positive_int, run
 from common.environments import require_time_limit, time_limit
 from common.progress import Progress
@@ -118,6 +118,7 @@ def main() -> None:
     decoder, _, _, own = load_embedding(args.folder)
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
+    check_place(out, "figure3", env.spec.id)
     require_time_limit(env, f"--env {args.env_name or own}")
     found: dict[str, tuple[np.ndarray, ...]] = {}
     with Progress(len(KINDS) * args.episodes, "playing", "episode") as progress:

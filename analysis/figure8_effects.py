@@ -21,7 +21,7 @@ import torch
 from gymnasium.spaces import Box
 
 from analysis.figure_tables import COLUMNS
-from analysis.random_plans import add_figure_flags, play_plans, positions_of
+from analysis.random_plans import add_figure_flags, check_place, play_plans, positions_of
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.memory import require_memory
@@ -62,6 +62,7 @@ def main() -> None:
     env = environment_of(args.folder, own, args.env_name, decoder)
     assert env.spec is not None
     env_id = env.spec.id
+    check_place(out, "figure8", env_id)
     if decoder.action_dim != PLANE:
         raise UsageError(
             f"folder {args.folder}: its actions have {decoder.action_dim} numbers: a plane has 2: train on Point-v0"
@@ -82,7 +83,8 @@ def main() -> None:
     print(f"{env_id}, {args.sequences} sequences of {decoder.k} actions")
     print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
     print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")
-    table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=COLUMNS["figure8"])
+    table = pd.DataFrame(np.concatenate([moved, placed], axis=1), columns=COLUMNS["figure8"][1:])
+    table.insert(0, "env", env_id)
     told = f"{args.sequences} sequences of {decoder.k} actions on {env_id}, where they lead, z"
     write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")

@@ -4,7 +4,7 @@ from analysis.random_figures import reached
 from analysis.report_data import Data
 from analysis.report_embeddings import NEARLY, evenness, farthest, figure8_r_squared, points
 from analysis.verdicts import FAILED, LIKELY
-from analysis.wording import Said
+from analysis.wording import Said, counted
 
 
 def figure3_plan(data: Data) -> Said:
@@ -20,7 +20,7 @@ def figure3_plan(data: Data) -> Said:
 
 
 def _episodes(many: int) -> str:
-    return f"{many} episodes each"
+    return f"{counted(many, 'episode')} each"
 
 
 def figure3_episode(data: Data) -> Said:
@@ -37,14 +37,14 @@ def figure3_episode(data: Data) -> Said:
 
 def figure8(data: Data) -> Said:
     """An affine map."""
-    found, sequences = figure8_r_squared(data)
+    found, sequences, _ = figure8_r_squared(data)
     return f"{'reproduces' if found > 0.99 else FAILED}: R² {found:.4f}", f"{sequences} sequences"
 
 
 def figure10(data: Data) -> Said:
-    """Random episodes on PointMass."""
-    found, episodes = farthest(data)
+    """Where random episodes go."""
+    found, episodes, _ = farthest(data)
     far = found["mean"]
     claim = "reproduces" if far["DynE"] > far["raw"] else FAILED
     said = f"{claim}: the farthest of an episode is {far['DynE']:.1f} on average, with raw actions {far['raw']:.1f}"
-    return f"{said}; with raw actions held for as long as a plan {far['held']:.1f}", f"{episodes} episodes each"
+    return f"{said}; with raw actions held for as long as a plan {far['held']:.1f}", _episodes(episodes)

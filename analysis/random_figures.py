@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from analysis.charts import COLORS, NAME_COLORS
 from analysis.evenness import EVEN
-from analysis.figure_tables import load
-from analysis.tasks import VERTICAL, environment
+from analysis.figure_tables import SHOWN_ON, load
+from analysis.tasks import task_of
+from analysis.wording import counted
 from common.theme import panel_width
 
 SIZE = panel_width(2)  # pixels of one panel of two
@@ -52,7 +53,7 @@ def figure3(results: str | Path) -> alt.HConcatChart:
         named = "share of states" + (", logarithmic" if whole else "")
         ticks = alt.Axis(format=".0e", values=DECADES) if whole else alt.Axis(tickCount=6)
         y = alt.Y("share:Q", title=named, stack=None, scale=shares, axis=ticks)
-        unit = " (both joints, rad)" if env == environment(VERTICAL) else ""
+        unit = " (both joints, rad)" if env == SHOWN_ON["figure3"] else ""
         x: dict[str, Any] = {"title": f"distance from the start{unit}", "axis": alt.Axis(tickCount=8)}
         filled = of_horizon[(of_horizon.share > least) & (of_horizon.actions != EVEN)].assign(least=least)
         bars = alt.Chart(filled).mark_bar(opacity=0.15, binSpacing=0)
@@ -93,7 +94,7 @@ def figure8(results: str | Path) -> alt.HConcatChart:
     table = load(results, "figure8")
     colored = table.assign(color=two_dimensional_colors(table.dx, table.dy))
     pairs = [
-        ("dx", "dy", "x(t+k) − x(t)", "y(t+k) − y(t)", "what sequences of actions do"),
+        ("dx", "dy", "x(t+k) − x(t)", "y(t+k) − y(t)", f"{task_of(table.env.iloc[0])}: what sequences of actions do"),
         ("z1", "z2", "μ, first number", "μ, second number", "where the same sequences lie in DynE space"),
     ]
     panels = [
@@ -110,12 +111,22 @@ def figure8(results: str | Path) -> alt.HConcatChart:
     return alt.hconcat(*panels)
 
 
+def _from_to(numbers: pd.Series) -> str:
+    """Whole numbers, as "100" where they are all the same, else as "57 to 100"."""
+    return " to ".join(map(str, sorted({numbers.min(), numbers.max()})))
+
+
 def figure10(results: str | Path) -> alt.HConcatChart:
     """Where random episodes go: a panel for each kind of actions, on the same axes; the start and the ends are marked."""
     table = load(results, "figure10")
     far = float(table[["x", "y"]].abs().to_numpy().max()) * 1.05
     scale, ticks = alt.Scale(domain=[-far, far], nice=False), alt.Axis(tickCount=6)
-    place = {"x": alt.X("x:Q", title="x (m)", scale=scale, axis=ticks), "y": alt.Y("y:Q", title="y (m)", scale=scale)}
+    env = str(table.env.iloc[0])
+    unit = " (m)" if env == SHOWN_ON["figure10"] else ""
+    place = {
+        "x": alt.X("x:Q", title=f"x{unit}", scale=scale, axis=ticks),
+        "y": alt.Y("y:Q", title=f"y{unit}", scale=scale),
+    }
     painted = action_colors(["raw", *table.actions])
     width = panel_width(len(painted))
     panels = []
@@ -123,7 +134,7 @@ def figure10(results: str | Path) -> alt.HConcatChart:
         paths = table[table.actions == actions]
         ends = paths.loc[paths.groupby("episode").step.idxmax()]
         told = [
-            f"{len(ends)} episodes of {paths.step.max()} steps on PointMass:",
+            f"{counted(len(ends), 'episode')} of {_from_to(ends.step)} steps on {task_of(env)}:",
             "black their start, dots their ends",
         ]
         lines = alt.Chart(paths).mark_line(strokeWidth=1.5, opacity=0.8, color=color)

@@ -1,13 +1,16 @@
 """Random policies in raw, in DynE and in held actions: what the scripts of figures 3, 8 and 10 share."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 
+from analysis.figure_tables import SHOWN_ON
 from common.cli import add_env_flag, non_negative_int
+from common.errors import UsageError
 from common.paths import RESULTS
 from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans
@@ -23,6 +26,14 @@ def add_figure_flags(parser: argparse.ArgumentParser, name: str, folder: str) ->
     add_env_flag(parser, None, "environment to play; without it: the embedding's own")
     parser.add_argument("--seed", type=non_negative_int, default=0, help="random seed")
     parser.add_argument("--out", default=str(FIGURES / f"{name}.csv"), help="csv file to write")
+
+
+def check_place(out: Path, name: str, env_id: str) -> None:
+    """Raises `UsageError` if the table of a figure would take the place of the published one, of another environment."""
+    if env_id != SHOWN_ON[name] and out.resolve() == (FIGURES / f"{name}.csv").resolve():
+        raise UsageError(
+            f"--out {out}: the {name} there is of {SHOWN_ON[name]}, this one would be of {env_id}: give another --out"
+        )
 
 
 def play_plans(env: gymnasium.Env, plans: np.ndarray, seed: int) -> np.ndarray:

@@ -8,11 +8,11 @@ import pandas as pd
 
 from analysis.evenness import EVEN, gap, gap_by_chance
 from analysis.figure8_effects import affine_r_squared
-from analysis.figure_tables import load
+from analysis.figure_tables import load_shown
 from analysis.random_figures import reached
 from analysis.report_data import Data
-from analysis.tasks import TASKS
-from analysis.wording import MINUS, listed, markdown, paragraphs, share
+from analysis.tasks import TASKS, task_of
+from analysis.wording import MINUS, counted, listed, markdown, paragraphs, share
 from common.errors import UsageError
 
 NEARLY = 0.1  # a gap that may be what the paper calls nearly uniform: a limit of this project's own
@@ -20,15 +20,16 @@ NEARLY = 0.1  # a gap that may be what the paper calls nearly uniform: a limit o
 
 def figure3(data: Data) -> str:
     """How far random actions reach."""
-    table, told = load(data.results, "figure3"), reached(data.results)
+    table, told = load_shown(data.results, "figure3"), reached(data.results)
     k = int(table.k.iloc[0])
     kinds = ("DynE", "raw", "held")
     first = [str(told["median"][f"{k} steps, {actions} actions"]) for actions in kinds]
     whole = [float(told["median"][f"episode, {actions} actions"]) for actions in kinds]
+    farthest_bin = table[table.horizon == "episode"].low.max()
     beyond = "; ".join(
         f"{share(far['DynE'])} are more than {edge:.1f} away, with raw actions {share(far['raw'])} and with held ones "
         f"{share(far['held'])}"
-        for edge, far in (_beyond(table, distance) for distance in (20, 30))
+        for edge, far in (_beyond(table, distance) for distance in (20, 30) if distance <= farthest_bin)
     )
     found = {kind: evenness(data, kind) for kind in kinds}
     dyne = found["DynE"]
@@ -36,7 +37,7 @@ def figure3(data: Data) -> str:
         f"After one plan of {k} actions the median distance is {first[0]} with DynE actions, {first[1]} with raw actions and",
         f"{first[2]} with one raw action held for {k} steps (radians of the two joints).",
         f"Over whole episodes the median distances are {whole[0]:.1f}, {whole[1]:.1f} and {whole[2]:.1f}.",
-        f"Of all states of episodes with DynE actions {beyond}.",
+        f"Of all states of episodes with DynE actions {beyond}." * bool(beyond),
         "The paper calls what one DynE action reaches nearly uniform over what can be reached. The dashed line is of places that",
         "are spread evenly over that: over the convex hull of where many varied plans end, from the same starts. After one plan of",
         f"DynE actions the share within some distance is up to {points(dyne.gap)} off that of such places, after raw actions up to",
@@ -86,7 +87,7 @@ class Evenness(NamedTuple):
 
 def evenness(data: Data, kind: str) -> Evenness:
     """How even the distances of figure 3 are after one plan of a kind of actions."""
-    table = load(data.results, "figure3")
+    table = load_shown(data.results, "figure3")
     of_plans = table[table.horizon != "episode"]
     even, ours = (of_plans[of_plans.actions == name].share.to_numpy() for name in (EVEN, kind))
     if not len(even):
@@ -109,39 +110,44 @@ def _beyond(table: pd.DataFrame, distance: float) -> tuple[float, pd.Series]:
     return float(edge), whole[whole.low >= edge].groupby("actions").share.sum()
 
 
-def figure8_r_squared(data: Data) -> tuple[float, int]:
-    """R² of the best affine map from places in DynE space to effects, and the number of sequences."""
-    table = load(data.results, "figure8")
-    return affine_r_squared(table[["z1", "z2"]].to_numpy(), table[["dx", "dy"]].to_numpy()), len(table)
+def figure8_r_squared(data: Data) -> tuple[float, int, str]:
+    """R² of the best affine map from places in DynE space to effects, the number of sequences, and the environment's name."""
+    table = load_shown(data.results, "figure8")
+    return (
+        affine_r_squared(table[["z1", "z2"]].to_numpy(), table[["dx", "dy"]].to_numpy()),
+        len(table),
+        task_of(table.env.iloc[0]),
+    )
 
 
 def figure8(data: Data) -> str:
     """Effects and places."""
-    found, sequences = figure8_r_squared(data)
+    found, sequences, env = figure8_r_squared(data)
     return paragraphs(
-        f"The figure shows {sequences} sequences of actions on Point.",
+        f"The figure shows {sequences} sequences of actions on {env}.",
         'The paper (appendix C) calls the DynE space "an affine transformation of the effect space".',
         f"Here an affine map explains the effects from the places with R² {found:.4f}.",
     )
 
 
-def farthest(data: Data) -> tuple[pd.DataFrame, int]:
+def farthest(data: Data) -> tuple[pd.DataFrame, int, str]:
     """Mean and standard deviation (columns mean, std) over episodes of the farthest distance from the start, a row a kind of actions;
-    the number of episodes."""
-    table = load(data.results, "figure10")
+    the number of episodes; the environment's name."""
+    table = load_shown(data.results, "figure10")
     start = table[table.step == 0].set_index(["actions", "episode"])[["x", "y"]]
     away = table.join(start.add_suffix("0"), on=["actions", "episode"])
     distance = pd.Series(np.hypot(away.x - away.x0, away.y - away.y0), away.index)
     found = distance.groupby([away.actions, away.episode]).max().groupby(level=0).agg(["mean", "std"])
-    return found, int(table.episode.nunique())
+    return found, int(table.episode.nunique()), task_of(table.env.iloc[0])
 
 
 def figure10(data: Data) -> str:
     """Where random episodes go."""
-    found, episodes = farthest(data)
-    far = {kind: f"{row['mean']:.1f} (standard deviation {row['std']:.1f})" for kind, row in found.iterrows()}
+    found, episodes, env = farthest(data)
+    spread = {kind: f" (standard deviation {row['std']:.1f})" * (episodes > 1) for kind, row in found.iterrows()}
+    far = {kind: f"{row['mean']:.1f}{spread[kind]}" for kind, row in found.iterrows()}
     return paragraphs(
-        f"The figure shows {episodes} episodes of each kind on PointMass.",
+        f"The figure shows {counted(episodes, 'episode')} of each kind on {env}.",
         f"An episode's farthest distance from the start is {far['DynE']} on average with DynE actions and",
         f"{far['raw']} with raw actions. The paper shows the same kind of difference, without numbers.",
         f"With raw actions held for as long as a plan, which the paper does not have, it is {far['held']}.",
@@ -151,7 +157,7 @@ def figure10(data: Data) -> str:
 def probes(data: Data) -> str:
     """What regressions find in the embeddings: for each task a table, R^2 of each quantity."""
     paths = {task: data.results / "probes" / f"{task}.csv" for task in TASKS}
-    found = [_probe(path, task.removesuffix("-v2")) for task, path in paths.items() if path.exists()]
+    found = [_probe(path, task_of(task)) for task, path in paths.items() if path.exists()]
     if not found:
         raise UsageError(f"{data.results / 'probes'}: there is no table of a probe")
     return "\n\n".join(found)

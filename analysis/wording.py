@@ -35,9 +35,14 @@ def count(steps: int) -> str:
     return f"{steps:,}".replace(",", " ")
 
 
+def counted(many: int, word: str) -> str:
+    """A number of things that the word, in the singular, names."""
+    return f"{many} {word}" + "s" * (many != 1)
+
+
 def seeds(many: int) -> str:
     """A number of seeds."""
-    return f"{many} seed" + "s" * (many != 1)
+    return counted(many, "seed")
 
 
 def with_interval(found: tuple[float, float, float]) -> str:

@@ -16,6 +16,7 @@ from common.paths import REPOSITORY
 from common.theme import WIDTH
 from rl.methods import METHODS
 
+STARTS_AND_ENDS = "black their start, dots their ends"
 RESULTS = REPOSITORY / "results"
 
 
@@ -135,6 +136,26 @@ def test_an_unknown_ablation_is_called_by_its_names():
     assert question("lambda", {"b", "a"}) == ("lambda", {"a": "a", "b": "b"}, {})
     words = question("source", {"none", "16"}).words
     assert words["16"] == "16" and words["none"] == "none: TD3"
+
+
+def told(panel):
+    """The title of a panel, or the lines below it, and that of its horizontal axis."""
+    title, encoding = panel["title"], panel.get("layer", [panel])[0]["encoding"]
+    return title if isinstance(title, str) else title["subtitle"], encoding["x"]["title"]
+
+
+def test_figures_of_random_actions_tell_their_own_environment_and_lengths(results):
+    for name, env, titles in (
+        ("figure8", "Point-v0", ("Point: what sequences of actions do", "x(t+k) − x(t)")),
+        ("figure8", "Ball-v3", ("Ball: what sequences of actions do", "x(t+k) − x(t)")),
+        ("figure10", "PointMass-v0", (["10 episodes of 100 steps on PointMass:", STARTS_AND_ENDS], "x (m)")),
+        ("figure10", "Ball-v3", (["10 episodes of 57 to 100 steps on Ball:", STARTS_AND_ENDS], "x")),
+    ):
+        table = pd.read_csv(RESULTS / "figures" / f"{name}.csv").assign(env=env)
+        if env == "Ball-v3" and name == "figure10":
+            table = table[(table.episode != 4) | (table.step <= 57)]
+        table.to_csv(results / "figures" / f"{name}.csv", index=False)
+        assert told(figures.FIGURES[name](results).to_dict()["hconcat"][0]) == titles
 
 
 def test_new_kinds_of_random_actions_have_colours_and_panels(results):

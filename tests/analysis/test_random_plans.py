@@ -10,9 +10,11 @@ import analysis.figure8_effects
 import analysis.figure10_trajectories
 from analysis import random_plans
 from analysis.figure8_effects import affine_r_squared
+from analysis.figure_tables import SHOWN_ON
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 
+ENV = "ReacherVertical-v2"
 SCRIPTS = {
     "figure3": (analysis.figure3_reach.main, {"episodes": 3}),
     "figure8": (analysis.figure8_effects.main, {"sequences": 12}),
@@ -76,6 +78,7 @@ def test_figure_3_bins_the_distances_of_every_state(run, tiny):
 
 def test_figure_10_is_the_paths_of_the_joints(run, tiny):
     table, ran = run("figure10", seed=6)
+    assert set(table.env) == {"ReacherVertical-v2"}
     decoder = ActionDecoder.load(tiny / "ReacherVertical-v2" / "default" / "decoder.pt").requires_grad_(False)
     for actions in ("DynE", "raw"):
         rng = stream(6, "trajectories: plans", int(actions == "DynE"))
@@ -89,6 +92,7 @@ def test_figure_10_is_the_paths_of_the_joints(run, tiny):
 
 def test_figure_8_plays_every_sequence_from_its_own_start(run, tiny):
     table, ran = run("figure8", seed=7)
+    assert set(table.env) == {"ReacherVertical-v2"}
     plans = stream(7, "effects: plans").uniform([-1, -1], [1, 1], (12, 4, 2)).astype(np.float32)
     env = gymnasium.make("ReacherVertical-v2")
     for number, plan in enumerate(plans):
@@ -137,6 +141,18 @@ def test_embeddings_that_do_not_fit_are_refused(call, tiny, tmp_path):
     ):
         ran = call(main, *arguments, "--out", tmp_path / "t.csv", threads=None)
         assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "env_id"), [("figure3", "Hopper-v5"), *((f, ENV) for f in ("figure8", "figure10"))])
+def test_the_published_table_is_not_replaced_by_one_of_another_environment(
+    call, tiny, tmp_path, monkeypatch, name, env_id
+):
+    monkeypatch.setattr(random_plans, "FIGURES", tmp_path)
+    main, short = SCRIPTS[name]
+    ran = call(main, tiny / env_id / "default", threads=None, **short)
+    words = f"{name}.csv: the {name} there is of {SHOWN_ON[name]}, this one would be of {env_id}: give another --out"
+    assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
     assert not list(tmp_path.iterdir())
 
 

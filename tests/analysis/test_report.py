@@ -12,9 +12,11 @@ from analysis import (
     report_tables,
 )
 from analysis.comparisons import at, entry, finals, on_the_way, seeds_of, steps_of, window
+from analysis.figure_tables import SHOWN_ON
 from analysis.report_data import Data
 from analysis.wording import columns, markdown, number, read_off
 from common.errors import UsageError
+from common.paths import REPOSITORY
 
 # ---- the real pages ----
 
@@ -272,10 +274,32 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
     (tmp_path / "figures").mkdir()
     rows = ["raw,0,0,1,1", "raw,0,1,1,2", "DynE,0,0,0,0", "DynE,0,1,3,4", "DynE,1,0,0,0", "DynE,1,1,0,1"]
     rows += ["held,0,0,0,0", "held,0,1,0,2"]
-    (tmp_path / "figures" / "figure10.csv").write_text("\n".join(["actions,episode,step,x,y", *rows]) + "\n")
-    found, episodes = report_embeddings.farthest(Data(tmp_path))
-    assert (found["mean"].to_dict(), episodes) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2)
+    write_figure10(tmp_path, rows)
+    found, episodes, env = report_embeddings.farthest(Data(tmp_path))
+    assert (found["mean"].to_dict(), episodes, env) == ({"DynE": 3.0, "raw": 1.0, "held": 2.0}, 2, "PointMass")
     assert found["std"]["DynE"] == pytest.approx(8**0.5)
+
+
+def write_figure10(root, rows, env="PointMass-v0"):
+    lines = ["env,actions,episode,step,x,y", *(f"{env},{row}" for row in rows)]
+    (root / "figures" / "figure10.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_one_episode_has_no_standard_deviation(tmp_path):
+    (tmp_path / "figures").mkdir()
+    write_figure10(tmp_path, [f"{kind},0,{step},0,{step}" for kind in ("raw", "DynE", "held") for step in (0, 1)])
+    told = report_embeddings.figure10(Data(tmp_path))
+    assert told.startswith("The figure shows 1 episode of each kind on PointMass. An episode's farthest distance")
+    assert "is 1.0 on average" in told and "deviation" not in told and "nan" not in told
+
+
+@pytest.mark.parametrize("name", SHOWN_ON)
+def test_a_figures_table_of_another_environment_is_not_told_as_the_pages_own(tmp_path, name):
+    (tmp_path / "figures").mkdir()
+    own = pd.read_csv(REPOSITORY / "results" / "figures" / f"{name}.csv")
+    own.assign(env="Other-v0").to_csv(tmp_path / "figures" / f"{name}.csv", index=False)
+    with pytest.raises(UsageError, match=rf"{name}.csv: it is of Other-v0, {name} is told of {SHOWN_ON[name]}"):
+        report.BLOCKS[name.replace("figure", "figure ")](Data(tmp_path))
 
 
 def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
@@ -298,6 +322,9 @@ def test_shares_beyond_a_distance_are_of_whole_bins(tmp_path):
     assert (
         "30 % are more than 20.0 away, with raw actions 0 % and with held ones 50 %; 10 % are more than 30.0" in found
     )
+    whole = [row for row in rows if "episode" not in row or ",0,10," in row]
+    (tmp_path / "figures" / "figure3.csv").write_text("\n".join([header, *whole]) + "\n")
+    assert "Of all states" not in report_embeddings.figure3(Data(tmp_path))  # none is as far
     held = report_embeddings.evenness(Data(tmp_path), "held")
     assert (held.plans, held.gap, held.even) == (20, 0.0, True)
     assert report_embeddings.evenness(Data(tmp_path), "raw").gap == pytest.approx(0.65)

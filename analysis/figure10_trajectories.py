@@ -19,14 +19,18 @@ import torch
 
 from analysis.figure_tables import COLUMNS
 from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, run
 from common.environments import time_limit
 from common.errors import UsageError
+from common.memory import require_memory
 from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 from embedding.random_play import check_finite
 from embedding.trained import environment_of, load_embedding
+from rl.flags import episode_count
+
+ROW = 500  # bytes that a step takes, as a row of the table and as its text
 
 
 def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed: int) -> dict[str, list[np.ndarray]]:
@@ -37,18 +41,18 @@ def trajectories(env: gymnasium.Env, decoder: ActionDecoder, episodes: int, seed
     found: dict[str, list[np.ndarray]] = {}
     for number, name in enumerate(KINDS):
         rng = stream(seed, "trajectories: plans", number)
-        parts = [random_plans(decoder, env, count, rng, name) for _ in range(episodes)]
-        found[name] = [
-            positions_of(env, play_plans(env, plans, reset_seed(seed, "trajectories", episode)))[:, :2]
-            for episode, plans in enumerate(parts)
-        ]
+        found[name] = []
+        for episode in range(episodes):
+            plans = random_plans(decoder, env, count, rng, name)
+            states = play_plans(env, plans, reset_seed(seed, "trajectories", episode))
+            found[name].append(positions_of(env, states)[:, :2].copy())
     return found
 
 
 def main() -> None:
     parser = Parser(__doc__)
     add_figure_flags(parser, "figure10", "")
-    parser.add_argument("--episodes", type=positive_int, default=10, help="episodes of each policy")
+    parser.add_argument("--episodes", type=episode_count, default=10, help="episodes of each policy")
     args = parser.parse_args()
     out = check_table(args.out, COLUMNS["figure10"])
     torch.set_num_threads(1)
@@ -57,10 +61,13 @@ def main() -> None:
     assert env.observation_space.shape is not None and env.spec is not None
     env_id = env.spec.id
     check_place(out, "figure10", env_id)
-    if time_limit(env) is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
+    limit = time_limit(env)
+    if limit is None or len(positions_of(env, np.zeros(env.observation_space.shape))) < 2:
         raise UsageError(
             f"folder {args.folder}: {env_id} has no limit, or no plane of positions: train on PointMass-v0"
         )
+    steps = len(KINDS) * args.episodes * (limit + 1)
+    require_memory({f"--episodes {args.episodes}": ROW * steps}, torch.device("cpu"))
     rows = []
     for name, paths in trajectories(env, decoder, args.episodes, args.seed).items():
         for path in paths:

@@ -27,8 +27,9 @@ from gymnasium.spaces import Box
 from analysis.evenness import EVEN, convex_hull, even_places
 from analysis.figure_tables import COLUMNS
 from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
-from common.cli import Parser, positive_int, run
+from common.cli import Parser, run
 from common.environments import require_time_limit, time_limit
+from common.memory import require_memory
 from common.progress import Progress
 from common.provenance import check_table, notes, typed_command, write_table
 from common.streams import reset_seed, stream
@@ -36,6 +37,7 @@ from embedding.decoder import ActionDecoder
 from embedding.diagnostics import Start, outcomes, reference_plans
 from embedding.random_play import check_finite, is_open_loop
 from embedding.trained import environment_of, load_embedding
+from rl.flags import episode_count
 
 BINS = 40
 PLANS = 1_000  # from each start, whose ends tell what can be reached
@@ -111,7 +113,7 @@ def called(kind: str) -> str:
 def main() -> None:
     parser = Parser(__doc__)
     add_figure_flags(parser, "figure3", "")
-    parser.add_argument("--episodes", type=positive_int, default=1000, help="episodes of each policy")
+    parser.add_argument("--episodes", type=episode_count, default=1000, help="episodes of each policy")
     args = parser.parse_args()
     out = check_table(args.out, COLUMNS["figure3"])
     torch.set_num_threads(1)
@@ -120,6 +122,10 @@ def main() -> None:
     assert env.spec is not None
     check_place(out, "figure3", env.spec.id)
     require_time_limit(env, f"--env {args.env_name or own}")
+    distances_kept = args.episodes * (len(KINDS) * (time_limit(env) or 0) + PLACES)
+    require_memory(
+        {f"--episodes {args.episodes}": 3 * 8 * distances_kept}, torch.device("cpu")
+    )  # in parts, joined, sorted
     found: dict[str, tuple[np.ndarray, ...]] = {}
     with Progress(len(KINDS) * args.episodes, "playing", "episode") as progress:
         for name in ("DynE", "raw", "held"):

@@ -11,6 +11,7 @@ import analysis.figure10_trajectories
 from analysis import random_plans
 from analysis.figure8_effects import affine_r_squared
 from analysis.figure_tables import SHOWN_ON
+from common import memory
 from common.streams import reset_seed, stream
 from embedding.decoder import ActionDecoder
 
@@ -153,6 +154,16 @@ def test_the_published_table_is_not_replaced_by_one_of_another_environment(
     ran = call(main, tiny / env_id / "default", threads=None, **short)
     words = f"{name}.csv: the {name} there is of {SHOWN_ON[name]}, this one would be of {env_id}: give another --out"
     assert ran.code == 2 and words in ran.err and ran.err.count("\n") == 1, ran.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["figure3", "figure10"])
+def test_episodes_without_end_or_room_are_refused(run, tmp_path, monkeypatch, name):
+    _, ran = run(name, episodes="1e9")
+    assert ran.code == 2 and "--episodes: '1e9' would take for ever: use at most 1,000,000" in ran.err
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**6)
+    _, ran = run(name, episodes=1000)
+    assert ran.code == 2 and "--episodes 1000 take" in ran.err and ran.err.count("\n") == 1, ran.err
     assert not list(tmp_path.iterdir())
 
 

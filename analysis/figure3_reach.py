@@ -26,7 +26,7 @@ from gymnasium.spaces import Box
 
 from analysis.evenness import EVEN, convex_hull, even_places
 from analysis.figure_tables import COLUMNS
-from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
+from analysis.random_plans import KINDS, STILL, add_figure_flags, check_place, play_plans, positions_of, random_plans
 from common.cli import Parser, run
 from common.environments import require_time_limit, time_limit
 from common.memory import require_memory
@@ -42,7 +42,6 @@ from rl.flags import episode_count
 BINS = 40
 PLANS = 1_000  # from each start, whose ends tell what can be reached
 PLACES = 100  # spread evenly over it
-STILL = 1e-9  # positions that move less are not moved by plans: targets
 
 
 def distances(

@@ -21,7 +21,7 @@ import torch
 from gymnasium.spaces import Box
 
 from analysis.figure_tables import COLUMNS
-from analysis.random_plans import add_figure_flags, check_place, play_plans, positions_of
+from analysis.random_plans import STILL, add_figure_flags, check_place, play_plans, positions_of
 from common.cli import Parser, positive_int, run
 from common.errors import UsageError
 from common.memory import require_memory
@@ -80,6 +80,12 @@ def main() -> None:
     moved = effects(env, plans, args.seed)
     check_finite(env, moved)
     placed = embed_all(encoder, torch.from_numpy(plans)).numpy().astype(np.float64)
+    for what, numbers in ("positions that actions change", moved), ("places in DynE space", placed):
+        if (still := numbers.std(axis=0) < STILL).any():
+            ordinal = ("first", "second")[int(still.argmax())]
+            raise UsageError(
+                f"folder {args.folder}: on {env_id} the {ordinal} number does not differ among {what}: train on Point-v0"
+            )
     print(f"{env_id}, {args.sequences} sequences of {decoder.k} actions")
     print(f"effects from places in DynE space, affine: R^2 {affine_r_squared(placed, moved):.4f}")
     print(f"places in DynE space from effects, affine: R^2 {affine_r_squared(moved, placed):.4f}")

@@ -16,6 +16,7 @@ from embedding.decoder import ActionDecoder
 from embedding.diagnostics import decoded_plans, uniform_plans
 from embedding.random_play import is_mujoco, state_reader
 
+STILL = 1e-9  # positions that move less are not moved by plans
 FIGURES = RESULTS / "figures"
 KINDS = ("raw", "DynE", "held")  # of actions; the number of each gives its random stream
 

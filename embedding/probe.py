@@ -165,17 +165,28 @@ def as_table(env_id: str, quantities: Sequence[str], found: Mapping[str, Mapping
 # ---- regression ----
 
 
-def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I), {regression: R^2}.
+def parts_of(episode: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which rows are held out, which ones a choice is made on, and which ones are fitted on: (M,) bool each.
 
     Args:
-        episode: (M,) int, the episode that each row is of. Episodes are shared out by `seed`: most are fitted on, by
-            some the penalty of each output is chosen, or the network's epoch, the rest is held out.
+        episode: (M,) int, the episode that each row is of. Whole episodes are shared out by `seed`.
     """
     order = np.random.default_rng(seed).permutation(np.unique(episode))
     held = max(1, round(HELD_OUT * len(order)))
     chosen_on = max(1, round(CHOSEN_ON * (len(order) - held)))
     test, choose, fit = (np.isin(episode, part) for part in np.split(order, [held, held + chosen_on]))
+    return test, choose, fit
+
+
+def probe(inputs: np.ndarray, outputs: np.ndarray, episode: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
+    """R^2 (Q,) on held-out episodes of outputs (M, Q) from inputs (M, I), {regression: R^2}.
+
+    Args:
+        outputs: they move in each of `parts_of`.
+        episode: (M,) int, the episode that each row is of. Most are fitted on, by some the penalty of each output is chosen,
+            or the network's epoch, the rest is held out.
+    """
+    test, choose, fit = parts_of(episode, seed)
     scale = inputs[fit].std(0)
     inputs = (inputs - inputs[fit].mean(0)) / np.where(scale < STILL, 1, scale)
     inputs, outputs = inputs.astype(np.float64), outputs.astype(np.float64)
@@ -265,8 +276,16 @@ def main() -> None:
     quantities, truth = play_again(env, play, args.seed)
     rows, newest, episode = stacks_of(play.lengths)
     truth = truth[newest]
-    moving = truth.std(0) > STILL
-    columns = [name for name, moves in zip(quantities, moving, strict=True) if moves]
+    moving = np.all([truth[part].std(0) > STILL for part in parts_of(episode)], axis=0)
+    columns, still = (
+        [name for name, moves in zip(quantities, moving, strict=True) if moves == kept] for kept in (True, False)
+    )
+    if not columns:
+        raise UsageError(
+            f"--steps {args.steps}: nothing moves in all of the parts that these are shared out to: play more"
+        )
+    if still:
+        print(f"left out, for standing still in a part (fitted on, chosen on or held out): {', '.join(still)}")
     found = {}
     seen = representations(encoder, vae, play.frames, rows)
     with Progress(len(seen), "regression", "representation") as progress:

@@ -157,6 +157,22 @@ def test_the_published_table_is_not_replaced_by_one_of_another_environment(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        ("effects", "the second number does not differ among positions that actions change"),
+        ("embed_all", "the second number does not differ among places in DynE space"),
+    ],
+)
+def test_what_does_not_differ_is_explained_by_nothing(run, tmp_path, monkeypatch, function, words):
+    real = getattr(analysis.figure8_effects, function)
+    flat = {"effects": np.array([1, 0]), "embed_all": torch_of([1, 0])}[function]
+    monkeypatch.setattr(analysis.figure8_effects, function, lambda *of: real(*of) * flat + 0.1)
+    _, ran = run("figure8")
+    assert ran.code == 2 and f"on {ENV} {words}: train on Point-v0" in ran.err and ran.err.count("\n") == 1, ran.err
+    assert not ran.out and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["figure3", "figure10"])
 def test_episodes_without_end_or_room_are_refused(run, tmp_path, monkeypatch, name):
     _, ran = run(name, episodes="1e9")

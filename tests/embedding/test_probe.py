@@ -15,12 +15,13 @@ import embedding.regression
 from common.environments import make_env
 from common.errors import UsageError
 from common.provenance import is_notes
-from embedding.probe import chart, play_again, probe, shrink, true_state
+from embedding.probe import chart, parts_of, play_again, probe, shrink, true_state
 from embedding.random_play import is_mujoco, random_play
 from embedding.regression import network, r_squared, ridges
 
 RNG = np.random.default_rng(0)
 ENV = "ReacherVertical-v2"
+SIX_EPISODES = {"LEAST": 6, "HELD_OUT": 0.4, "CHOSEN_ON": 0.5}  # two for each part, whose targets differ
 
 
 @pytest.mark.parametrize("width", [6, 80])  # fewer inputs than rows, and more
@@ -113,9 +114,9 @@ def results(tiny_images, tmp_path):
 
 def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     monkeypatch.setattr(embedding.regression, "EPOCHS", 2)
-    for name, less in {"PENALTIES": [1e3], "LEAST": 5, "HELD_OUT": 0.4}.items():
+    for name, less in {"PENALTIES": [1e3], **SIX_EPISODES}.items():
         monkeypatch.setattr(embedding.probe, name, less)
-    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=500, results_dir=results)
+    ran = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=600, results_dir=results)
     assert ran.code == 0, ran.err
     folder = results / f"{ENV}-pixels" / "default"
     table = pd.read_csv(folder / "probe.csv")
@@ -130,10 +131,39 @@ def test_the_script_writes_a_table_and_a_picture(call, results, monkeypatch):
     found = {regression: np.ones(8) for regression in ("linear", "network")}
     monkeypatch.setattr(embedding.probe, "probe", lambda *_: found)  # which takes longest
     out = results / "elsewhere.csv"
-    again = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=500, results_dir=results, out=out)
+    again = call(embedding.probe.main, threads=None, env=ENV, vae="default", steps=600, results_dir=results, out=out)
     assert again.code == 0, again.err
     assert pd.read_csv(out).drop(columns="r2").equals(table.drop(columns="r2")) and set(pd.read_csv(out).r2) == {1}
     assert out.with_suffix(".png").is_file() and is_notes(out.with_suffix(".txt"))
+
+
+def test_what_stands_still_in_a_part_is_left_out(call, results, monkeypatch):
+    """Nothing is to be explained there, and R^2 would be a division by almost nothing."""
+    for name, less in SIX_EPISODES.items():
+        monkeypatch.setattr(embedding.probe, name, less)
+
+    def standing(env, play, seed):
+        names, truth = play_again(env, play, seed)
+        episode = np.repeat(np.arange(len(play.lengths)), play.lengths + 1)
+        for part, column in zip(parts_of(episode), (0, 3, 5), strict=True):
+            truth[part, column] = 0.1  # whose mean is not quite that
+        return names, truth
+
+    asked = []
+    monkeypatch.setattr(embedding.probe, "play_again", standing)
+    monkeypatch.setattr(
+        embedding.probe, "probe", lambda _, outputs, __: asked.append(outputs) or {"linear": np.ones(5)}
+    )
+    ran = call(embedding.probe.main, threads=None, env=ENV, steps=600, results_dir=results)
+    assert ran.code == 0, ran.err
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("left out, for standing still in a part")]
+    assert line.endswith(": sin joint0, cos joint1, velocity joint1, target y")
+    table = pd.read_csv(results / f"{ENV}-pixels" / "default" / "probe.csv")
+    assert list(table.quantity.unique()) == ["cos joint0", "sin joint1", "velocity joint0", "target x", "target z"]
+    assert all(outputs.shape[1] == 5 for outputs in asked)
+    monkeypatch.setattr(embedding.probe, "play_again", lambda *of: (standing(*of)[0], 0 * standing(*of)[1]))
+    ran = call(embedding.probe.main, threads=None, env=ENV, steps=600, results_dir=results)
+    assert ran.code == 2 and "--steps 600: nothing moves in all of the parts" in ran.err
 
 
 def test_what_others_wrote_is_not_replaced(call, results):

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.cli import seed_list
+from common.cli import folder_name, seed_list
 from common.errors import UsageError
 from common.files import LARGEST_NOTES, read_whole
-from common.paths import REPOSITORY, folder_of
+from common.paths import folder_of
 from common.run_flags import first_difference
 from experiments.trainings import IMAGE_KINDS, Curve, Embedding, id_of, longest_of, needs_embedding, parsed
+from rl.flags import check_block
 from rl.methods import METHODS, OF_ONE_LENGTH
 
 KEYS = {
@@ -34,7 +35,11 @@ NEEDED = {
     "probes": ("env", "encoder", "vae"),
     "tables": ("name", "script"),
 }
-ANALYSIS = REPOSITORY / "analysis"
+TABLES_BY = {  # {key of a table: the scripts of analysis/ that make a table of it}
+    "embedding": ("figure3_reach.py", "figure8_effects.py", "figure10_trajectories.py"),
+    "runs": ("critic_values.py",),
+    "envs": ("doing_nothing.py",),
+}
 WORD = r"[A-Za-z0-9_+=][A-Za-z0-9._+=:-]{0,99}"  # what files and folders are called by
 SET_BY_TASKS = {"env_name", "name", "results_dir", "resume", "overwrite"}  # flags that no entry may give
 SET_BY_RUNS = SET_BY_TASKS | {
@@ -140,16 +145,19 @@ def read(path: str | Path) -> Manifest:
         raise UsageError(f"{path}: {twice[0]} is made twice: leave one of its entries out")
     _check_shared(path, curves, embeddings)
     _check_policies(path, curves)
+    _check_blocks(path, curves, embeddings)
     for entry in content.get("probes", []):
         for key, images in (("encoder", "pixels"), ("vae", "vae")):
-            _check_embedding(f"{path}: probes: {entry['env']}", entry[key], images, embeddings)
+            where = f"{path}: probes: {entry['env']}"
+            _check_embedding(where, entry[key], images, embeddings)
+            _check_images(where, entry["env"], embeddings[entry[key]])
     for entry in content.get("tables", []):
         where = f"{path}: tables: {entry['name']}"
-        _known(where, entry["script"], [file.name for file in ANALYSIS.glob("*.py")], "script in analysis/")
-        made_of = [key for key in ("embedding", "runs", "envs") if key in entry]
+        made_of = [key for key in TABLES_BY if key in entry]
         if len(made_of) != 1:
             there = " and ".join(made_of) or "no embedding, no runs and no envs"
             raise UsageError(f"{where}: it has {there}: give one of the three")
+        _known(where, entry["script"], TABLES_BY[made_of[0]], f"script in analysis/ that makes a table of {made_of[0]}")
         if "steps" in entry and "runs" not in entry:
             raise UsageError(f"{where}: it has steps, which only tables of runs take: leave them out")
         if len({*entry.get("envs", [])}) < len(entry.get("envs", [])):
@@ -194,6 +202,14 @@ def _check_embedding(where: str, name: str, images: str | None, embeddings: Mapp
         raise UsageError(f"{where}: embedding {name}: it is of {embeddings[name].script}: name one of {wanted}")
 
 
+def _check_images(where: str, env: str, embedding: Embedding) -> None:
+    """Raises `UsageError` if an encoder of images is to see another environment than its own."""
+    if embedding.env != env:
+        raise UsageError(
+            f"{where}: embedding {embedding.name}: it is of images of {embedding.env}, not of {env}: name one of that"
+        )
+
+
 def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) -> None:
     _known(where, curve.method, METHODS, "method")
     method = METHODS[curve.method]
@@ -208,6 +224,14 @@ def _check_curve(where: str, curve: Curve, embeddings: Mapping[str, Embedding]) 
             raise UsageError(
                 f"{where}: embedding {curve.embedding}: {curve.method} cannot use what {found or 'main.py'} trains"
             )
+        if method.pretrained:
+            _check_images(where, curve.env, embeddings[curve.embedding])
+    try:
+        folder_name(curve.run)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(
+            f"{where}: its flags make the name of its run too long for a folder, {curve.run:.40}...: give fewer, or shorter values"
+        ) from error
     _check_values(where, curve.module, curve.all_flags(embeddings))
 
 
@@ -255,6 +279,16 @@ def _check_policies(path: str | Path, curves: Sequence[Curve]) -> None:
                     )
 
 
+def _check_blocks(path: str | Path, curves: Sequence[Curve], embeddings: Mapping[str, Embedding]) -> None:
+    """Raises `UsageError` if a run is shorter than a block of its steps and updates."""
+    for curve in {curve.file: curve for curve in longest_of(curves).values()}.values():
+        flags = parsed(curve.module, curve.all_flags(embeddings))
+        try:
+            check_block(flags.get("update_every", 1), curve.steps)
+        except UsageError as error:
+            raise UsageError(f"{path}: {curve.file}: {error}") from error
+
+
 def _check_form(where: str, key: str, value: Any, form: str) -> None:
     """Raises `UsageError` for the value of a key that has not one of `FORMS`."""
     will_do, wanted = FORMS[form]
@@ -263,12 +297,14 @@ def _check_form(where: str, key: str, value: Any, form: str) -> None:
 
 
 def _check_flags(where: str, module: str, flags: Mapping[str, Any], set_already: Collection[str]) -> None:
-    """Raises `UsageError` for a flag that the script does not have, or that is set already."""
-    script = importlib.import_module(module)
-    for flag in flags:
+    """Raises `UsageError` for a flag that the script does not have, that is set already, or that is false and no switch."""
+    defaults = vars(importlib.import_module(module).parse([]))
+    for flag, value in flags.items():
         if flag in set_already:
             raise UsageError(f"{where}: --{flag} follows from the entry's other keys: leave it out")
-        _known(where, flag, vars(script.parse([])), f"flag of {module.replace('.', '/')}.py")
+        _known(where, flag, defaults, f"flag of {module.replace('.', '/')}.py")
+        if value is False and type(defaults[flag]) is not bool:
+            raise UsageError(f"{where}: {flag} = false: it is no switch: give it a value, or leave it out")
 
 
 def _check_values(where: str, module: str, flags: Mapping[str, Any]) -> None:

@@ -118,6 +118,14 @@ def check_raw_action_flags(args: argparse.Namespace, method: Method) -> None:
             raise UsageError(f"--{flag} {getattr(args, flag)}: {method.name} does not use it: leave it out")
 
 
+def check_block(update_every: int, max_timesteps: int) -> None:
+    """Raises `UsageError` if a block of steps and updates is longer than the run."""
+    if update_every > max_timesteps:
+        raise UsageError(
+            f"--update_every {update_every}: a block is longer than --max_timesteps {max_timesteps}: use at most as many"
+        )
+
+
 def seeds_of(args: argparse.Namespace) -> range:
     """The seeds that `--seed` and `--num_seeds` ask for; raises `UsageError` if the last is one that no file can name."""
     last = args.seed + args.num_seeds - 1

@@ -32,7 +32,7 @@ from rl.agents import Agents
 from rl.collection import Collector
 from rl.evaluation import make_video_env, require_ffmpeg
 from rl.fingerprint import Fingerprint
-from rl.flags import seeds_of
+from rl.flags import check_block, seeds_of
 from rl.frame_replay import FrameReplay
 from rl.memory_budget import check_memory
 from rl.methods import Method
@@ -100,11 +100,7 @@ def set_up(
     """
     device = choose_device(args.device, args.threads)
     keep_freed_memory()
-    if args.update_every > args.max_timesteps:
-        raise UsageError(
-            f"--update_every {args.update_every}: a block is longer than --max_timesteps {args.max_timesteps}: use "
-            "at most as many"
-        )
+    check_block(args.update_every, args.max_timesteps)
     env: gymnasium.Env = make_env(args.env_name)
     require_time_limit(env, f"--env {args.env_name}")
     entries.check_nameable(name_of(env, args.env_name))

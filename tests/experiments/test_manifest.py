@@ -7,6 +7,7 @@ import pytest
 from manifests import TINY, reader
 
 import experiments.run
+from common.errors import UsageError
 from common.paths import RESULTS
 from experiments.manifest import read
 from experiments.run import MANIFEST
@@ -44,6 +45,15 @@ method = "PPO"
 seeds = "{seeds}"
 steps = {steps}
 variants = {{ a = "" }}
+"""
+IMAGES = """
+[embeddings.seen]
+script = "main_pixels.py"
+env = "Hopper-v5"
+
+[embeddings.coded]
+script = "main_vae.py"
+env = "Hopper-v5"
 """
 
 
@@ -213,7 +223,47 @@ WRONG = {
     "script of a table": (
         "[[curves]]",
         '[[tables]]\nname = "t"\nscript = "figure3_rech.py"\nembedding = "pend"\n[[curves]]',
-        "m.toml: tables: t: there is no script in analysis/ figure3_rech.py: did you mean figure3_reach.py?",
+        "m.toml: tables: t: there is no script in analysis/ that makes a table of embedding figure3_rech.py: did you mean figure3_reach.py?",
+    ),
+    **{
+        f"{script} of {key}": (
+            "[[curves]]",
+            f'[[tables]]\nname = "t"\nscript = "{script}.py"\n{key} = {value}\n[[curves]]',
+            f"m.toml: tables: t: there is no script in analysis/ that makes a table of {key} {script}.py: ",
+        )
+        for script, key, value in (
+            ("doing_nothing", "embedding", '"pend"'),
+            ("figure3_reach", "envs", '["Pendulum-v1"]'),
+            ("wording", "runs", '["Pendulum-v1 DynE-TD3 pend"]'),
+        )
+    },
+    **{
+        f"{method} on another environment than its encoder's": (
+            'method = ["DynE-TD3"]\nembedding = "pend"',
+            f'method = "{method}"\nembedding = "{images}"',
+            f"m.toml: published/Pendulum-v1_{method}.csv: embedding {images}: it is of images of Hopper-v5, not of Pendulum-v1: ",
+        )
+        for method, images in {"SA-DynE-TD3": "seen", "S-DynE-TD3": "seen", "VAE-TD3": "coded"}.items()
+    },
+    "probe of another environment": (
+        "[[curves]]",
+        '[[probes]]\nenv = "Pendulum-v1"\nencoder = "seen"\nvae = "coded"\n[[curves]]',
+        "m.toml: probes: Pendulum-v1: embedding seen: it is of images of Hopper-v5, not of Pendulum-v1: name one of that",
+    ),
+    "blocks longer than the run": (
+        "steps = 400",
+        "steps = 400\nflags = { update_every = 500 }",
+        "Pendulum-v1_DynE-TD3.csv: --update_every 500: a block is longer than --max_timesteps 400: use at most as many",
+    ),
+    "false of what is no switch": (
+        "steps = 400",
+        "steps = 400\nflags = { lr = false }",
+        "m.toml: published/Pendulum-v1_DynE-TD3.csv: lr = false: it is no switch: give it a value, or leave it out",
+    ),
+    "many flags": (
+        "steps = 400",
+        "steps = 400\nflags = { lr = 0.001, tau = 0.005, discount = 0.99, policy_noise = 0.25, expl_noise = 0.15, batch_size = 128, replay_size = 900 }",
+        "m.toml: published/Pendulum-v1_DynE-TD3.csv: its flags make the name of its run too long for a folder, pend_batch_size=128_",
     ),
     "steps of environments": (
         "[[curves]]",
@@ -241,7 +291,7 @@ WRONG = {
 @pytest.mark.parametrize("mistake", WRONG)
 def test_a_mistake_is_told_in_one_line_before_anything_starts(tmp_path, call, mistake):
     before, after, words = WRONG[mistake]
-    (tmp_path / "m.toml").write_text(TINY.replace(before, after, 1))
+    (tmp_path / "m.toml").write_text(TINY.replace(before, after, 1) + IMAGES)
     flags = {"manifest": tmp_path / "m.toml", "results_dir": tmp_path / "results", "threads": None}
     ran = call(experiments.run.main, "--dry_run", **flags)
     assert ran.code == 2 and ran.err.count("\n") == 1 and words in ran.err, ran.err
@@ -253,6 +303,15 @@ def test_what_has_no_end_or_is_not_there_is_no_manifest(tmp_path, call, path):
     os.mkfifo(tmp_path / "pipe")
     ran = call(experiments.run.main, "--dry_run", manifest=tmp_path / path, results_dir=tmp_path, threads=None)
     assert ran.code == 2 and "it is not a manifest" in ran.err and ran.err.count("\n") == 1, ran
+
+
+def test_a_curve_may_be_a_part_of_a_run_that_is_shorter_than_its_blocks(manifest):
+    """The longest curve decides how long the run is. Switches may be false."""
+    short = LONGER.replace("steps = 800", "steps = 50") + "flags = { tensorboard = false }\n"
+    long = LONGER.replace('"g"', '"h"') + "flags = { tensorboard = false }\n"
+    assert len(manifest(TINY + short + long).curves) == 3
+    with pytest.raises(UsageError, match="g_a.csv: --update_every 100: a block is longer than --max_timesteps 50"):
+        manifest(TINY + short)
 
 
 def test_entries_of_other_seeds_may_be_evaluated_at_other_steps(manifest):

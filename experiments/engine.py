@@ -199,13 +199,15 @@ def _ended(task: Task, outcome: Outcome) -> str:
 
 
 def _goes_on(task: Task, since: float, before: int) -> str:
-    """A line on a task under way: steps, steps/s, time left; nothing of a task without steps."""
+    """A line on a task under way: steps, and once they have grown steps/s and time left; nothing of a task without steps."""
     if not task.steps:
         return ""
     steps, seconds = task.progress(), time.monotonic() - since
     speed = (steps - before) / seconds
-    left = f", {_time((task.steps - steps) / speed)} left" if speed else ""
-    return f"{task.name}: {steps:,} of {task.steps:,} steps, {speed:.0f} steps/s{left}"
+    if not speed:
+        return f"{task.name}: {steps:,} of {task.steps:,} steps"
+    told = f"{speed:.0f}" if speed >= 10 else f"{speed:.2g}"
+    return f"{task.name}: {steps:,} of {task.steps:,} steps, {told} steps/s, {_time((task.steps - steps) / speed)} left"
 
 
 def _time(seconds: float) -> str:

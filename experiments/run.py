@@ -13,6 +13,7 @@ code is 1.
 
 import argparse
 import fnmatch
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -79,7 +80,7 @@ def main() -> None:
         return
     if args.dry_run:
         for task in left:
-            print(f"{task.name}: python {' '.join(task.command)}")
+            print(f"{task.name}: {shlex.join(['python', *task.command])}")
         return
     logs = Path(args.results_dir).absolute() / "logs"
     where: dict[str, Any] = {"address": args.address, "cores": args.cores, "gpus": args.gpus}

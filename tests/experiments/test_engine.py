@@ -79,6 +79,19 @@ def curves(results):
     return {path.name: path.read_bytes() for path in (results / "published").glob("*.csv")}
 
 
+def test_a_task_under_way_has_a_speed_once_its_steps_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine.time, "monotonic", lambda: 130.0)
+    task = Task("t", ("script.py",), (), tmp_path, tmp_path / "made", steps=5000)
+    assert engine._goes_on(task, 100.0, 0) == "t: 0 of 5,000 steps"
+    for steps, before, told in (
+        (1000, 1000, ""),
+        (4000, 1000, ", 100 steps/s, 10 s left"),
+        (1006, 1000, ", 0.2 steps/s, 5.5 h left"),
+    ):
+        (tmp_path / "eval.csv").write_text(f"episodes,steps,mean_return\n0,0,-1\n9,{steps},-1\n")
+        assert engine._goes_on(task, 100.0, before) == f"t: {steps:,} of 5,000 steps{told}"
+
+
 @pytest.mark.slow
 def test_a_node_that_dies_costs_nothing(tasks, counts, full):
     """One node is killed while TD3 is trained; in full counts twenty, one after the other, and DynE-TD3 and SAC are trained too."""

@@ -317,15 +317,15 @@ def test_a_table_that_lost_its_text_is_made_again(manifest, tmp_path):
 
 
 def test_a_dry_run_tells_commands_and_hours(tmp_path, call):
-    ran = call(
-        experiments.run.main, "--dry_run", results_dir=tmp_path, only="ReacherVertical-v2 TD3 plain *", threads=None
-    )
+    flags = {"results_dir": tmp_path / "my results", "only": "ReacherVertical-v2 TD3 plain *", "threads": None}
+    ran = call(experiments.run.main, "--dry_run", **flags)
     assert ran.code == 0, ran.err
     head, *lines = ran.out.splitlines()
     speed = tomllib.loads((REPOSITORY / "benchmarks" / "speeds.toml").read_text())["speeds"]["TD3"]
     hours = 16 * 50_000 / speed / 3600  # of 16 seeds
     assert head == f"16 of 16 tasks to do, about {hours:.1f} core-hours"
-    assert all("python " in line for line in lines) and shlex.split(lines[0].split(": ", 1)[1])[1] == "rl/main_td3.py"
+    words = [shlex.split(line.split(": ", 1)[1]) for line in lines]
+    assert all(line[:2] == ["python", "rl/main_td3.py"] and str(tmp_path / "my results") in line for line in words)
     assert not list(tmp_path.iterdir())
 
 

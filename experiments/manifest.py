@@ -157,7 +157,9 @@ def read(path: str | Path) -> Manifest:
         if len(made_of) != 1:
             there = " and ".join(made_of) or "no embedding, no runs and no envs"
             raise UsageError(f"{where}: it has {there}: give one of the three")
-        _known(where, entry["script"], TABLES_BY[made_of[0]], f"script in analysis/ that makes a table of {made_of[0]}")
+        _known(
+            where, entry["script"], TABLES_BY[made_of[0]], f"script in analysis/ for tables with {made_of[0]} called"
+        )
         if "steps" in entry and "runs" not in entry:
             raise UsageError(f"{where}: it has steps, which only tables of runs take: leave them out")
         if len({*entry.get("envs", [])}) < len(entry.get("envs", [])):

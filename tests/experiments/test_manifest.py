@@ -223,13 +223,13 @@ WRONG = {
     "script of a table": (
         "[[curves]]",
         '[[tables]]\nname = "t"\nscript = "figure3_rech.py"\nembedding = "pend"\n[[curves]]',
-        "m.toml: tables: t: there is no script in analysis/ that makes a table of embedding figure3_rech.py: did you mean figure3_reach.py?",
+        "m.toml: tables: t: there is no script in analysis/ for tables with embedding called figure3_rech.py: did you mean figure3_reach.py?",
     ),
     **{
         f"{script} of {key}": (
             "[[curves]]",
             f'[[tables]]\nname = "t"\nscript = "{script}.py"\n{key} = {value}\n[[curves]]',
-            f"m.toml: tables: t: there is no script in analysis/ that makes a table of {key} {script}.py: ",
+            f"m.toml: tables: t: there is no script in analysis/ for tables with {key} called {script}.py: ",
         )
         for script, key, value in (
             ("doing_nothing", "embedding", '"pend"'),

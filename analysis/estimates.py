@@ -38,12 +38,17 @@ def final_returns(curves: pd.DataFrame) -> pd.Series:
     return found
 
 
-def areas(curves: pd.DataFrame) -> pd.Series:
-    """The area under the curve of each seed of one series divided by its steps: the mean return, a Series (N,) by seed."""
+def areas(curves: pd.DataFrame, begin: int | None = None, upto: int | None = None) -> pd.Series:
+    """The area under the curve of each seed of one series divided by its steps: the mean return, a Series (N,) by seed.
+
+    Args:
+        begin, upto: steps within those of every seed, that the area reaches from and to; None: all of a seed's own.
+    """
 
     def area(of_seed: pd.DataFrame) -> float:
         of_seed = of_seed.sort_values("steps")
-        return np.trapezoid(of_seed.mean_return, of_seed.steps) / np.ptp(of_seed.steps)
+        steps = np.unique(of_seed.steps.clip(begin, upto))
+        return np.trapezoid(np.interp(steps, of_seed.steps, of_seed.mean_return), steps) / np.ptp(steps)
 
     return curves.groupby("seed")[["steps", "mean_return"]].apply(area)
 

@@ -95,7 +95,8 @@ def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
                 continue
             try:
                 *ends, upto = finals(one, other)
-            except UsageError:  # there is nothing to compare
+            except UsageError as error:
+                lines.append(f"{label} against {other_label}: not compared: {error}")
                 continue
             pairs = {f"in the last tenth of {count(upto)} steps": ends, "over all of them": on_the_way(one, other)}
             odds = {where: better(*pair) for where, pair in pairs.items() if len(pair[0])}

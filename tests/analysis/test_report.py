@@ -153,6 +153,27 @@ def test_finals_are_of_as_many_steps_as_both_have():
         finals(one_series([1, 1]), one_series([1, 1]).assign(steps=[100_000, 101_000]))
 
 
+def test_series_that_share_few_evaluations_are_compared_by_the_areas_under_their_own_curves():
+    """Every 70 and every 100 steps only 700 is shared; every 50 and every 100 all of the latter are."""
+
+    def curve(every, dip=0):
+        """Returns -(step / 100) and one less, but for a dip at step 700; 0 untrained."""
+        steps = range(0, 1001, every)
+        return one_series(
+            *([-step / 100 - more - dip * (step == 700) for step in steps] for more in (0, 1)), every=every
+        )
+
+    odd, even = curve(70), curve(100, dip=99)
+    ours, theirs = on_the_way(odd, even)
+    upto = 980  # the last step that all seeds have; the first that all were evaluated at in training is 100
+    assert ours.tolist() == pytest.approx([-(1 + 9.8) / 2, -(1 + 9.8) / 2 - 1])
+    assert theirs.tolist() == pytest.approx([value - 99 * 100 / (upto - 100) for value in ours])
+    ours, theirs = on_the_way(curve(50), even)
+    assert ours.tolist() == [-5.5, -6.5] and theirs.tolist() == pytest.approx([-5.5 - 9.9, -6.5 - 9.9])
+    ours, theirs = on_the_way(odd[odd.steps <= 70], even)
+    assert not len(ours) and not len(theirs)
+
+
 def test_columns_hold_the_last_step_of_every_row_and_are_not_too_many():
     assert columns([1000, 5000], [2000, 4000]) == [1000, 2000, 4000]
     many = columns(list(range(1000, 50_000, 1000)), [60_000])

@@ -240,7 +240,7 @@ def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFram
     """Mean curves, as in the paper: the mean of each seed in each bin of steps, then mean and `spread` over seeds.
 
     A bin holds the evaluations after its left edge up to its right edge, and stands at its right edge (the last one
-    at the last evaluation), so that no curve is ahead of its data. The untrained policy, at step 0, has its own bin.
+    at the last evaluation), so that no curve is ahead of its data. The untrained policy has its own bin, at its step.
 
     Args:
         curves: a frame of `CURVES`.
@@ -254,7 +254,8 @@ def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFram
         for (method, name), label in series_of(curves).items():
             one = of_env[(of_env.method == method) & (of_env.name == name)]
             edges = np.minimum(-(-one.steps // width) * width, one.steps.max())
-            per_seed = one.groupby([edges.rename("edge"), "seed"]).mean_return.mean()
+            edges = edges.where(one.steps > first_steps(one), one.steps).rename("edge")
+            per_seed = one.groupby([edges, "seed"]).mean_return.mean()
             for edge, values in per_seed.groupby(level="edge"):
                 rows.append((env, method, label, edge, *spread(values), len(values)))
     return pd.DataFrame(rows, columns=["env", "method", "series", "steps", "mean", "low", "high", "seeds"])
@@ -263,8 +264,8 @@ def summarize(curves: pd.DataFrame, bin_width: int | None = None) -> pd.DataFram
 def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: int | None = None) -> pd.DataFrame:
     """Returns at given steps, as text: the mean, and ± half the width of the interval, or fewer than `FEW` seeds one by one.
 
-    An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do. Where the
-    authors' plots tell a return, a row of theirs follows.
+    An entry averages the evaluations of the `bin_width` steps up to its step, as the bins of a figure do: that of the
+    untrained policy only at its own step. Where the authors' plots tell a return, a row of theirs follows.
 
     Args:
         curves: a frame of `CURVES`, of one environment.
@@ -278,7 +279,10 @@ def table(curves: pd.DataFrame, steps: Sequence[int] | None = None, bin_width: i
     steps = steps or _parts(curves, width)
     for (method, name), label in series_of(curves).items():
         one = curves[(curves.method == method) & (curves.name == name)]
-        windows = [one[(step - width < one.steps) & (one.steps <= step)] for step in steps]
+        trained = one.steps > first_steps(one)
+        windows = [
+            one[(one.steps == step) | trained & (step - width < one.steps) & (one.steps < step)] for step in steps
+        ]
         seeds = one.seed.nunique()
         told = f"{label} ({seeds} seed{'s' * (seeds > 1)})"
         rows[told] = [_entry(window.groupby("seed").mean_return.mean(), seeds) for window in windows]

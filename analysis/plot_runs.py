@@ -16,7 +16,6 @@ from runpy import run_path
 if __name__ == "__main__":  # says in one line what is not installed
     run_path(str(Path(__file__).resolve().parents[1] / "common" / "installed.py"))
 
-import numpy as np
 import pandas as pd
 
 from analysis.charts import figure
@@ -57,9 +56,7 @@ def main() -> None:
     out = check_out(args.out or Path(args.results) / "curves.png", ".png", ".svg")
     for env, of_env in curves.groupby("env"):
         width = args.bin_width or bin_width_of(of_env.steps.max())
-        spacing = np.diff(np.unique(of_env.steps)).min(initial=width)
-        several = f"all evaluations in the {count(width)} steps" if width > spacing else "the last evaluation"
-        print(f"{env}: mean return of {several} up to each column,")
+        print(f"{env}: mean return of the evaluations in the {count(width)} step{'s' * (width > 1)} up to each column,")
         print(f"± half of the 95 % interval over seeds; fewer than {FEW} seeds one by one in brackets")
         print(f"{table(of_env, args.steps, width).to_string()}\n")
         if shifted := [

@@ -11,6 +11,7 @@ from curve_runs import ENV, frame, refused, write_run
 from analysis import curves, plot_runs
 from common.errors import UsageError
 from common.paths import REPOSITORY
+from rl.methods import PRETRAINING
 
 # ---- averaging ----
 
@@ -93,6 +94,16 @@ def test_table_tells_what_the_figure_shows():
         assert table.loc["DynE-TD3 (8 seeds)", f"{step:,}".replace(",", " ")] == expected
     assert table.loc["DynE-TD3 (8 seeds)", "60 000"] == "-"
     assert table.loc["DynE-TD3, authors' plot"].tolist() == ["-", "-", "-8", "-"]
+
+
+@pytest.mark.parametrize(("method", "first"), [("TD3", 0), ("S-DynE-TD3", PRETRAINING)])
+def test_the_untrained_policy_counts_only_where_it_was_evaluated(method, first):
+    """In tables as in figures, also where bins do not part the steps of pretraining."""
+    one = frame([[-100.0, -3.0, -3.0, -3.0]], [first + step for step in (0, 1000, 2000, 3000)], method)
+    for width in (5000, 30_000):
+        assert curves.summarize(one, width)["mean"].tolist() == [-100.0, -3.0]
+        table = curves.table(one, [first, first + 500, first + 1000, first + 3000], width)
+        assert table.iloc[0].tolist() == ["-100.0", "-", "-3.0", "-3.0"]
 
 
 def test_series_are_named_apart_only_where_they_must_be():

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from curve_runs import ENV, frame, refused, write_run
+from curve_runs import ENV, call, frame, refused, write_run
 from PIL import Image
 
 from analysis import charts, plot_runs
@@ -35,6 +35,15 @@ def test_plot_runs_prints_a_table_and_draws_a_png(tmp_path):
     for method in ("TD3", "DynE-TD3"):
         color = [int(charts.COLORS[method][i : i + 2], 16) for i in (1, 3, 5)]
         assert (image == color).all(axis=1).sum() > 500
+
+
+def test_plot_runs_says_of_how_many_steps_an_entry_is(tmp_path, monkeypatch, capsys):
+    """Of bins that hold one evaluation at most, too."""
+    write_run(tmp_path, [0])
+    call(plot_runs, monkeypatch, tmp_path, "--steps", 500, 1500, 2000)
+    title, _, _, row, *_ = capsys.readouterr().out.splitlines()
+    assert title == f"{ENV}: mean return of the evaluations in the 500 steps up to each column,"
+    assert row.split()[:-1] == ["TD3", "(1", "seed)", "-", "-"]
 
 
 def test_plot_runs_names_what_ends_below_its_start():

@@ -42,7 +42,7 @@ def results_dir() -> Path:
 
 
 def load_published(results: str | Path) -> pd.DataFrame:
-    """The curves in `results`/published/**/*.csv, named `published`; raises `UsageError` if there are none."""
+    """The curves in `results`/published/**/*.csv, named `published`; errors as in `load_ablations`."""
     return with_pretraining(_load_long_form(Path(results) / "published", PUBLISHED).assign(name="published")[CURVES])
 
 
@@ -50,23 +50,31 @@ def load_ablations(results: str | Path) -> pd.DataFrame:
     """The curves in `results`/ablations/<env>_<group>_<variant>.csv, named by their variant, with a column `group`.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are none, or an evaluation is there twice, or two files have curves of one series.
     """
     curves = _load_long_form(Path(results) / "ablations", ABLATION)
     return with_pretraining(curves.rename(columns={"variant": "name"})[[*CURVES, "group"]])
 
 
 def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
-    """All files of a folder, with a column `group` (`_group_of`); raises `UsageError` if there are no curves, or some twice."""
-    tables = {file: read_csv(file, columns) for file in sorted(folder.glob("**/*.csv"))}
-    frames = [table.assign(group=_group_of(file.stem, table.env.unique())) for file, table in tables.items()]
+    """All files of a folder, with columns `file` and `group` (`_group_of`; "" without variants); errors as in `load_ablations`."""
+    frames = []
+    for file in sorted(folder.glob("**/*.csv")):
+        table = read_csv(file, columns)
+        group = _group_of(file.stem, table.env.unique()) if "variant" in columns else ""
+        frames.append(table.assign(file=str(file), group=group))
     if not sum(map(len, frames)):
         raise UsageError(f"{folder}: no curves in it: csv files of {','.join(columns)} are looked for")
     curves = pd.concat(frames, ignore_index=True)
+    for (env, *names, _), one in curves.groupby([*columns[:-3], "group"]):
+        if one.file.nunique() > 1:
+            raise UsageError(
+                f"{' and '.join(one.file.unique())}: all have curves of {', '.join(map(str, names))} on {env}: keep one of them"
+            )
     again = curves[curves.duplicated([*columns[:-1], "group"])]
     if len(again):
         where = ", ".join(str(again.iloc[0][column]) for column in columns[:-1])
-        raise UsageError(f"{folder}: two rows are of one evaluation ({where}): remove one of the files")
+        raise UsageError(f"{again.file.iloc[0]}: two rows are of one evaluation ({where}): remove one of them")
     return curves
 
 

@@ -230,6 +230,21 @@ def test_malformed_files_are_refused(tmp_path, text, told):
     assert told in str(error.value) and str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_two_files_of_one_curve_are_refused_whatever_their_seeds(tmp_path):
+    """They may be of runs with different flags, and would be averaged."""
+    for folder, between in (("published", ""), ("ablations", "big,")):
+        (tmp_path / folder / "more").mkdir(parents=True)
+        for seed, file in enumerate((tmp_path / folder / "E_lr_big.csv", tmp_path / folder / "more" / "E_lr_b.csv")):
+            columns = curves.ABLATION if between else curves.PUBLISHED
+            file.write_text(f"{','.join(columns)}\nE,TD3,{between}{seed},0,-1.5\n")
+        load = curves.load_ablations if between else curves.load_published
+        with pytest.raises(UsageError) as error:
+            load(tmp_path)
+        assert "E_lr_big.csv and " in str(error.value) and "E_lr_b.csv: all have curves of TD3" in str(error.value)
+        file.write_text(file.read_text().replace("E,TD3", "F,TD3"))
+        assert len(load(tmp_path)) == 2
+
+
 def test_nothing_to_plot_is_refused(tmp_path):
     for load in (curves.load_published, curves.load_ablations, curves.load_runs):
         with pytest.raises(UsageError):

@@ -26,7 +26,7 @@ def results(tmp_path):
     for name in ("figures", "published", "ablations"):
         shutil.copytree(RESULTS / name, tmp_path / name, ignore=shutil.ignore_patterns("*.p*", "*.svg", "*.mp4"))
     plans = frame([[-20.0, -9.0]], [0, 10_000], "SAC-plans").assign(seed=999)
-    plans[PUBLISHED].to_csv(tmp_path / "published" / "plans.csv", index=False)
+    plans[PUBLISHED].to_csv(tmp_path / "published" / f"{ENV}_SAC-plans.csv", index=False, header=False, mode="a")
     return tmp_path
 
 

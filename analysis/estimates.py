@@ -128,22 +128,24 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
 
     Args:
         curves: a frame of `analysis.curves.CURVES`, of one environment.
-        baseline: the method whose final return is to be reached, and beaten, by as many steps as both have; columns of
-            it are left out without it, and nothing is to be reached where it has not learned (ends where it began).
+        baseline: the method whose final return is to be reached, and beaten, by as many steps as both have; each series of
+            it has columns of its own, and nothing is to be reached where it has not learned (ends where it began).
         bin_width: in steps, of the bins in which it is to be reached; None: `bin_width_of` the last step.
     Returns:
         A frame of str, a row a series; seeds that have only just begun (`analysis.curves.begun`) do not count.
     """
     width = bin_width or bin_width_of(curves.steps.max())
     curves = begun(curves)
-    of_baseline = curves[curves.method == baseline]
-    untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
-    goal, rows = np.nan, {}
-    if len(of_baseline):
+    labels = series_of(curves)
+    every = {
+        label: curves[(curves.method == method) & (curves.name == name)] for (method, name), label in labels.items()
+    }
+    baselines = {label: every[label] for (method, _), label in labels.items() if method == baseline}
+    goals, rows = dict.fromkeys(baselines, np.nan), {}
+    for other, of_baseline in baselines.items():
         with contextlib.suppress(UsageError):  # its row tells it
-            goal = final_returns(of_baseline).mean()
-    for (method, name), label in series_of(curves).items():
-        one = curves[(curves.method == method) & (curves.name == name)]
+            goals[other] = final_returns(of_baseline).mean()
+    for label, one in every.items():
         rows[label] = {"seeds": f"{one.seed.nunique()}", "steps": count(last_step(one))}
         try:
             final, one = final_returns(one), one[one.steps <= last_step(one)]
@@ -151,16 +153,17 @@ def summary(curves: pd.DataFrame, baseline: str = "TD3", bin_width: int | None =
             rows[label] |= dict(zip(NUMBERS, found, strict=True))
         except UsageError:
             rows[label] |= dict.fromkeys(NUMBERS, "no steps shared")
-        if len(of_baseline):
-            reached = steps_to_reach(one, goal, width)
+        for other, of_baseline in baselines.items():
+            untrained = of_baseline[of_baseline.steps == of_baseline.steps.min()].mean_return.mean()
+            reached = steps_to_reach(one, goals[other], width)
             told = count(reached) if reached else f"not in {count(one.steps.max())}"
-            rows[label][f"steps to {baseline}'s final return"] = told if goal > untrained else "-"
+            rows[label][f"steps to {other}'s final return"] = told if goals[other] > untrained else "-"
             try:
                 pair = shared_finals(one, of_baseline)
                 told = _probability(mean_probability, *([values.to_numpy()] for values in pair))
             except UsageError:
                 told = "no steps shared"
-            rows[label][f"P(better than {baseline})"] = "" if method == baseline else told
+            rows[label][f"P(better than {other})"] = "" if label in baselines else told
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -172,7 +175,7 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     the first method returns more than one of this.
 
     Raises:
-        UsageError: there is no such task.
+        UsageError: there is no such task, or a method has several runs on one.
     """
     curves = begun(curves)
     shared = [
@@ -184,6 +187,9 @@ def across_tasks(curves: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
         raise UsageError(f"there is no task yet with curves of all of {', '.join(methods)}")
     finals: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     for env in shared:
+        for method, name in (several := series_of(curves[(curves.env == env) & curves.method.isin(methods)])):
+            if several[method, name] != method:
+                raise UsageError(f"there are several runs of {method} on {env}, one is {name}: choose one of them")
         low, high = AUTHORS_RANGE[env]
         of_methods = (curves[(curves.env == env) & (curves.method == method)] for method in methods)
         for method, final in zip(methods, shared_finals(*of_methods), strict=True):

@@ -176,6 +176,20 @@ def test_a_summary_compares_with_the_baseline():
     assert estimates.summary(worse, baseline="PPO").columns.tolist()[-1] == "mean return over all steps"
 
 
+def test_runs_of_other_names_are_not_averaged_into_one_baseline():
+    steps = range(0, 10_001, 1000)
+    good, bad = (frame([[-50.0] + [end] * 10] * 5, steps, name=name) for name, end in (("a", -5.0), ("b", -15.0)))
+    ours = frame([[-50.0] + [-10.0] * 10] * 5, steps, "SAC")
+    table = estimates.summary(pd.concat([good, bad, ours]))
+    assert table.index.tolist() == ["TD3, a", "TD3, b", "SAC"]
+    told = {name: table.loc["SAC", f"P(better than TD3, {name})"] for name in "ab"}
+    assert told == {"a": "0.00 [0.00, 0.00]", "b": "1.00 [1.00, 1.00]"}
+    assert table.loc["SAC", "steps to TD3, a's final return"] == "not in 10 000"
+    assert table.loc["SAC", "steps to TD3, b's final return"] == "1 000"
+    with pytest.raises(UsageError, match=f"several runs of TD3 on {ENV}, one is a: choose one of them"):
+        estimates.across_tasks(pd.concat([good, bad, ours]), ["SAC", "TD3"])
+
+
 def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
     steps, (low, high) = [0, 1000], AUTHORS_RANGE["Pusher-v2"]
     rows = [frame([[-10.0, -5.0]], steps, "A", env=ENV), frame([[-10.0, -20.0]], steps, "B", env=ENV)]

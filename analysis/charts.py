@@ -12,7 +12,7 @@ from altair.typing import ChartType
 
 from analysis.authors import AUTHORS, AUTHORS_RANGE
 from analysis.curves import FEW, series_of, summarize
-from analysis.wording import count
+from analysis.wording import count, seeds
 from common.theme import AXIS, WIDTH, panel_width
 from rl.methods import METHODS, PRETRAINING
 
@@ -52,16 +52,17 @@ def figure(
         summaries += [(painted, one) for _, one in averaged.groupby("env", sort=False)]
     columns = min(len(summaries), COLUMNS)
     width = panel_width(columns) if columns > 1 else SINGLE
-    titles = [_title(one, width) for _, one in summaries]
+    ends = until if isinstance(until, Mapping) else dict.fromkeys(curves.env.unique(), until)
+    lasts = [ends.get(one.env.iloc[0]) or int(one.steps.max()) for _, one in summaries]
+    drawn = [one[one.steps <= last] for (_, one), last in zip(summaries, lasts, strict=True)]
+    titles = [_title(seen, width) for seen in drawn]
     for row in range(0, len(titles), columns):
         lines = max(len(title.subtitle) for title in titles[row : row + columns])
         for title in titles[row : row + columns]:  # all begin on one height
             title.subtitle += ["\N{NO-BREAK SPACE}"] * (lines - len(title.subtitle))
     panels, unseen, cut, aside, dashed = [], [], False, False, False
-    for number, ((painted, one), title) in enumerate(zip(summaries, titles, strict=True)):
+    for number, ((painted, one), last, seen, title) in enumerate(zip(summaries, lasts, drawn, titles, strict=True)):
         env = str(one.env.iloc[0])
-        last = (until.get(env) if isinstance(until, Mapping) else until) or int(one.steps.max())
-        seen = one[one.steps <= last]
         shown = list(AUTHORS_RANGE[env]) if env in framed else _returns_shown(seen, [*_read_off(one, last).values()])
         diamonds = _diamonds(one, last, shown, width)
         aside = aside or any(row["place"] != row["steps"] for row in diamonds)
@@ -81,8 +82,7 @@ def figure(
     by_series = alt.PointSelectionConfig(type="point", fields=["series"])
     legend = alt.TopLevelSelectionParameter(name="chosen", select=by_series, bind="legend", views=views)
     chart.params = [*chart.params, legend]
-    whole = pd.concat([one for _, one in summaries])
-    return chart.properties(title=_caption(whole, columns * (width + AXIS), cut, unseen, aside, dashed))
+    return chart.properties(title=_caption(pd.concat(drawn), columns * (width + AXIS), cut, unseen, aside, dashed))
 
 
 def _caption(
@@ -91,14 +91,15 @@ def _caption(
     """What lines and areas are, below a chart.
 
     Args:
+        summary: the points that are drawn.
         cut: whether there are returns below an axis.
         unseen: what is below its axis nearly all the way.
         aside: whether diamonds had to be moved.
         dashed: whether there are lines of doing nothing.
     """
-    many = summary.groupby(["env", "series"]).seeds.max()
-    of_lines = "means over seeds" if (many > 1).any() else "one seed, means"
-    told = [f"Lines: {of_lines} of the evaluations since the point before."]
+    many = summary.seeds
+    of_seeds = "means over seeds" if (many > 1).any() else "one seed, means"
+    told = [f"Lines: {of_seeds} of the evaluations since the point before."]
     if (many >= FEW).any():
         told.append(f"Filled areas: 95 % intervals of means over {FEW} seeds or more.")
     if ((many > 1) & (many < FEW)).any():
@@ -133,14 +134,15 @@ SINGLE = 620  # width of a panel that is alone, pixels
 
 
 def seeds_told(summary: pd.DataFrame) -> list[str]:
-    """How many seeds the series of a panel have, as short lines: `2 seeds`, or which ones have how many."""
-    of_count: dict[int, list[str]] = {}
-    for series, seeds in summary.groupby("series", sort=False).seeds.max().items():
-        of_count.setdefault(seeds, []).append(str(series))
-    words = {count: f"{count} seed" + "s" * (count > 1) for count in sorted(of_count, reverse=True)}
-    if len(words) == 1:
-        return [*words.values()]
-    return [f"{told}: {'; '.join(of_count[count])}" for count, told in words.items()]
+    """How many seeds the series of a panel have, at most and at their ends, as short lines: `2 seeds`, or which have how many."""
+    of_counts: dict[tuple[int, int], list[str]] = {}
+    for series, of_points in summary.groupby("series", sort=False).seeds:
+        of_counts.setdefault((int(of_points.max()), int(of_points.iloc[-1])), []).append(str(series))
+    told = []
+    for (most, end), series_of_them in sorted(of_counts.items(), reverse=True):
+        words = seeds(most) + f", {end} at the end" * (end < most)
+        told.append(words if len(of_counts) == 1 else f"{words}: {'; '.join(series_of_them)}")
+    return told
 
 
 # What a point tells. A selection of the nearest point lays areas over the points, whose datum is the point's own datum:

@@ -40,6 +40,20 @@ def test_a_chart_says_how_many_seeds_there_are_and_what_its_areas_are():
     assert panel["title"]["subtitle"] == ["2 seeds"] and "strokeDash" in panel["layer"][0]["mark"]
 
 
+def test_a_chart_tells_of_seeds_that_end_earlier():
+    """Of the points that are drawn: the caption tells what each of their areas is, the title how many seeds remain."""
+    steps = [0, 100, 200]
+    seven = frame([[-20.0, -9.0 + seed, -8.0 + seed] for seed in range(7)], steps)
+    fewer = seven[(seven.steps <= 100) | (seven.seed < 2)]
+    for until, subtitle, dotted in ((None, "7 seeds, 2 at the end", True), (100, "7 seeds", False)):
+        chart = charts.figure(fewer, bin_width=100, until=until).to_dict()
+        assert chart["concat"][0]["title"]["subtitle"] == [subtitle]
+        told = " ".join(chart["title"]["text"])
+        assert "95 % intervals" in told and ("fewer than 5 seeds" in told) == dotted
+    (panel,) = spec_of(fewer, frame([[-20.0, -9.0, -8.0]] * 7, steps, "SAC"))["concat"]
+    assert panel["title"]["subtitle"] == ["7 seeds: SAC", "7 seeds, 2 at the end: TD3"]
+
+
 def test_panels_may_have_legends_of_their_own():
     frames = [
         frame([[-20.0, -9.0]], [0, 1000], name=name, env=env) for name, env in (("a", "A"), ("b", "A"), ("c", "B"))

@@ -264,12 +264,12 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     ("3, episodes", "random DynE actions reach faraway states much more often", figure3_episode),
     (
         "4, ReacherVertical",
-        "DynE-TD3 learns faster than TD3, neither with random steps at the start, as in the release",
+        "DynE-TD3 learns faster than TD3, neither with random steps, as in the release",
         figure4_vertical,
     ),
     (
         "4, random steps on ReacherVertical",
-        "DynE-TD3 learns faster than a TD3 with 10 000 random steps at the start, the default of TD3's code and so the paper's text",
+        "DynE-TD3 learns faster than TD3 with 10 000 random steps, the default of TD3's code, which the paper names",
         report_random_steps.claim,
     ),
     (
@@ -279,7 +279,7 @@ ROWS: list[tuple[str, str, Callable[[Data], Said]]] = [
     ),
     (
         "4, random steps on the other tasks",
-        "DynE-TD3 learns faster than a TD3 with 10 000 random steps at the start, with transferred decoders (on Pusher its own)",
+        "DynE-TD3 learns faster than TD3 with 10 000 random steps, with transferred decoders (on Pusher its own)",
         report_random_steps.tasks_claim,
     ),
     *((f"4, baselines on {task}", SLOWER, baselines(task)) for task in REACHER_FAMILY),

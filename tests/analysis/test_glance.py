@@ -196,7 +196,7 @@ def test_the_summary_groups_the_claims_of_the_paper(tmp_path):
     _, _, *lines = report_glance.summary(Data(tmp_path)).splitlines()
     found = dict(line.strip("| ").split(" | ") for line in lines)
     assert found["reproduces"] == (
-        "DynE-TD3 learns faster than TD3, neither with random steps at the start, as in the release (figure 4, ReacherVertical)"
+        "DynE-TD3 learns faster than TD3, neither with random steps, as in the release (figure 4, ReacherVertical)"
     )
     assert found["differs from method to method"] == f"{report_claims.SLOWER} (figure 4, baselines on ReacherVertical)"
     assert "does not reproduce so far" not in found  # of which there is nothing

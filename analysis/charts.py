@@ -189,7 +189,7 @@ def _panel(
     shared: bool,
     read_off: Sequence[Mapping[str, Any]],
 ) -> ChartType:
-    """One environment's layers: areas, lines, points that tell their numbers, and the authors' diamonds.
+    """One environment's layers: areas, lines, points that tell their numbers, marks of single points, the authors' diamonds.
 
     Args:
         last: the step that the axis ends at.
@@ -198,7 +198,7 @@ def _panel(
     """
     steps = alt.Scale(domain=[0, 1.02 * max(last, 1)], nice=False)
     returns = alt.Scale(domain=shown, nice=False)
-    ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=max(4, width // 60))
+    ticks = alt.Axis(labelExpr="format(datum.value, '~s')", tickCount=min(max(4, width // 60), max(last, 1)))
     painted = alt.Scale(domain=[*colors], range=[*colors.values()])
     axes: dict[str, Any] = {
         "x": alt.X("steps:Q", title="environment steps", scale=steps, axis=ticks),
@@ -229,6 +229,10 @@ def _panel(
         .encode(opacity=alt.condition(near, alt.value(1), alt.value(0)), tooltip=alt.value(alt.expr(told)))
         .add_params(near, alt.selection_interval(name=f"zoom_{number}", bind="scales")),
     ]
+    seen = summary[summary.steps <= last]
+    if len(lone := seen[seen.groupby("series").steps.transform("size") == 1]):  # no line shows them
+        marks = alt.Chart(lone).encode(**axes).mark_point(clip=True, filled=True, size=70)
+        layers.append(marks.encode(opacity=alt.condition(chosen, alt.value(1), alt.value(0.15))))
     if read_off:
         above = alt.Legend(orient="top" if shared else "bottom")
         shape = alt.Shape("source:N", title=None, scale=alt.Scale(range=["diamond"]), legend=above)

@@ -315,7 +315,7 @@ def _parts(curves: pd.DataFrame, width: int) -> list[int]:
     for parts in (4, 5, 3):
         steps = np.linspace(ends[0], ends[-1], parts + 1)
         if np.isin(steps, ends).all():
-            return [int(step) for step in steps]
+            return [int(step) for step in np.unique(steps)]
     return sorted({int(ends[np.abs(ends - ends[-1] * quarter / 4).argmin()]) for quarter in range(5)})
 
 

@@ -107,11 +107,12 @@ def compared(of_env: pd.DataFrame, baseline: str = "TD3") -> list[str]:
 
 def below_their_start(of_env: pd.DataFrame) -> list[str]:
     """The series of one environment that end, over the last tenth of the steps that all their seeds have, below the lowest of
-    their untrained policies; of the methods that have --start_timesteps, without seeds that have only just begun."""
+    their untrained policies; of the methods that learn and have --start_timesteps, without seeds that have only just begun."""
     found, of_env = [], begun(of_env)
     for (method, name), label in series_of(of_env).items():
         one = of_env[(of_env.method == method) & (of_env.name == name)]
-        has_flag = method in METHODS and METHODS[method].script in WITH_START_TIMESTEPS
+        known = METHODS.get(method)
+        has_flag = known and known.sees != "nothing" and known.script in WITH_START_TIMESTEPS
         with contextlib.suppress(UsageError):  # seeds that were evaluated at other steps tell nothing together
             if has_flag and final_returns(one).max() < one[one.steps == first_steps(one)].mean_return.min():
                 found.append(label)

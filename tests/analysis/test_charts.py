@@ -54,6 +54,17 @@ def test_a_chart_tells_of_seeds_that_end_earlier():
     assert panel["title"]["subtitle"] == ["7 seeds: SAC", "7 seeds, 2 at the end: TD3"]
 
 
+def test_a_series_of_one_evaluation_is_seen_and_its_axis_has_whole_steps():
+    begun, long = frame([[-20.0]] * 2, [0]), frame([[-20.0, -9.0]], [0, 1000], "SAC")
+    for series, axis in (([begun], 1), ([begun, long], 10), ([long], 10)):
+        spec = spec_of(*series)
+        layers = spec["concat"][0]["layer"]
+        marks = [layer for layer in layers if layer["mark"]["type"] == "point" and "tooltip" not in layer["encoding"]]
+        rows = [row for layer in marks for row in spec["datasets"][layer["data"]["name"]]]
+        assert [(row["series"], row["steps"]) for row in rows] == [("TD3", 0)] * (begun is series[0])
+        assert layers[0]["encoding"]["x"]["axis"]["tickCount"] == axis
+
+
 def test_panels_may_have_legends_of_their_own():
     frames = [
         frame([[-20.0, -9.0]], [0, 1000], name=name, env=env) for name, env in (("a", "A"), ("b", "A"), ("c", "B"))

@@ -46,6 +46,17 @@ def test_plot_runs_says_of_how_many_steps_an_entry_is(tmp_path, monkeypatch, cap
     assert row.split()[:-1] == ["TD3", "(1", "seed)", "-", "-"]
 
 
+def test_a_run_that_has_only_just_begun_has_one_column(tmp_path, monkeypatch, capsys):
+    write_run(tmp_path, [0], last=0)
+    call(plot_runs, monkeypatch, tmp_path)
+    _, _, header, row, *_ = capsys.readouterr().out.splitlines()
+    assert header.split() == ["steps", "0"] and row.startswith("TD3 (1 seed) ")
+    image = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB"))
+    color = [int(charts.COLORS["TD3"][i : i + 2], 16) for i in (1, 3, 5)]
+    rows = np.flatnonzero((image == color).all(axis=2).any(axis=1))
+    assert rows.max() - rows.min() > image.shape[0] / 4  # the legend's above, and the point's in the panel
+
+
 def test_plot_runs_names_what_ends_below_its_start():
     steps = range(0, 11_000, 1000)
     fallen, risen, between = ([20.0 + seed] + [last] * 10 for seed, last in ((0, 5.0), (1, 40.0), (2, 20.5)))
@@ -54,6 +65,8 @@ def test_plot_runs_names_what_ends_below_its_start():
     )
     assert plot_runs.below_their_start(both) == ["DynE-TD3"]
     assert plot_runs.below_their_start(frame([fallen, risen], steps)) == []
+    for never_trains in ("random", "random-DynE"):
+        assert plot_runs.below_their_start(frame([fallen], steps, never_trains)) == []
     assert plot_runs.below_their_start(frame([fallen, fallen], steps, name="mine")) == ["TD3"]
 
 
@@ -117,6 +130,8 @@ def test_plot_runs_refuses_what_it_cannot_do(tmp_path, monkeypatch, capsys):
     assert "--out" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "curves.pdf")
     assert "make it first" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--out", tmp_path / "no" / "c.png")
     assert "--bin_width" in refused(plot_runs, monkeypatch, capsys, tmp_path, "--bin_width", "0")
+    eval_csv.write_text("episodes,steps,mean_return\n0,0,1\n1,9,-1e308\n")
+    assert "line 3 has a return beyond ±1e+300: -1e+308" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     eval_csv.write_text("steps,mean_return\n0,1\n")
     assert f"{eval_csv}: not a table" in refused(plot_runs, monkeypatch, capsys, tmp_path)
     assert not list(tmp_path.glob("*.png"))

@@ -30,7 +30,7 @@ import pandas as pd
 from common import checkpoint
 from common.cli import Parser, run
 from common.entries import UNFIT
-from common.errors import UsageError
+from common.errors import UsageError, one_line
 from common.files import open_to_read, read_entries
 from common.paths import REPOSITORY, RESULTS, is_seed_folder
 from common.run_folder import LOCK, RunFolder
@@ -55,7 +55,7 @@ def main() -> None:
     if table.empty:
         print(f"there are no runs in {args.results}")
     else:
-        print(join_seeds(table).to_string(index=False))
+        print(join_seeds(table).map(one_line).to_string(index=False))  # names and failures may hold anything
     if args.published:
         command = [
             sys.executable,

@@ -56,6 +56,16 @@ def test_a_backup_is_no_seed(runs, rows):
     assert rows(runs) == before
 
 
+def test_what_cannot_be_printed_is_escaped(runs, rows):
+    """In the names of folders, and in failures that another machine noted."""
+    run = runs / "rl/Pendulum-v1/TD3/default"
+    RunFolder(run / "seed_0", "run").fail("\x1b]0;title\x07\x1b[2Jbroken\x9b31m")
+    run.rename(run.parent / "mine\x1b[31m\r")
+    lines = rows(runs)
+    assert len(lines) == 2 and all(r"TD3/mine\x1b[31m " in line and line.isprintable() for line in lines)
+    assert any(r"failed: \x1b]0;title\x07\x1b[2Jbroken\x9b31m" in line for line in lines)
+
+
 def test_states(runs, rows, call):
     """0 is being written, 1 failed, 2 is damaged, 3 has more steps to do, 4 was killed before its first checkpoint."""
     run = runs / "rl/Pendulum-v1/TD3/default"

@@ -69,7 +69,7 @@ def _load_long_form(folder: Path, columns: list[str]) -> pd.DataFrame:
     for (env, *names, _), one in curves.groupby([*columns[:-3], "group"]):
         if one.file.nunique() > 1:
             raise UsageError(
-                f"{' and '.join(one.file.unique())}: all have curves of {', '.join(map(str, names))} on {env}: keep one of them"
+                f"{' and '.join(one.file.unique())}: all have curves of {', '.join(map(str, names))} on {env}: publish them as one"
             )
     again = curves[curves.duplicated([*columns[:-1], "group"])]
     if len(again):

@@ -37,7 +37,9 @@ def load(results: str | Path, name: str) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {name} has not been run yet, or its table is damaged ({error})") from error
     if list(table.columns) != COLUMNS[name] or not len(table):
-        raise UsageError(f"{path}: not the table of {name}: its first line is {','.join(table.columns)}")
+        raise UsageError(
+            f"{path}: not the table of {name}: its first line is {','.join(table.columns)}: remove it, and make it anew with its script"
+        )
     return table
 
 

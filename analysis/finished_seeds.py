@@ -150,8 +150,8 @@ def check_finished(
             )
         if reached[seed] <= 0:
             raise UsageError(
-                f"{folder}: seed {seed} was evaluated before its training alone, with --eval_freq {of_seed['eval_freq']} of "
-                f"{planned} steps: publish a run with evaluations"
+                f"{folder}: seed {seed} was not evaluated after its training began, with --eval_freq {of_seed['eval_freq']} and "
+                f"{planned} steps: publish more steps, or a run that is evaluated more often"
             )
 
 

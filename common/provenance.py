@@ -70,17 +70,18 @@ def check_table(out: str | Path, columns: Sequence[str], overwrite: bool = False
     if os.path.lexists(out) and not (overwrite or text.exists()):
         raise UsageError(f"--out {out}: it exists, and no such table was written there: choose another")
     if out.exists() and not overwrite and (first := first_line(out)) != ",".join(columns):
-        raise UsageError(f"--out {out}: another table is there, of {first[:60] or 'nothing'}: choose another")
+        told = f"another table is there, of {first[:60]}" if first else "what is there is empty, no such table"
+        raise UsageError(f"--out {out}: {told}: choose another, or remove it")
     return out
 
 
 def first_line(path: Path) -> str:
-    """How a file begins, at most 200 characters of its first line; empty if it cannot be read."""
+    """How a file begins, at most 200 characters of its first line; raises `UsageError` if it cannot be read."""
     try:
         with open_to_read(path) as file:
             return file.read(200).partition(b"\n")[0].rstrip(b"\r").decode(errors="backslashreplace")
-    except OSError:
-        return ""
+    except OSError as error:
+        raise UsageError(f"--out {path}: what is there cannot be read ({error.strerror}): choose another") from error
 
 
 def is_notes(path: Path) -> bool:

@@ -87,8 +87,8 @@ class ActionDecoder(nn.Module):
             first = int(apart.argmax())
             return (
                 f"the decoder's actions ({self.env_id}) lie between {self.low[first]:g} and {self.high[first]:g} in dimension "
-                f"{first}, those of {env.spec.id} between {space.low[first]:g} and {space.high[first]:g}, so all would be one: use a "
-                "decoder of bounds that overlap"
+                f"{first}, those of {env.spec.id} between {space.low[first]:g} and {space.high[first]:g}, so all would be clipped to one "
+                "value: use a decoder whose bounds overlap these"
             )
         if limit is not None and self.k > limit:
             return (

@@ -206,7 +206,9 @@ def _check_embedding(where: str, name: str, images: str | None, embeddings: Mapp
 
 def _check_images(where: str, env: str, embedding: Embedding) -> None:
     """Raises `UsageError` if an encoder of images is to see another environment than its own."""
-    if embedding.env != env:
+    own, seen = id_of(embedding.env), id_of(env)
+    versions = "-v" in own and "-v" in seen  # an id without one is of the newest
+    if own != seen and (versions or own.partition("-v")[0] != seen.partition("-v")[0]):
         raise UsageError(
             f"{where}: embedding {embedding.name}: it is of images of {embedding.env}, not of {env}: name one of that"
         )
@@ -282,8 +284,8 @@ def _check_policies(path: str | Path, curves: Sequence[Curve]) -> None:
 
 
 def _check_blocks(path: str | Path, curves: Sequence[Curve], embeddings: Mapping[str, Embedding]) -> None:
-    """Raises `UsageError` if a run is shorter than a block of its steps and updates."""
-    for curve in {curve.file: curve for curve in longest_of(curves).values()}.values():
+    """Raises `UsageError` if a curve, which may be a part of a longer run, is shorter than a block of steps and updates."""
+    for curve in curves:
         flags = parsed(curve.module, curve.all_flags(embeddings))
         try:
             check_block(flags.get("update_every", 1), curve.steps)

@@ -97,7 +97,7 @@ def test_random_steps_are_compared_with_all_seeds_on_the_steps_that_all_have(tmp
     always, never = "1.00 (in all pairs of runs)", "0.00 (in all pairs of runs)"
     told = glance(tmp_path)[figure]
     assert told.startswith(
-        f"**does not reproduce** in the steps run: −7.2 against −5.0, P(better) {never}, over all steps {never}; "
+        f"**does not reproduce** in the steps run: DynE-TD3, which begins without, −7.2 against −5.0, P(better) {never}, over all steps {never}; "
     )
     assert (
         "with 1 000, as its authors had it on a Reacher, −7.2 against −7.2, P(better) 0.50 [0.17, 0.83], over" in told
@@ -106,15 +106,18 @@ def test_random_steps_are_compared_with_all_seeds_on_the_steps_that_all_have(tmp
     assert told.endswith(f"where both begin with 10 000, −8.0 against −5.0, P(better) {never}, over all steps {never}")
     frame = report.at_a_glance(tmp_path)
     assert frame.data[frame.figure == figure].item() == (
-        "5 seeds (TD3 with 0 6, DynE-TD3 with 0 6, DynE-TD3 with 1 000 4), 10 000 steps"
+        "5 seeds (DynE-TD3 without random steps 6, DynE-TD3 with 1 000 4), 10 000 steps"
     )
     table = report_random_steps.table(Data(tmp_path))
     assert table.startswith("ReacherVertical, 4 to 6 seeds, ")
     assert table.index("| TD3 | 0 (6 seeds) |") < table.index("| | 1 000 (5 seeds) |") < table.index("| DynE-TD3 |")
     write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3", [-10.0] * 5)
-    assert glance(tmp_path)[figure].startswith(f"reproduces: −7.2 against −10.0, P(better) {always}")
+    assert glance(tmp_path)[figure].startswith(
+        f"reproduces: DynE-TD3, which begins without, −7.2 against −10.0, P(better) {always}"
+    )
     told = report_random_steps.text(Data(tmp_path))
     assert f"| 0 | 10 000 | 6 and 5 | {always} | {always} |" in told and "| 1 000 | 1 000 | 4 and 5 | 0.50 |" in told
+    assert "Against TD3 with 1 000 random steps DynE-TD3 without is, span by span, level with it from 0 to" in told
     assert told.endswith("is, span by span, ahead of it from 0 to 10 000 (P 1.00 (in all pairs of runs)).")
 
 
@@ -127,9 +130,9 @@ def test_random_steps_on_the_other_tasks(tmp_path):
     for task, ends in {"ReacherTurn": [-110, -111], "Pusher": [-90, -91, -92], "Striker": [-100, -101]}.items():
         write_variant(tmp_path, task, "TD3", "start", "td3", ends)
     assert glance(tmp_path)[figure] == (
-        "not settled: P(better), averaged over the tasks, is 0.50; DynE-TD3, which begins without, is at the end ahead of it on ReacherTurn "
-        "(−100 against −110), **level with** it on Striker (−100 against −100), **behind** it on Pusher (−100 against −91.0); over all steps "
-        "ahead of it on ReacherTurn, **level with** it on Striker, **behind** it on Pusher; not run yet: ReacherPush and Thrower"
+        "not settled: P(better), averaged over the tasks, is 0.50; DynE-TD3, which begins without, is at the end ahead of that TD3 on ReacherTurn "
+        "(−100 against −110), **level with** that TD3 on Striker (−100 against −100), **behind** that TD3 on Pusher (−100 against −91.0); over all steps "
+        "ahead of that TD3 on ReacherTurn, **level with** that TD3 on Striker, **behind** that TD3 on Pusher; not run yet: ReacherPush and Thrower"
     )
 
 

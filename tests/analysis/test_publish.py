@@ -67,7 +67,7 @@ def test_tables_of_another_script_are_not_replaced(tmp_path, monkeypatch, capsys
     before = out.read_bytes()
     still = ["Pendulum-v1", "--episodes", 1, "--out", out]
     line = refused(analysis.doing_nothing, monkeypatch, capsys, *still)
-    assert "another table is there, of env,method,seed,steps,mean_return: choose another" in line
+    assert "another table is there, of env,method,seed,steps,mean_return: choose another, or remove it" in line
     assert out.read_bytes() == before
     out.unlink()
     call(analysis.doing_nothing, monkeypatch, *still)
@@ -80,7 +80,7 @@ def test_tables_of_another_script_are_not_replaced(tmp_path, monkeypatch, capsys
 def test_a_run_without_evaluations_is_not_published(tmp_path, monkeypatch, capsys):
     folder, out = write_run(tmp_path, range(2), last=0, max_timesteps=200), tmp_path / "a.csv"
     line = refused(publish, monkeypatch, capsys, folder, "--out", out, "--commit", "abc")
-    assert "seed 0 was evaluated before its training alone, with --eval_freq 1000 of 200 steps" in line
+    assert "seed 0 was not evaluated after its training began, with --eval_freq 1000 and 200 steps" in line
     assert not out.exists()
 
 

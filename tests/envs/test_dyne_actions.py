@@ -103,7 +103,8 @@ def test_decoders_that_do_not_fit_are_refused():
         DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(101))
     elsewhere = ActionDecoder(np.float32([-1, 1]), np.float32([1, 2]), 4)
     with pytest.raises(
-        ValueError, match=r"between 1 and 2 in dimension 1, those of ReacherVertical-v2 between -1 and 1, so all"
+        ValueError,
+        match=r"between 1 and 2 in dimension 1, those of ReacherVertical-v2 between -1 and 1, so all would be clipped",
     ):
         DynEActionSpace(gymnasium.make("ReacherVertical-v2"), elsewhere)
 

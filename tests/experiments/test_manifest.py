@@ -305,13 +305,14 @@ def test_what_has_no_end_or_is_not_there_is_no_manifest(tmp_path, call, path):
     assert ran.code == 2 and "it is not a manifest" in ran.err and ran.err.count("\n") == 1, ran
 
 
-def test_a_curve_may_be_a_part_of_a_run_that_is_shorter_than_its_blocks(manifest):
-    """The longest curve decides how long the run is. Switches may be false."""
+def test_a_curve_may_not_be_shorter_than_a_block(manifest):
+    """It could not be published, even as a part of a longer run. Switches may be false."""
     short = LONGER.replace("steps = 800", "steps = 50") + "flags = { tensorboard = false }\n"
     long = LONGER.replace('"g"', '"h"') + "flags = { tensorboard = false }\n"
-    assert len(manifest(TINY + short + long).curves) == 3
-    with pytest.raises(UsageError, match="g_a.csv: --update_every 100: a block is longer than --max_timesteps 50"):
-        manifest(TINY + short)
+    assert len(manifest(TINY + long).curves) == 2
+    for shared in (short + long, short):
+        with pytest.raises(UsageError, match="g_a.csv: --update_every 100: a block is longer than --max_timesteps 50"):
+            manifest(TINY + shared)
 
 
 def test_entries_of_other_seeds_may_be_evaluated_at_other_steps(manifest):

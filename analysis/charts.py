@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -247,7 +248,8 @@ def _panel(
 
 def _title(summary: pd.DataFrame, width: int) -> alt.TitleParams:
     """The title of a panel so many pixels wide: its environment, and how many seeds its series have."""
-    told = (textwrap.wrap(line, int(width / LETTER), break_on_hyphens=False) for line in seeds_told(summary))
+    lines = (re.sub(r"(?<=\d) (?=\d{3})", "\N{NO-BREAK SPACE}", line) for line in seeds_told(summary))  # 10 000
+    told = (textwrap.wrap(line, int(width / LETTER), break_on_hyphens=False) for line in lines)
     return alt.TitleParams(summary.env.iloc[0], subtitle=[*itertools.chain(*told)])
 
 

@@ -44,7 +44,7 @@ def test_every_script_hands_out_what_the_environment_takes(call, tmp_path, env_i
     assert call(EVALUATE, run, threads=None, env=env_id).code == 0
     assert call(embedding.evaluate.main, folder, threads=None, env=env_id).code == 0
     for main, flags in ((figure3_reach.main, {"episodes": 2}), (figure8_effects.main, {"sequences": 10})):
-        assert call(main, folder, threads=None, out=tmp_path / "table.csv", **flags).code == 0
+        assert call(main, folder, threads=None, out=tmp_path / f"{main.__module__}.csv", **flags).code == 0
 
 
 @strict

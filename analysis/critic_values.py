@@ -4,8 +4,8 @@
 
 reads the `train.csv` of every seed of the runs, and writes for every span of `SPAN` steps, the last one up to the last episode,
 the mean return of the episodes of training, the mean of Q_1(s, mu(s)), and the least and the largest value of both critics on
-the last batches of these episodes' blocks. Values are discounted sums of rewards without end; with gamma = 0.99 and episodes of 100 steps their scale is that of
-returns.
+the last batches of these episodes' blocks. Values are discounted sums of rewards without end; with gamma = 0.99 and episodes of
+100 steps their scale is that of returns.
 """
 
 from pathlib import Path

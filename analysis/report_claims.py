@@ -7,7 +7,7 @@ import pandas as pd
 from analysis import report_random_steps
 from analysis.comparisons import better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.curves import FEW
-from analysis.estimates import final_returns, interval, mean_probability
+from analysis.estimates import final_returns
 from analysis.random_claims import figure3_episode, figure3_plan, figure8, figure10
 from analysis.report_controls import NAMED, action_spaces
 from analysis.report_data import Data, authors_returns
@@ -24,9 +24,8 @@ from analysis.verdicts import (
     OPEN,
     amount,
     compare,
-    few_seeds,
     of_all,
-    verdict,
+    over_tasks,
 )
 from analysis.wording import Said, count, listed, marked, mostly, number, with_interval
 from common.errors import UsageError
@@ -70,13 +69,10 @@ def figure4_tasks(data: Data) -> Said:
         raise UsageError("there are no curves of the other tasks")
     ahead = [task for task, (odds, _, _) in found.items() if standing(odds) == "ahead of"]
     every = [one for task in found for one in data.methods(task, ["TD3", "DynE-TD3"]).values()]
-    pairs = [finals(data.series(task, "DynE-TD3"), data.series(task, "TD3"))[:2] for task in found]
-    ours, theirs = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
     taken = td3_taken(data, OTHER_TASKS)
     on = f" ({listed(ahead)})" if ahead else ""
-    shared = interval(mean_probability, ours, theirs)
-    claim = verdict(shared, few_seeds(*every))
-    said = f"{claim}: P(better), averaged over the tasks, is {shared[0]:.2f}; DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks{on} over the last tenth"
+    claim, average = over_tasks((data.series(task, "DynE-TD3"), data.series(task, "TD3")) for task in found)
+    said = f"{claim}: P(better), averaged over the tasks, is {average:.2f}; DynE-TD3 is ahead on {len(ahead)} of {len(found)} tasks{on} over the last tenth"
     whole = {task: better(*on_the_way(data.series(task, "DynE-TD3"), data.series(task, "TD3"))) for task in found}
     all_along = [task for task, odds in whole.items() if standing(odds) == "ahead of"]
     said += f", over all steps on {len(all_along)}" + (f" ({listed(all_along)})" if all_along else "")

@@ -81,8 +81,9 @@ def table(data: Data) -> str:
         "The row of the other tasks goes by the mean of their probabilities. No row is corrected for there being many of them.",
         (
             "Figures 3, 8 and 10 are of random actions: their rows compare the numbers that stand in them. One plan's *reproduces* if its "
-            "places are as even as chance allows; if not, but less than "
-            f"{100 * NEARLY:.0f} points off, it points the same way, for the paper does not say what is nearly uniform. The appendix's claim is taken to hold while the settings' means have less than {SPREAD:g} times the standard deviation that chance gives them."
+            f"places are as even as chance allows; if not, but less than {100 * NEARLY:.0f} points off, it points the same way, for the "
+            "paper does not say what is nearly uniform. The appendix's claim is taken to hold while the settings' means have less than "
+            f"{SPREAD:g} times the standard deviation that chance gives them."
         ),
     ]
     told = "\n\n".join(f"- {rule}" for rule in rules)

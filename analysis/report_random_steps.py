@@ -6,13 +6,12 @@ import itertools
 import pandas as pd
 
 from analysis.comparisons import better, finals, on_the_way, seeds_of, standing, steps_of, window
-from analysis.estimates import interval, mean_probability
 from analysis.report_data import Data
 from analysis.report_references import unlearned
 from analysis.report_tables import FINE, Rows, averages, once, returns, seeds_told
 from analysis.tasks import OTHER_TASKS, VERTICAL
 from analysis.variants import RANDOM_STEPS
-from analysis.verdicts import compare, few_seeds, verdict
+from analysis.verdicts import compare, over_tasks
 from analysis.wording import (
     LADDER,
     Said,
@@ -75,15 +74,13 @@ def text(data: Data) -> str:
         f"P at the end (last tenth of {count(upto)} steps)",
         "P over all steps",
     ]
-    against = [(random, by_spans(found["DynE-TD3", 0], found["TD3", random])) for random in (1_000, 10_000)]
-    spans = paragraphs(
-        *(
-            f"Against TD3 with {count(random)} random steps DynE-TD3 without is, span by span, {one}."
-            for random, one in against
-        )
-    )
+    spans = [
+        f"Against TD3 with {count(random)} random steps DynE-TD3 without is, span by span, "
+        f"{by_spans(found['DynE-TD3', 0], found['TD3', random])}."
+        for random in (1_000, 10_000)
+    ]
     told = "P is the probability that a run of DynE-TD3 returns more than one of TD3:"
-    return f"{told}\n\n{markdown(header, rows)}\n\n{spans}"
+    return f"{told}\n\n{markdown(header, rows)}\n\n{paragraphs(*spans)}"
 
 
 def by_spans(dyne: pd.DataFrame, td3: pd.DataFrame) -> str:
@@ -100,28 +97,25 @@ def by_spans(dyne: pd.DataFrame, td3: pd.DataFrame) -> str:
 def claim(data: Data) -> Said:
     """Whether DynE-TD3, which begins without, is ahead of a TD3 that begins with random steps."""
     found = runs(data)
-    del found["TD3", 0]
-    of_pair = {
-        pair: compare(data, VERTICAL, found["DynE-TD3", pair[0]], found["TD3", pair[1]]) for pair in PAIRS if pair[1]
-    }
-    told = {
-        (
-            ours,
-            theirs,
-        ): f"{one.ends}, P(better) {with_interval(one.at_the_end)}, over all steps {with_interval(one.over_all)}"
-        for (ours, theirs), one in of_pair.items()
-    }
-    upto = steps_of(found["DynE-TD3", 0])
+    settled, upto = compare(data, VERTICAL, found["DynE-TD3", 0], found["TD3", 10_000]), steps_of(found["TD3", 10_000])
+    told = {pair: _told(data, found, *pair) for pair in PAIRS}
     said = (
-        f"{of_pair[0, 10_000].claim}: DynE-TD3, which begins without, {told[0, 10_000]}; against TD3 with 1 000, as its authors had it on a Reacher, "
-        f"{told[0, 1_000]}; where both begin with 1 000, {told[1_000, 1_000]}; where both begin with 10 000, "
+        f"{settled.claim}: DynE-TD3, which begins without, {told[0, 10_000]}; against TD3 with 1 000, as its authors had it on a "
+        f"Reacher, {told[0, 1_000]}; where both begin with 1 000, {told[1_000, 1_000]}; where both begin with 10 000, "
         f"{told[10_000, 10_000]}"
     )
-    every = {
+    many = {
         f"{method} {f'with {count(random)}' if random else 'without random steps'}": f"{seeds_of(one)}"
         for (method, random), one in found.items()
+        if (method, random) != ("TD3", 0)  # in none of these
     }
-    return said, f"{mostly(every, 'seeds')}, {count(upto)} steps"
+    return said, f"{mostly(many, 'seeds')}, {count(upto)} steps"
+
+
+def _told(data: Data, found: dict[tuple[str, int], pd.DataFrame], ours: int, theirs: int) -> str:
+    """The returns of DynE-TD3 and of TD3, each with so many random steps, and how they stand to each other."""
+    one = compare(data, VERTICAL, found["DynE-TD3", ours], found["TD3", theirs])
+    return f"{one.ends}, P(better) {with_interval(one.at_the_end)}, over all steps {with_interval(one.over_all)}"
 
 
 # ---- the other tasks ----
@@ -160,10 +154,10 @@ def tasks_claim(data: Data) -> Said:
         [f"{marked(stands)} that TD3 on {listed(tasks)}" for stands, tasks in one.items() if tasks]
         for one in (told, all_along)
     )
-    pairs = [finals(*pair)[:2] for pair in found.values()]
-    ends = ([pair[place].to_numpy() for pair in pairs] for place in (0, 1))
-    shared, few = interval(mean_probability, *ends), few_seeds(*(one for pair in found.values() for one in pair))
-    said = f"{verdict(shared, few)}: P(better), averaged over the tasks, is {shared[0]:.2f}; DynE-TD3, which begins without, is at the end "
+    claim, average = over_tasks(found.values())
+    said = (
+        f"{claim}: P(better), averaged over the tasks, is {average:.2f}; DynE-TD3, which begins without, is at the end "
+    )
     said += f"{', '.join(parts)}; over all steps {', '.join(over_all)}"
     missing = [task for task in OTHER_TASKS if task not in found]
     said += f"; not run yet: {listed(missing)}" if missing else ""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.comparisons import AHEAD, better, finals, on_the_way, seeds_of, standing, steps_of
 from analysis.curves import FEW
-from analysis.estimates import last_tenth
+from analysis.estimates import interval, last_tenth, mean_probability
 from analysis.report_data import Data
 from analysis.report_references import LEARNED, above_references
 from analysis.wording import count, mostly, number
@@ -83,6 +83,15 @@ def compare(data: Data, task: str, one: pd.DataFrame, other: pd.DataFrame) -> Co
     one_evaluation = min(part.steps.nunique() for part in last_tenth(one, other)) == 1
     few = few_seeds(one, other)
     return Comparison(ends, means, better(ours, theirs), better(*all_along), learned, one_evaluation, few)
+
+
+def over_tasks(pairs: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> tuple[str, float]:
+    """What series of two methods, a pair a task, say of a claim that the first is better, and the mean probability of that at the end."""
+    pairs = [*pairs]
+    ends = [finals(*pair)[:2] for pair in pairs]
+    ours, theirs = ([values.to_numpy() for values in of] for of in zip(*ends, strict=True))
+    found = interval(mean_probability, ours, theirs)
+    return verdict(found, few_seeds(*(one for pair in pairs for one in pair))), found[0]
 
 
 def of_all(claims: Iterable[str]) -> str:

@@ -11,9 +11,13 @@ AHEAD = 0.75  # the least probability of a better run at which a method counts a
 
 
 def window(one: pd.DataFrame, after: float, upto: float) -> pd.Series:
-    """The mean evaluation of each seed of one series in the steps (after, upto]; of seeds that got so far, (N,)."""
+    """The mean evaluation of each seed of one series in the steps (after, upto], without that of the untrained policy.
+
+    It is of the seeds that got so far, (N,).
+    """
     last = one.groupby("seed").steps.transform("max")
-    return one[(last >= upto) & (after < one.steps) & (one.steps <= upto)].groupby("seed").mean_return.mean()
+    within = (np.maximum(after, first_steps(one)) < one.steps) & (one.steps <= upto)
+    return one[(last >= upto) & within].groupby("seed").mean_return.mean()
 
 
 def at(one: pd.DataFrame, step: int, width: int) -> pd.Series:

@@ -19,6 +19,7 @@ import torch
 
 from analysis.figure_tables import COLUMNS
 from analysis.random_plans import KINDS, add_figure_flags, check_place, play_plans, positions_of, random_plans
+from analysis.wording import counted
 from common.cli import Parser, run
 from common.environments import time_limit
 from common.errors import UsageError
@@ -74,11 +75,11 @@ def main() -> None:
             check_finite(env, path)
         farthest = [np.linalg.norm(path - path[0], axis=1).max() for path in paths]
         print(
-            f"{env_id}, {name} actions: farthest from the start, mean of {len(paths)} episodes: {np.mean(farthest):.2f}"
+            f"{env_id}, {name} actions: farthest from the start, mean of {counted(len(paths), 'episode')}: {np.mean(farthest):.2f}"
         )
         rows += [(env_id, name, n, t, x, y) for n, path in enumerate(paths) for t, (x, y) in enumerate(path)]
     table = pd.DataFrame(rows, columns=COLUMNS["figure10"])
-    told = f"positions along {args.episodes} episodes a random policy on {env_id}"
+    told = f"positions along {counted(args.episodes, 'episode')} of each random policy on {env_id}"
     write_table(table, out, notes({"table": told, "command": typed_command()}))
     print(f"{out}: {len(table)} rows")
 

@@ -61,6 +61,7 @@ IMPROVED = 200  # sequences whose plans are improved one by one
 RECONSTRUCTION = 0.01
 REST = 0.1
 COST = 1.15  # in 1/k of what uniform raw actions cost
+LESS_KL = "a smaller --gamma unless it was 0"
 ANEW = "a new embedding if the environment has changed since this one was trained"
 EXCESS = 2.25  # of the objective, divided by that of the best plans found
 COVERAGE = 1 / 3  # of the way from raw actions to the reference mixture: the least, where the others are the most
@@ -192,16 +193,14 @@ def verdicts(m: Measures) -> dict[str, str]:
     if share["embedding"] >= wanted:
         found["coverage"] = "ok"
     else:
-        training = "more --epochs or a smaller --gamma" + (
-            " or an embedding of this environment" if m.elsewhere else ""
-        )
+        training = f"more --epochs or {LESS_KL}" + (" or an embedding of this environment" if m.elsewhere else "")
         cure = f"try {training}" if found["reconstruction"] == "ok" else "cure the reconstruction first"
         found["coverage"] = f"off, {share['embedding']:.0%} is below {wanted:.0%}: {cure}, or go on, {MAY_LEARN}"
     if m.prediction is None:
         found["prediction"] = "not judged: f knows states of {} numbers, these have {}".format(*m.sizes)
     else:
         error, still = m.prediction
-        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs", "a smaller --gamma", ANEW)
+        found["prediction"] = below(error, PREDICTION[m.use_state] * still, "more --epochs", LESS_KL, ANEW)
     return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from curve_runs import write_curve, write_variant
+from curve_runs import frame, write_curve, write_variant
 
 from analysis import comparisons, report, report_claims, report_glance, report_random_steps, report_references
 from analysis.report_data import Data
@@ -247,3 +247,12 @@ def test_standings():
         ["ahead of", "level with", "behind", "level with", "level with"]
     )
     assert np.isclose(comparisons.AHEAD, 0.75)
+
+
+def test_an_average_leaves_the_untrained_policy_out():
+    rare = frame(
+        [[-90, -10, -20, -30]], [0, 1000, 6000, 11_000]
+    )  # step 1000 is nearer the start than the rest are apart
+    assert comparisons.at(rare, 1000, 500).tolist() == [-10]
+    pretrained = frame([[-90, -10, -20]], [100_000, 100_500, 101_000], method="S-DynE-TD3")
+    assert comparisons.window(pretrained, 0, 101_000).tolist() == [-15]

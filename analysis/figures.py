@@ -50,7 +50,7 @@ FIGURE4_BINS = 5000
 
 
 def figure4(results: str | Path) -> alt.ConcatChart:
-    """From states: DynE-TD3 and the baselines on all tasks; the kinds of TD3 where they were tried."""
+    """From states: DynE-TD3 and the baselines on all tasks; the variants of TD3 where they were tried."""
     curves = load_published(results)
     with contextlib.suppress(UsageError):  # no ablations
         tried = load_ablations(results)

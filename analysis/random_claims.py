@@ -1,10 +1,12 @@
 """The claims of the paper about random actions, figures 3, 8 and 10: what there is of each here, and on which data."""
 
+from analysis.comparisons import better
+from analysis.curves import FEW
 from analysis.random_figures import reached
 from analysis.report_data import Data
 from analysis.report_embeddings import NEARLY, evenness, farthest, figure8_r_squared, points
-from analysis.verdicts import FAILED, LIKELY
-from analysis.wording import Said, counted
+from analysis.verdicts import FAILED, LIKELY, verdict
+from analysis.wording import Said, counted, with_interval
 
 
 def figure3_plan(data: Data) -> Said:
@@ -43,8 +45,12 @@ def figure8(data: Data) -> Said:
 
 def figure10(data: Data) -> Said:
     """Where random episodes go."""
-    found, episodes, _ = farthest(data)
-    far = found["mean"]
-    claim = "reproduces" if far["DynE"] > far["raw"] else FAILED
-    said = f"{claim}: the farthest of an episode is {far['DynE']:.1f} on average, with raw actions {far['raw']:.1f}"
-    return f"{said}; with raw actions held for as long as a plan {far['held']:.1f}", _episodes(episodes)
+    found, _ = farthest(data)
+    far = {kind: one.mean() for kind, one in found.items()}
+    episodes = len(found["DynE"])
+    odds = better(found["DynE"], found["raw"])
+    said = (
+        f"{verdict(odds, episodes < FEW)}: the farthest of an episode is {far['DynE']:.1f} on average, with raw actions "
+        f"{far['raw']:.1f}, P(farther) {with_interval(odds)}; with raw actions held for as long as a plan {far['held']:.1f}"
+    )
+    return said, _episodes(episodes)

@@ -13,7 +13,7 @@ from analysis.report_data import Data
 from analysis.report_references import unlearned
 from analysis.report_tables import FINE, Rows, averages, by_task, returns
 from analysis.tasks import OTHER_TASKS, environment
-from analysis.variants import IN_CONTROLS, MORE_UNTRAINED
+from analysis.variants import IN_CONTROLS, MORE_UNTRAINED, RANDOM_STEPS
 from analysis.wording import LADDER, count, listed, markdown, number, paragraphs, seeds, with_interval
 from common.errors import UsageError
 
@@ -21,7 +21,7 @@ TASK = "ReacherVertical"
 CONTROLS = {  # {k} is the number of steps of a plan
     "identity-TD3": "single raw actions by the same code, k = 1",
     "held-TD3": "one raw action held for {k} steps",
-    "chunk-TD3": "{k} raw actions, one behind the other",
+    "chunk-TD3": "{k} raw actions in sequence",
 }
 HALF = {  # variants of the group of controls: the words of their action space, and what their curve is called
     "held_half": ("one raw action held for 4 steps, within half the range", "held-TD3 within half the range"),
@@ -113,7 +113,30 @@ def controls_text(data: Data) -> str:
         f"At the end it is not ahead of {listed(behind)}." if behind else "So DynE-TD3 is ahead of all of them.",
         half_range(found, dyne),
         *untrained_encoders(data),
+        *random_start(data, found),
     )
+
+
+def random_start(data: Data, found: Mapping[str, pd.DataFrame]) -> list[str]:
+    """How a TD3 that begins with 1 000 random steps ends against all others, which begin with none; nothing without such runs.
+
+    Args:
+        found: {action space in words: its curves}, DynE-TD3's first.
+    """
+    random = data.ablations[(data.ablations.group == RANDOM_STEPS) & (data.ablations.name == "td3_1000")]
+    wanted = fresh(data)
+    if not set(wanted) <= set(random.seed):
+        return []
+    td3 = of_seeds(random, wanted)
+    told = [
+        f"{with_interval(better(*finals(td3, one)[:2]))} than one of {NAMED.get(words, 'DynE-TD3')}"
+        for words, one in found.items()
+        if words != BY_SAC  # which has its own
+    ]
+    return [
+        "None of these begins with random steps, but SAC. A run of TD3 that begins with 1 000 of them, of the same seeds, ends better",
+        f"with probability {listed(told)}.",
+    ]
 
 
 def half_range(found: Mapping[str, pd.DataFrame], dyne: pd.DataFrame) -> str:

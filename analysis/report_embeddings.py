@@ -130,24 +130,25 @@ def figure8(data: Data) -> str:
     )
 
 
-def farthest(data: Data) -> tuple[pd.DataFrame, int, str]:
-    """Mean and standard deviation (columns mean, std) over episodes of the farthest distance from the start, a row a kind of actions;
-    the number of episodes; the environment's name."""
+def farthest(data: Data) -> tuple[dict[str, pd.Series], str]:
+    """{kind of actions: each episode's farthest distance from its start (N,)}, and the environment's name."""
     table = load_shown(data.results, "figure10")
     start = table[table.step == 0].set_index(["actions", "episode"])[["x", "y"]]
     away = table.join(start.add_suffix("0"), on=["actions", "episode"])
     distance = pd.Series(np.hypot(away.x - away.x0, away.y - away.y0), away.index)
-    found = distance.groupby([away.actions, away.episode]).max().groupby(level=0).agg(["mean", "std"])
-    return found, int(table.episode.nunique()), task_of(table.env.iloc[0])
+    of_episodes = distance.groupby([away.actions, away.episode]).max()
+    return {str(kind): one for kind, one in of_episodes.groupby(level=0)}, task_of(table.env.iloc[0])
 
 
 def figure10(data: Data) -> str:
     """Where random episodes go."""
-    found, episodes, env = farthest(data)
-    spread = {kind: f" (standard deviation {row['std']:.1f})" * (episodes > 1) for kind, row in found.iterrows()}
-    far = {kind: f"{row['mean']:.1f}{spread[kind]}" for kind, row in found.iterrows()}
+    found, env = farthest(data)
+    far = {
+        kind: f"{one.mean():.1f}" + (f" (standard deviation {one.std():.1f})" if len(one) > 1 else "")
+        for kind, one in found.items()
+    }
     return paragraphs(
-        f"The figure shows {counted(episodes, 'episode')} of each kind on {env}.",
+        f"The figure shows {counted(len(found['DynE']), 'episode')} of each kind on {env}.",
         f"An episode's farthest distance from the start is {far['DynE']} on average with DynE actions and",
         f"{far['raw']} with raw actions. The paper shows the same kind of difference, without numbers.",
         f"With raw actions held for as long as a plan, which the paper does not have, it is {far['held']}.",

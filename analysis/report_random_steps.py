@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from analysis.report_references import unlearned
 from analysis.report_tables import FINE, Rows, averages, once, returns, seeds_told
 from analysis.tasks import OTHER_TASKS, VERTICAL
 from analysis.variants import RANDOM_STEPS
-from analysis.verdicts import compare, over_tasks
+from analysis.verdicts import amount, compare, over_tasks
 from analysis.wording import (
     LADDER,
     Said,
@@ -39,12 +40,15 @@ PAIRS = [(0, 0), (0, 1_000), (0, 10_000), (1_000, 1_000), (10_000, 10_000)]  # r
 SPANS = [0, 10_000, 20_000, 30_000, 40_000, 50_000]  # steps
 
 
+def run(data: Data, method: str, random: int) -> pd.DataFrame:
+    """The curves of a method that begins with so many random steps, all of its seeds; raises `UsageError` if there are none."""
+    name = RUNS[method, random]
+    return data.variant(RANDOM_STEPS, name) if name else data.series(VERTICAL, method)
+
+
 def runs(data: Data) -> dict[tuple[str, int], pd.DataFrame]:
     """{(method, its random steps): its curves}, each with all of its seeds, up to as many steps."""
-    every = {
-        (method, random): data.variant(RANDOM_STEPS, name) if name else data.series(VERTICAL, method)
-        for (method, random), name in RUNS.items()
-    }
+    every = {key: run(data, *key) for key in RUNS}
     upto = min(map(steps_of, every.values()))
     return {key: one[one.steps <= upto] for key, one in every.items()}
 
@@ -94,28 +98,17 @@ def by_spans(dyne: pd.DataFrame, td3: pd.DataFrame) -> str:
     return listed(told)
 
 
-def claim(data: Data) -> Said:
-    """Whether DynE-TD3, which begins without, is ahead of a TD3 that begins with random steps."""
-    found = runs(data)
-    settled, upto = compare(data, VERTICAL, found["DynE-TD3", 0], found["TD3", 10_000]), steps_of(found["TD3", 10_000])
-    told = {pair: _told(data, found, *pair) for pair in PAIRS}
-    said = (
-        f"{settled.claim}: DynE-TD3, which begins without, {told[0, 10_000]}; against TD3 with 1 000, as its authors had it on a "
-        f"Reacher, {told[0, 1_000]}; where both begin with 1 000, {told[1_000, 1_000]}; where both begin with 10 000, "
-        f"{told[10_000, 10_000]}"
-    )
-    many = {
-        f"{method} {f'with {count(random)}' if random else 'without random steps'}": f"{seeds_of(one)}"
-        for (method, random), one in found.items()
-        if (method, random) != ("TD3", 0)  # in none of these
-    }
-    return said, f"{mostly(many, 'seeds')}, {count(upto)} steps"
+def claim(ours: int, theirs: int) -> Callable[[Data], Said]:
+    """Whether DynE-TD3 that begins with `ours` random steps is ahead of a TD3 that begins with `theirs`."""
 
+    def said(data: Data) -> Said:
+        dyne, td3 = run(data, "DynE-TD3", ours), run(data, "TD3", theirs)
+        found = compare(data, VERTICAL, dyne, td3)
+        at_the_end, over_all = with_interval(found.at_the_end), with_interval(found.over_all)
+        told = f"{found.claim}: {found.ends}; P(better) {at_the_end}, over all steps {over_all}"
+        return told, amount({"DynE-TD3": dyne, "TD3": td3})
 
-def _told(data: Data, found: dict[tuple[str, int], pd.DataFrame], ours: int, theirs: int) -> str:
-    """The returns of DynE-TD3 and of TD3, each with so many random steps, and how they stand to each other."""
-    one = compare(data, VERTICAL, found["DynE-TD3", ours], found["TD3", theirs])
-    return f"{one.ends}, P(better) {with_interval(one.at_the_end)}, over all steps {with_interval(one.over_all)}"
+    return said
 
 
 # ---- the other tasks ----
@@ -155,9 +148,7 @@ def tasks_claim(data: Data) -> Said:
         for one in (told, all_along)
     )
     claim, average = over_tasks(found.values())
-    said = (
-        f"{claim}: P(better), averaged over the tasks, is {average:.2f}; DynE-TD3, which begins without, is at the end "
-    )
+    said = f"{claim}: P(better), averaged over the tasks, is {average:.2f}; DynE-TD3 is at the end "
     said += f"{', '.join(parts)}; over all steps {', '.join(over_all)}"
     missing = [task for task in OTHER_TASKS if task not in found]
     said += f"; not run yet: {listed(missing)}" if missing else ""

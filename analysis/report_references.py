@@ -17,7 +17,7 @@ LEARNED = 0.9  # the least probability that a final return is above a reference
 
 
 def untrained(data: Data, task: str) -> pd.Series:
-    """The first evaluations of all methods from states on a task, of all kinds of TD3: those of policies that were not trained yet.
+    """The first evaluations of all methods from states on a task, of all variants of TD3: those of policies that were not trained yet.
 
     Of a seed's that are alike one counts: baselines begin by doing nearly nothing, from the same starts.
     """

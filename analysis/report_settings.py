@@ -70,6 +70,7 @@ def stage_one(_: Data) -> str:
         ("epochs of d_a", _flag("decoder_epochs")),
         ("batches an epoch of d_a", _flag("decoder_batches")),
         ("largest learning rate of d_a (`--decoder_lr`)", _flag("decoder_lr")),
+        ("share of the training of d_a in which it rises (`--decoder_warmup`)", _flag("decoder_warmup")),
         ("λ, weight of the norm (`--norm_weight`)", _flag("norm_weight")),
     ]
     return _table(scripts, rows)

@@ -1,4 +1,4 @@
-"""The results page on kinds of TD3 (its noise, its range, its random steps), and on the noise of DynE-TD3's targets."""
+"""The results page on variants of TD3 (its noise, its range, its random steps), and on the noise of DynE-TD3's targets."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from common.errors import UsageError
 
 
 def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
-    """{task: {kind of TD3, or DynE-TD3: its curves}} of the other tasks where several kinds of TD3 were tried."""
+    """{task: {variant of TD3, or DynE-TD3: its curves}} of the other tasks where several variants of TD3 were tried."""
     found = {}
     for task in OTHER_TASKS:
         kinds = data.kinds_of_td3(task)
@@ -23,17 +23,17 @@ def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
             found[task] |= {f"TD3, {kind.words}": one for kind, one in kinds.items()}
             found[task]["DynE-TD3"] = data.series(task, "DynE-TD3")
     if not found:
-        raise UsageError("no other kind of TD3 was tried")
+        raise UsageError("no other variant of TD3 was tried")
     return found
 
 
 def table(data: Data) -> str:
-    """The kinds of TD3, and DynE-TD3, on the other tasks."""
-    return by_task(tasks_of(data), "kinds of TD3")
+    """The variants of TD3, and DynE-TD3, on the other tasks."""
+    return by_task(tasks_of(data), "variants of TD3")
 
 
 def text(data: Data) -> str:
-    """Whether each kind of TD3 ends higher than the published one, and whether DynE-TD3 stays ahead of it."""
+    """Whether each variant of TD3 ends higher than the published one, and whether DynE-TD3 stays ahead of it."""
     words = {"ahead of": "ends higher than the published one", "level with": "is level with it", "behind": "ends lower"}
     told = []
     for kind in KINDS_OF_TD3:

@@ -26,10 +26,10 @@ def parse():
     """Returns the flags of this script."""
     parser = Parser(__doc__)
     add_env_flag(parser)
-    parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="what acts")
+    parser.add_argument("--policy_name", choices=["TD3", "DynE-TD3"], default="TD3", help="method to train")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8], help="seeds in one process")
     parser.add_argument("--steps", type=positive_int, default=5000, help="steps a seed")
-    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="batch size")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")
     parser.add_argument("--threads", type=positive_int, default=1, help="torch threads of this process")
     add_report_flags(parser)

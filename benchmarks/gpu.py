@@ -62,7 +62,7 @@ def parse(args=None):
     add_env_flag(parser)
     parser.add_argument("--scripts", nargs="*", choices=SCRIPTS, default=list(SCRIPTS), help="those that are run")
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 8, 16], help="seeds in one process")
-    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="batch size")
     parser.add_argument("--rows", type=positive_int, default=2000, help="rows of replay beforehand, a seed")
     parser.add_argument("--updates", type=positive_int, default=100, help="updates a block; a round is a block")
     parser.add_argument("--steps", type=positive_int, default=20_000, help="steps of play that images are trained on")

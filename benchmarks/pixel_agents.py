@@ -29,7 +29,7 @@ def parse():
     parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 4], help="seeds in one process")
-    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="batch size")
     parser.add_argument("--block", type=positive_int, default=100, help="steps a block")
     parser.add_argument("--rounds", type=positive_int, default=3, help="blocks of each that are timed")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:<n>, or auto: cuda where there is one")

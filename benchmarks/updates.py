@@ -36,7 +36,7 @@ def parse():
     parser = Parser(__doc__)
     add_env_flag(parser)
     parser.add_argument("--num_seeds", type=positive_int, nargs="+", default=[1, 2, 4, 8], help="seeds in one process")
-    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="batch size")
     parser.add_argument("--rows", type=positive_int, default=10_000, help="rows of replay beforehand, a seed")
     parser.add_argument("--updates", type=positive_int, default=100, help="updates, or steps, a round")
     parser.add_argument("--rounds", type=positive_int, default=15, help="rounds that medians are taken over")

@@ -52,7 +52,7 @@ def add_run_flags(parser: Parser, seeds: str, steps: str, eval_freq: int | None 
     parser.add_argument("--max_timesteps", type=positive_int, default=1_000_000, help=steps)
     either = "" if eval_freq else f"; without it: {EVAL_FREQ}, from pixels {PIXELS_EVAL_FREQ}"
     parser.add_argument("--eval_freq", type=positive_int, default=eval_freq, help=f"steps between evaluations{either}")
-    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes an evaluation")
+    parser.add_argument("--eval_episodes", type=episode_count, default=10, help="episodes of each evaluation")
     parser.add_argument(
         "--checkpoint_freq", type=non_negative_int, default=0, help="steps between checkpoints; 0: at evaluations"
     )
@@ -63,24 +63,33 @@ def training_parser(
 ) -> Parser:
     """A parser with the flags of every training script; the first of `policy_names` is the default."""
     parser = Parser(description)
-    add_run_flags(parser, "seeds trained side by side from --seed on", "steps a seed, in whole blocks", eval_freq)
-    parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="what acts")
+    add_run_flags(
+        parser,
+        "seeds trained side by side from --seed on",
+        "environment steps of each seed, rounded up to whole blocks of --update_every",
+        eval_freq,
+    )
+    parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="method to train")
     parser.add_argument(
         "--start_timesteps",
         type=non_negative_int,
         default=start_timesteps,
-        help="random steps at the start; updates go on",
+        help="steps at the start in which actions are uniformly random; updates are made meanwhile",
     )
-    parser.add_argument("--update_every", type=positive_int, default=100, help="steps, then updates, in a block")
-    parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="rows of replay a seed")
+    parser.add_argument(
+        "--update_every", type=positive_int, default=100, help="a block: so many steps, then as many updates"
+    )
+    parser.add_argument("--replay_size", type=positive_int, default=1_000_000, help="size of each seed's replay, steps")
     parser.add_argument("--render_freq", type=non_negative_int, default=0, help="steps between videos; 0: none")
     parser.add_argument("--tensorboard", action="store_true", help="also write tensorboard events")
-    parser.add_argument("--batch_size", type=positive_int, default=100, help="rows an update")
+    parser.add_argument("--batch_size", type=positive_int, default=100, help="batch size")
     parser.add_argument("--lr", type=positive_float, default=1e-3, help="Adam's learning rate, actor and critics")
-    parser.add_argument("--discount", type=fraction, default=0.99, help="discount factor a raw step")
-    parser.add_argument("--tau", type=fraction, default=0.005, help="how far targets move at an update of the actor")
+    parser.add_argument("--discount", type=fraction, default=0.99, help="discount factor of one raw step")
     parser.add_argument(
-        "--policy_freq", type=positive_int, default=2, help="updates of the critics to one of the actor"
+        "--tau", type=fraction, default=0.005, help="soft update of the targets, made with each of the actor"
+    )
+    parser.add_argument(
+        "--policy_freq", type=positive_int, default=2, help="updates of the critics for each of the actor"
     )
     parser.add_argument(
         "--expl_noise", type=noise, default=0.1, help="exploration noise: raw units; DynE: max_embedding"

@@ -11,8 +11,8 @@ writes results/rl/<env>/<method>/<name>/seed_<n>/{opt.json, eval.csv, eval.npy, 
 --pixels states are DynE embeddings of images too (section 5.3): DynE-TD3 becomes SA-DynE-TD3, TD3 S-DynE-TD3.
 A decoder may come from another environment with the same actions: --source_env.
 
-Three controls put plans in the decoder's place that nothing was learned for; all else is DynE-TD3's. z is one raw action held for
---plan_length steps (--policy_name held-TD3: action repeat), that many raw actions one behind the other (chunk-TD3: action
+Three controls replace the decoder by an action space that was not learned, and keep the rest of DynE-TD3. z is one raw action
+held for --plan_length steps (--policy_name held-TD3: action repeat), that many raw actions in sequence (chunk-TD3: action
 chunking), or a single one (identity-TD3); --plan_share narrows the range of actions.
 """
 

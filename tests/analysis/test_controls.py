@@ -59,3 +59,18 @@ def test_the_length_of_a_controls_plans_is_read_from_the_text_beside_its_curve(t
     assert Data(tmp_path).plan_length("ReacherVertical", "held-TD3") is None
     (tmp_path / "published" / "ReacherVertical-v2_held-TD3.txt").write_text("python rl/main_dyne.py --plan_length 8\n")
     assert Data(tmp_path).plan_length("ReacherVertical", "held-TD3") == 8
+
+
+def test_a_td3_that_begins_with_random_steps_stands_beside_the_controls(tmp_path):
+    for method, value in {"identity-TD3": -9, "held-TD3": -7, "chunk-TD3": -12, "TD3": -9, "DynE-TD3": -7}.items():
+        write_curve(tmp_path, "ReacherVertical", method, [value] * 5)
+    write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3_1000", [-8] * 4)  # not of all seeds
+    assert "random steps" not in report_controls.controls_text(Data(tmp_path))
+    write_variant(tmp_path, "ReacherVertical", "TD3", "start", "td3_1000", [-8] * 6)
+    told = report_controls.controls_text(Data(tmp_path))
+    always, never = "1.00 (in all pairs of runs)", "0.00 (in all pairs of runs)"
+    assert (
+        f"with probability {never} than one of DynE-TD3, {always} than one of TD3, {always} than one of identity"
+        in told
+    )
+    assert told.endswith(f"{never} than one of held-TD3 and {always} than one of chunk-TD3.")

@@ -1,4 +1,4 @@
-"""Kinds of TD3 on the results page, and what critics say by the noise of the targets."""
+"""Variants of TD3 on the results page, and what critics say by the noise of the targets."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def results(tmp_path):
 
 
 def write_variant(results, task, group, name, value):
-    """Three seeds of a kind of TD3."""
+    """Three seeds of a variant of TD3."""
     curves = frame([[-250, value, value - seed] for seed in range(3)], STEPS, "TD3", env=task)
     table = curves.assign(variant=name)[["env", "method", "variant", "seed", "steps", "mean_return"]]
     table.to_csv(results / "ablations" / f"{task}_{group}_{name}.csv", index=False)

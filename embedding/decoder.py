@@ -131,8 +131,10 @@ class ActionDecoder(nn.Module):
         encoder = found.get("encoder")
         if encoder is not None and type(encoder) is not str:
             raise checkpoint.CheckpointError("encoder is not a digest")
-        names = entries.environment(found), _objective(found), encoder
-        decoder = entries.network(found, "weights", lambda: cls(low, high, k, largest, *names))
+        env_name, objective = entries.environment(found), _objective(found)
+        decoder = entries.network(
+            found, "weights", lambda: cls(low, high, k, largest, env_name, objective=objective, encoder=encoder)
+        )
         z = torch.tensor([[largest], [0.0], [-largest]], dtype=torch.float32).expand(-1, decoder.action_dim)
         if not torch.isfinite(decoder(z)).all():
             raise checkpoint.CheckpointError("the weights are so large that plans are not finite")

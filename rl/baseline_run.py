@@ -176,10 +176,15 @@ class SeedRun:
 
     def evaluate(self) -> None:
         """Evaluates; raises `Diverged` if the return is not finite."""
-        episodes = self.args.eval_episodes
-        which = [self.seed], [self.evaluations], episodes
         with streams_kept():  # which the environment may seed, and the learner draws from
-            returns = evaluate(self.learner.policies, [self.baseline.eval_env], *which, alive=self._shown.alive)
+            returns = evaluate(
+                self.learner.policies,
+                [self.baseline.eval_env],
+                [self.seed],
+                [self.evaluations],
+                self.args.eval_episodes,
+                alive=self._shown.alive,
+            )
         mean = float(np.mean(returns))
         if not np.isfinite(mean):
             raise Diverged(f"evaluation {self.evaluations}: return not finite")

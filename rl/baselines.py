@@ -79,10 +79,20 @@ def train_all(
     store.check()
     for seed_store in store.stores:
         seed_store.folder.resolved = {"device": str(device), "seeds": list(seeds)}
-    names = name_of(env, args.env_name), Fingerprint.of(env, by_its_stream=True)
+    env_name, fingerprint = name_of(env, args.env_name), Fingerprint.of(env, by_its_stream=True)
     envs = make_env(args.env_name), make_env(args.env_name)
     require_alike(env, envs, f"--env {args.env_name}")
-    baseline = Baseline(args, method, *names, *envs, actions, device, make)
+    baseline = Baseline(
+        args=args,
+        method=method,
+        env_name=env_name,
+        fingerprint=fingerprint,
+        env=envs[0],
+        eval_env=envs[1],
+        actions=actions,
+        device=device,
+        make=make,
+    )
     contents = _open(baseline, store)
     if all(content and content["steps"] >= args.max_timesteps for content in contents.values()):
         print(f"{folder} is finished: it has {args.max_timesteps} steps already, nothing is left to do")

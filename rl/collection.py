@@ -148,10 +148,17 @@ class Collector:
         returns, discounts = plan_returns(rewards, terminated, self.discount)
         if not is_finite(returns, next_state, *states):
             self.faults[n] = f"step {self.steps}: sum of rewards {list(rewards)}, or state {next_state}"
-        begins, ends = len(self.taken[n]) == len(rewards), terminated or truncated
         with np.errstate(all="ignore"):
-            of_plan = np.stack(states), self.plans.z[n], returns, discounts, next_state, begins, ends
-            return self.replay.pack(ExecutedPlan(*of_plan))
+            plan = ExecutedPlan(
+                states=np.stack(states),
+                action=self.plans.z[n],
+                returns=returns,
+                discounts=discounts,
+                next_state=next_state,
+                begins=len(self.taken[n]) == len(rewards),
+                ends=terminated or truncated,
+            )
+            return self.replay.pack(plan)
 
     def _next_episodes(self, indices: Sequence[int]) -> None:
         for n in indices:

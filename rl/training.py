@@ -225,8 +225,8 @@ class TrainingRun:
         self.agent.sync_acting()
         policies = Policies(setup.states, setup.actions, self.agent.evaluation_policy(self.evaluations))
         episodes = self.args.eval_episodes
-        which = self.seeds, self.evaluations, episodes, active
-        means = evaluate(policies, setup.eval_envs, *which, alive).mean(axis=1)
+        returns = evaluate(policies, setup.eval_envs, self.seeds, self.evaluations, episodes, active, alive)
+        means = returns.mean(axis=1)
         for n in active:
             self.evaluations[n] += 1
             if np.isfinite(means[n]):
@@ -243,8 +243,14 @@ class TrainingRun:
         for n in self.collector.active():
             folder = self.store[n].folder.path / "videos"
             folder.mkdir(exist_ok=True)
-            names = setup.env_name, setup.method.name, self.seeds[n]
-            policy = Policy(*names, setup.states, setup.actions, self.agent.video_policy(n, steps))
+            policy = Policy(
+                env_name=setup.env_name,
+                method=setup.method.name,
+                seed=self.seeds[n],
+                state_space=setup.states,
+                actions=setup.actions,
+                act=self.agent.video_policy(n, steps),
+            )
             record_video(policy, setup.video_env, folder / f"{steps}.mp4", [reset_seed(self.seeds[n], "video", steps)])
 
     def save(self) -> None:

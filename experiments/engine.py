@@ -24,6 +24,7 @@ from common.interruption import stopping_signals
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
 from experiments.task import Task
+from experiments.tasks import undone
 
 PATIENCE = 120.0  # seconds that a task waits for the process of a dead node to leave its folder
 PR_SET_PDEATHSIG = 1  # Linux's prctl.h
@@ -89,7 +90,7 @@ def carry_out(
     """Runs tasks, each once those are done that it needs.
 
     Args:
-        tasks: in order (`experiments.tasks.ordered`); those that are done already are left out.
+        tasks: in order (`experiments.tasks.ordered`); those that are done already, and need none that is not, are left out.
         address: of a Ray cluster that exists; None: this machine alone.
         cores: how many tasks run at once on this machine; a cluster decides by itself.
         gpus: the share of a GPU that a task takes; 0: none.
@@ -101,8 +102,8 @@ def carry_out(
     Raises:
         UsageError: Ray is not installed, or there is no such cluster.
     """
-    done = {task.name for task in tasks if task.is_done()}
-    waiting = [task for task in tasks if task.name not in done]
+    waiting = undone(tasks)
+    done = {task.name for task in tasks} - {task.name for task in waiting}
     running: dict[Any, Task] = {}
     outcomes: dict[str, Outcome] = {}
     begun: dict[str, tuple[float, int]] = {}
@@ -110,13 +111,17 @@ def carry_out(
     with _connection(address, cores) as ray:
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(call)
         while waiting or running:
-            for task in [task for task in waiting if set(task.after) <= done]:
-                waiting.remove(task)
-                running[remote.remote(task, str(_log(logs, task)), here)] = task
+            while ready := [task for task in waiting if set(task.after) <= done]:
+                for task in ready:
+                    waiting.remove(task)
+                    if task.is_done():  # what it is made of was made anew, and is the same
+                        done.add(task.name)
+                    else:
+                        running[remote.remote(task, str(_log(logs, task)), here)] = task
             if not running:
                 break  # what is left needs tasks that failed
-            ready, _ = ray.wait(list(running), timeout=min(every, 5.0))
-            for reference in ready:
+            ended, _ = ray.wait(list(running), timeout=min(every, 5.0))
+            for reference in ended:
                 task = running.pop(reference)
                 outcome = outcomes[task.name] = ray.get(reference)
                 if outcome.code == 0:
@@ -130,7 +135,7 @@ def carry_out(
                 for task in running.values():
                     if task.name in begun and (line := _goes_on(task, *begun[task.name])):
                         tell(line)
-    for task in waiting:
+    for task in waiting:  # though it may be done as things are, what it needs is not
         tell(f"{task.name}: not run: it needs {min(set(task.after) - done)}")
     return outcomes
 

@@ -32,7 +32,7 @@ from common.paths import REPOSITORY, RESULTS
 from experiments.engine import carry_out
 from experiments.manifest import read
 from experiments.task import Task
-from experiments.tasks import check_results, lacking, needed, tasks_of
+from experiments.tasks import check_results, lacking, needed, tasks_of, undone
 
 MANIFEST = Path(__file__).with_name("published.toml")
 SPEEDS = REPOSITORY / "benchmarks" / "speeds.toml"
@@ -70,7 +70,7 @@ def main() -> None:
     args = parse()
     tasks = chosen(args)
     check_results(tasks)
-    left = [task for task in tasks if not task.is_done()]
+    left = undone(tasks)
     hours = sum(task.hours * (1 - task.progress() / task.steps if task.steps else 1) for task in left)
     unknown = sum(not task.hours and bool(task.steps) for task in left)
     more = f", and {unknown} tasks of methods whose speed is not in {SPEEDS.name}" if unknown else ""

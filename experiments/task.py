@@ -40,6 +40,7 @@ class Task:
         needs_folder: whether its script asks for a folder that is there.
         product: what its script makes, if its target is a mark; None: the target.
         made_of: the files that the product is made of.
+        policies_of: the steps that the policies which it plays or publishes were trained for; 0: it takes none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Task:
     needs_folder: bool = False
     product: Path | None = None
     made_of: tuple[Path, ...] = ()
+    policies_of: int = 0
 
     def prepare(self) -> None:
         """Makes the folder if its script asks for one; where it cannot be made, the script says so. A table of its own that lost
@@ -85,6 +87,16 @@ class Task:
             return None  # it cannot contradict
         asked = {flag: value for flag, value in self.flags.items() if flag not in WITHOUT_EFFECT and value != "auto"}
         return first_difference(noted, asked)
+
+    def trained_longer(self) -> tuple[Path, int] | None:
+        """The first folder of a policy that was trained for more steps than it is to be of, and these."""
+        for folder in [path.parent for path in self.made_of] if self.policies_of else []:
+            with contextlib.suppress(
+                OSError, ValueError, KeyError, TypeError, UsageError
+            ):  # not begun; its script tells the rest
+                if (steps := int(read_entries(folder / "opt.json")["max_timesteps"])) > self.policies_of:
+                    return folder, steps
+        return None
 
     def progress(self) -> int:
         """How many of its steps are done."""

@@ -75,14 +75,28 @@ def needed(tasks: Iterable[Task], wanted: Iterable[Task]) -> list[Task]:
 
 
 def check_results(tasks: Iterable[Task]) -> None:
-    """Raises `UsageError` for a task whose folder holds results of other flags than the manifest asks for."""
+    """Raises `UsageError` for a task whose folder holds results of other flags than the manifest asks for, or policies of more steps."""
     for task in tasks:
+        if longer := task.trained_longer():
+            raise UsageError(
+                f"{task.name}: the manifest asks for policies of {task.policies_of} steps, but {longer[0]} was trained for "
+                f"{longer[1]}: give the curve as many, or leave its final_episodes and policy_seed out"
+            )
         if found := task.difference():
             asked, noted = found
             way = "or ask for that" if task.steps else "and the runs that need it, or give the entry another name"
             raise UsageError(
                 f"{task.name}: the manifest asks for {asked}, but {task.folder} was made with {noted}: move it away, {way}"
             )
+
+
+def undone(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks that are not done, and those whose product is made of what one of them makes, in order: it may have to be made anew."""
+    left = dict[str, Task]()
+    for task in tasks:
+        if (task.product and not left.keys().isdisjoint(task.after)) or not task.is_done():
+            left[task.name] = task
+    return list(left.values())
 
 
 def lacking(tasks: Iterable[Task]) -> list[str]:
@@ -185,7 +199,10 @@ def _final_policies(curve: Curve, results: Path) -> Task:
     command = ("rl/evaluate.py", *map(str, seeds), *words_of(flags), *_trusted(curve.env))
     name, mark = f"{curve.env} {curve.method} final policies", run / ".final_policies"
     made_of = tuple(seed / "checkpoint.pt" for seed in seeds)
-    return Task(name, command, (after,), out.parent, mark, needs_folder=True, product=out, made_of=made_of)
+    needs, steps = (after,), curve.steps
+    return Task(
+        name, command, needs, out.parent, mark, needs_folder=True, product=out, made_of=made_of, policies_of=steps
+    )
 
 
 def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
@@ -194,7 +211,8 @@ def _publish_policy(curve: Curve, seed: int, results: Path) -> Task:
     command = ("analysis/publish_policy.py", str(folder), "--out", str(out), "--overwrite")
     after = (f"{_run_name(curve)} seed {seed}",)
     mark, made_of = folder / ".published", (folder / "checkpoint.pt",)
-    return Task(f"{curve.env} policy", command, after, out, mark, product=out, made_of=made_of)
+    name, steps = f"{curve.env} policy", curve.steps
+    return Task(name, command, after, out, mark, product=out, made_of=made_of, policies_of=steps)
 
 
 def _probe(probe: Mapping[str, str], embeddings: Mapping[str, Embedding], results: Path) -> Task:

@@ -59,9 +59,13 @@ def add_run_flags(parser: Parser, seeds: str, steps: str, eval_freq: int | None 
 
 
 def training_parser(
-    description: str | None, policy_names: Sequence[str], eval_freq: int | None = EVAL_FREQ, start_timesteps: int = 0
+    description: str | None,
+    policy_name: str,
+    policy_names: Sequence[str],
+    eval_freq: int | None = EVAL_FREQ,
+    start_timesteps: int = 0,
 ) -> Parser:
-    """A parser with the flags of every training script; the first of `policy_names` is the default."""
+    """A parser with the flags of every training script; of the methods `policy_names` it trains `policy_name` by default."""
     parser = Parser(description)
     add_run_flags(
         parser,
@@ -69,7 +73,7 @@ def training_parser(
         "environment steps of each seed, rounded up to whole blocks of --update_every",
         eval_freq,
     )
-    parser.add_argument("--policy_name", choices=policy_names, default=policy_names[0], help="method to train")
+    parser.add_argument("--policy_name", choices=policy_names, default=policy_name, help="method to train")
     parser.add_argument(
         "--start_timesteps",
         type=non_negative_int,

@@ -30,13 +30,13 @@ from rl.flags import EVAL_FREQ, PIXELS_EVAL_FREQ, add_encoder_flag, check_raw_ac
 from rl.methods import METHODS, WITH_IMAGES, methods_of
 from rl.training import train
 
-POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]  # the first is the default
+POLICIES = [*methods_of("main_dyne.py"), *methods_of("main_td3.py")]
 PLAN_LENGTH = 4
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = training_parser(__doc__, POLICIES, eval_freq=None)
+    parser = training_parser(__doc__, "DynE-TD3", POLICIES, eval_freq=None)
     parser.add_argument("--pixels", action="store_true", help="see images, as --encoder does, instead of states")
     add_encoder_flag(parser, "main_pixels.py", None, ", or published; without it: default, with --pixels")
     parser.add_argument(

@@ -24,7 +24,9 @@ from rl.training import train
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = training_parser(__doc__, methods_of("main_pixel_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000)
+    parser = training_parser(
+        __doc__, "Pixel-TD3", methods_of("main_pixel_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
+    )
     add_pixel_flags(parser)
     add_precision_flag(parser)
     return parser.parse_args(argv)

@@ -21,7 +21,7 @@ from rl.training import train
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = training_parser(__doc__, methods_of("main_td3.py"))
+    parser = training_parser(__doc__, "TD3", methods_of("main_td3.py"))
     args = parser.parse_args(argv)
     check_raw_action_flags(args, METHODS[args.policy_name])
     return args

@@ -22,7 +22,9 @@ from rl.training import train
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Returns the flags of this script."""
-    parser = training_parser(__doc__, methods_of("main_vae_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000)
+    parser = training_parser(
+        __doc__, "VAE-TD3", methods_of("main_vae_td3.py", from_pixels=True), PIXELS_EVAL_FREQ, 10_000
+    )
     add_encoder_flag(parser, "main_vae.py")
     return parser.parse_args(argv)
 

@@ -7,6 +7,7 @@ action = policy.select_action(observation)    # (A,) in the environment's units
 
 import contextlib
 import pkgutil
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,13 @@ from common.finite import is_finite
 from common.paths import PUBLISHED_POLICIES, folder_of, folders_of_seeds
 from envs.rendering import RenderingUnavailable, select_gl_backend
 from rl import action_spaces, state_spaces
+from rl.fingerprint import Fingerprint
 from rl.methods import METHODS
 from rl.plans import Plans
 from rl.protocols import Act, ActionSpace, Content, SelectAction, StateSpace
 
 BASELINES = "rl.baseline_policies"  # makes the policies of methods that have no agent of this project
-READ = ("env_id", "env_name", "method", "seed", "states", "actions", "policy")  # what a policy is made from
+READ = ("env_id", "env_name", "method", "seed", "states", "actions", "policy", "fingerprint", "made_of")  # of a run
 
 
 @dataclass
@@ -89,6 +91,8 @@ class Policy:
     def make_env(self, trust: bool = False, **kwargs: Any) -> gymnasium.Env:
         """Makes the environment that it was trained on, observed as it was in training.
 
+        Warns where an environment of one's own is not, to the last bit, what it was then; another module may have its id.
+
         Args:
             trust: whether to import the module that the run's file names, if it names one: that executes its code.
             kwargs: passed on to `gymnasium.make`; with `render_mode="rgb_array"` it draws without a display, too. A policy
@@ -102,7 +106,14 @@ class Policy:
         agree = "import it yourself, or call make_env(trust=True), which imports it ({})"
         env_name = self.env_name if trust else known_id(self.env_name, "the policy", agree)
         make = self.state_space.make_env if self.state_space else make_env
-        return make(env_name, "env_name", **kwargs)
+        env = make(env_name, "env_name", **kwargs)
+        if self._content and ":" in self.env_name and not Fingerprint.of(make_env(env_name)).is_of(self._content):
+            warnings.warn(
+                f"{self.env_name} is not, to the last bit, what the policy was trained on: its code, its arguments, the module "
+                "that has registered it, the version of Python or MuJoCo, or the processor is another",
+                stacklevel=2,
+            )
+        return env
 
     def select_action(self, observation: np.ndarray) -> np.ndarray:
         """The next raw action (A,) float32 for an observation; a new plan begins every k-th call.

@@ -1,5 +1,6 @@
 """Tasks on a real cluster of two nodes: nodes are killed in the middle, and nothing is lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 
 import pytest
 from fault_runs import wait_until_held
+from manifests import TINY
 from processes import ScriptProcess
 
 from common.errors import UsageError
@@ -18,7 +20,7 @@ from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
 from experiments.task import Task
-from experiments.tasks import tasks_of
+from experiments.tasks import check_results, tasks_of, undone
 
 MANIFEST = """
 [embeddings.pend]
@@ -244,6 +246,46 @@ def test_a_new_folder_of_results_is_published_into(tasks):
     tables = {str(path.relative_to(results)) for path in results.glob("*/*.csv")}
     published, ablation = "published/Pendulum-v1_TD3.csv", "ablations/Pendulum-v1_g_none.csv"
     assert tables == {published, ablation, "final_policies/Pendulum-v1_TD3.csv"}
+
+
+def test_what_is_made_of_what_is_made_anew_is_made_anew_in_the_same_call(tmp_path):
+    """And nothing else."""
+    pytest.importorskip("ray")
+    copy, source, other = (tmp_path / name for name in ("copy.py", "source", "other"))
+    copy.write_text("import shutil, sys\nshutil.copy(*sys.argv[1:])\n")
+    source.write_text("1"), other.write_text("as ever")
+
+    def task(name, of, after=()):
+        product, mark = tmp_path / f"{name}.csv", tmp_path / f".{name}"
+        words = (str(copy), str(of), str(product))
+        return Task(name, words, after, tmp_path / name, mark, product=product, made_of=(of,))
+
+    run = task("run", source)
+    curve, table = task("curve", run.product, ("run",)), task("table", other, ("run",))
+    film = task("film", curve.product, ("curve", "table"))
+    tasks = [run, curve, table, film]
+    assert {*carry_out(tasks, tmp_path)[0]} == {"run", "curve", "table", "film"} and not undone(tasks)
+    source.write_text("2")
+    assert [task.name for task in undone(tasks)] == ["run", "curve", "table", "film"]
+    assert {*carry_out(tasks, tmp_path)[0]} == {"run", "curve", "film"} and not undone(tasks)
+    assert film.product.read_text() == "2"
+
+
+@pytest.mark.parametrize("entry", ["final_episodes = 1", "policy_seed = 1"])
+def test_policies_of_longer_runs_than_their_curve_are_refused(tasks, entry):
+    _, tasks = tasks("longer", TINY.replace("[[curves]]", f"[[curves]]\n{entry}", 1))
+    task = next(task for task in tasks if task.policies_of)
+    check_results(tasks)
+    folder = task.made_of[-1].parent
+    folder.mkdir(parents=True)
+    (folder / "opt.json").write_text(json.dumps({"max_timesteps": task.policies_of}))
+    check_results([task])
+    (folder / "opt.json").write_text(json.dumps({"max_timesteps": task.policies_of + 100}))
+    words = (
+        f"asks for policies of {task.policies_of} steps, but {folder} was trained for {task.policies_of + 100}: give"
+    )
+    with pytest.raises(UsageError, match=words):
+        check_results([task])
 
 
 def test_what_a_script_is_to_write_is_never_made_in_its_place(tmp_path):

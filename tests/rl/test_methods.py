@@ -16,6 +16,7 @@ from same_runs import assert_same
 import embedding.probe
 import rl.evaluate
 import rl.main_td3
+import rl.methods
 from analysis import charts, curves, publish
 from analysis.finished_seeds import load_flags
 from common import checkpoint
@@ -61,6 +62,14 @@ def test_colors_differ():
 def test_encoders_have_the_colors_of_the_methods_that_see_by_them():
     of = {"DynE": "S-DynE-TD3", "VAE": "VAE-TD3", "pixels": "Pixel-TD3"}
     assert {name: METHODS[method].color for name, method in of.items()} == embedding.probe.COLORS
+
+
+def test_what_a_script_trains_by_default_does_not_depend_on_the_order_of_rows(monkeypatch):
+    row = Method("Doubtful-TD3", "main_td3.py", "toy_agents:DoubtfulTD3", "observations", "raw", "#123456")
+    monkeypatch.setattr(rl.methods, "METHODS", {row.name: row, **METHODS})
+    assert methods_of("main_td3.py")[0] == row.name
+    flags = vars(rl.main_td3.parse(["--env", "Pendulum-v1"]))
+    assert flags["policy_name"] == "TD3"
 
 
 def test_a_new_method_is_a_row_and_a_class(call, tmp_path, monkeypatch):

@@ -2,9 +2,11 @@
 
 import shlex
 import sys
+import warnings
 
 import gymnasium
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from scripts import listing
 
 import analysis.figure3_reach
@@ -141,7 +143,7 @@ def test_each_script_ends_with_the_next_command_and_that_runs(lab, call, tmp_pat
     ]  # it cannot be drawn
 
 
-def test_in_python_one_agrees_by_trust(lab):
+def test_in_python_one_agrees_by_trust(lab, monkeypatch):
     for run in lab.runs:
         policy = load_policy(run)
         with pytest.raises(UsageError, match=rf"trained on {NAME}.*make_env\(trust=True\)"):
@@ -150,7 +152,12 @@ def test_in_python_one_agrees_by_trust(lab):
         env = policy.make_env(trust=True)
         assert lab.proof.exists() and env.spec.id == "LabBall-v0"
         policy.select_action(env.reset(seed=0)[0])
-        assert policy.make_env().spec.id == "LabBall-v0"  # it is imported already
+        with warnings.catch_warnings(action="error"):
+            assert policy.make_env().spec.id == "LabBall-v0"  # it is imported already
+        entry_point = gymnasium.spec("Pendulum-v1").entry_point  # of another module, which registers the same id
+        monkeypatch.setitem(gymnasium.registry, "LabBall-v0", EnvSpec("LabBall-v0", entry_point, max_episode_steps=9))
+        with pytest.warns(UserWarning, match=f"{NAME} is not, to the last bit, what the policy was trained on"):
+            policy.make_env()
         lab.forget()
 
 

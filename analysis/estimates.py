@@ -8,6 +8,7 @@ fewer than `FEW` seeds of a method return has none. Frames of curves are those o
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
@@ -106,6 +107,30 @@ iqm = _together(interquartile_mean)
 def mean_probability(xs: Iterable[np.ndarray], ys: Iterable[np.ndarray]) -> np.ndarray:
     """The probability of improvement, averaged over tasks."""
     return np.mean([probability_of_improvement(x, y) for x, y in zip(xs, ys, strict=True)], axis=0)
+
+
+def correlations(series: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """How evaluations of two methods, those at the same steps after training began, correlate on average over pairs of their runs.
+
+    Args:
+        series: of each method.
+    Returns:
+        over pairs of runs of the same seed, whose evaluations begin at the same starts, and of different seeds; NaN if there is none.
+    """
+    curves = [
+        one[one.steps > one.steps.min()].pivot(index="steps", columns="seed", values="mean_return") for one in series
+    ]
+    same, others = [], []
+    for ours, theirs in itertools.combinations(curves, 2):
+        for seed, other in itertools.product(ours, theirs):
+            (same if seed == other else others).append(_correlation(ours[seed], theirs[other]))
+    return float(np.mean(same or np.nan)), float(np.mean(others or np.nan))
+
+
+def _correlation(one: pd.Series, other: pd.Series) -> float:
+    """That of the evaluations at the steps that both have, NaN where one does not change."""
+    one, other = one.align(other.dropna(), join="inner")
+    return one.corr(other) if one.nunique() > 1 and other.nunique() > 1 else np.nan
 
 
 def steps_to_reach(curves: pd.DataFrame, level: float, width: int) -> int | None:

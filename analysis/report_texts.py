@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.authors import AUTHORS_RANGE
 from analysis.comparisons import at, better, entry, finals, seeds_of, standing, steps_of, window
 from analysis.curves import select
-from analysis.estimates import across_tasks, final_returns, last_step, shared_finals
+from analysis.estimates import across_tasks, correlations, final_returns, last_step, shared_finals
 from analysis.report_data import Data, authors_returns
 from analysis.report_references import like_untrained, references, unlearned
 from analysis.report_tables import COARSE, FINE
@@ -172,7 +172,24 @@ def figure5(data: Data) -> str:
         if upto < step:
             told.append(f"The runs of {task} here have fewer steps than these returns of the authors.")
         told += [_few_steps(one, upto) for one in data.methods(task, ["Pixel-TD3"]).values()]
-    return paragraphs(*told)
+    return paragraphs(*told, *_shared_starts(data))
+
+
+def _shared_starts(data: Data) -> list[str]:
+    """That methods are evaluated from the same starts, and what this does to their curves; nothing of curves that do not move."""
+    told = []
+    for task in tasks_with(data, ENCODED):
+        same, others = (
+            f"{value:.2f}".replace("-", MINUS) for value in correlations([data.series(task, name) for name in ENCODED])
+        )
+        if "nan" not in same + others:
+            told.append(f"{same} on {task} ({others} where the seeds differ)")
+    words = (
+        "Evaluations of a seed begin at the same starts in all methods, and some starts are worse than others. Therefore the evaluations of "
+        f"two methods with the same seed correlate, on average {listed(told)}, and falls and rises that curves of several methods share are "
+        "mostly those of the starts."
+    )
+    return [words] if told else []
 
 
 def _first(one: pd.DataFrame) -> pd.Series:

@@ -200,7 +200,7 @@ def verdicts(m: Measures) -> dict[str, str]:
     else:
         training = f"more --epochs or {LESS_KL}" + (" or an embedding of this environment" if m.elsewhere else "")
         cure = f"try {training}" if found["reconstruction"] == "ok" else "cure the reconstruction first"
-        found["coverage"] = f"off, {share['embedding']:.0%} is below {wanted:.0%}: {cure}, or go on, {MAY_LEARN}"
+        found["coverage"] = f"off, {share['embedding']:.1%} is below {wanted:.1%}: {cure}, or go on, {MAY_LEARN}"
     if m.prediction is None:
         found["prediction"] = "not judged: f knows states of {} numbers, these have {}".format(*m.sizes)
     else:

@@ -1,6 +1,7 @@
 """DynE actions for any algorithm: an environment whose action is an embedding of k raw actions."""
 
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 import gymnasium
@@ -36,6 +37,14 @@ class Decoder(Protocol):
         ...
 
 
+def _layers(env: gymnasium.Env) -> Iterator[gymnasium.Env]:
+    """An environment, what it wraps, and so on."""
+    yield env
+    while isinstance(env, gymnasium.Wrapper):
+        env = env.env
+        yield env
+
+
 class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
     """Act in the embedding space of a decoder: a step of it is k steps of the environment.
 
@@ -61,12 +70,15 @@ class DynEActionSpace(gymnasium.ActionWrapper, RecordConstructorArgs):
         Raises:
             TypeError: `decoder` is no decoder.
             ValueError: the decoder makes actions of another size, or plans longer than an episode; or the environment's
-                actions are no one-dimensional Box of floats, or it has no `spec`; or `discount` is not in [0, 1].
+                actions are no one-dimensional Box of floats, or embeddings already, or it has no `spec`; or `discount` is not
+                in [0, 1].
         """
         if not hasattr(decoder, "misfit"):
             raise TypeError(f"decoder {decoder!r}: it is no decoder: ActionDecoder.load(path) returns one")
         if not 0 <= discount <= 1:
             raise ValueError(f"discount {discount}: it must be between 0 and 1")
+        if any(isinstance(layer, DynEActionSpace) for layer in _layers(env)):
+            raise ValueError(f"{env}: its actions are embeddings already: wrap the environment of raw actions")
         if not isinstance(env.action_space, Box) or len(env.action_space.shape) != 1:
             raise ValueError(f"its actions are {env.action_space}: embeddings decode to those of a one-dimensional Box")
         if not np.issubdtype(env.action_space.dtype, np.floating):

@@ -206,3 +206,11 @@ def test_tasks_are_scaled_by_the_ranges_of_the_authors_plots():
     assert table.loc["B", "P(A better)"] == "0.75 [0.75, 0.75]"
     with pytest.raises(UsageError, match="no task yet with curves of all of A, C"):
         estimates.across_tasks(pd.concat(rows), ["A", "C"])
+
+
+def test_evaluations_from_the_same_starts_correlate():
+    starts = np.array([[99, 1, 2, 0, 3], [-99, 0, -1, 2, 0]])
+    one, other = frame(starts, range(5)), frame(starts[:, :4] * 2 + 5, range(4), method="DynE-TD3")
+    same, others = estimates.correlations([one, other])
+    assert same == pytest.approx(1) and others == pytest.approx(np.corrcoef([1, 2, 0], [0, -1, 2])[0, 1])
+    assert np.isnan(estimates.correlations([one, frame([[-1, -1, -1]] * 2, range(3))])).all()

@@ -119,6 +119,9 @@ def test_environments_that_will_not_do_are_refused():
         DynEActionSpace(toy_envs.Walk(), decoder_of(4))
     with pytest.raises(ValueError, match=r"its actions are Discrete\(2\)"):
         DynEActionSpace(gymnasium.make("CartPole-v1"), decoder_of(4))
+    acts = gymnasium.wrappers.FlattenObservation(DynEActionSpace(gymnasium.make("ReacherVertical-v2"), decoder_of(4)))
+    with pytest.raises(ValueError, match="its actions are embeddings already"):
+        DynEActionSpace(acts, decoder_of(4))
 
 
 PARALLEL = """

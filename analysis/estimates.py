@@ -120,7 +120,7 @@ def correlations(series: Sequence[pd.DataFrame]) -> tuple[float, float]:
     curves = [
         one[one.steps > one.steps.min()].pivot(index="steps", columns="seed", values="mean_return") for one in series
     ]
-    same, others = [], []
+    same, others = list[float](), list[float]()
     for ours, theirs in itertools.combinations(curves, 2):
         for seed, other in itertools.product(ours, theirs):
             (same if seed == other else others).append(_correlation(ours[seed], theirs[other]))

@@ -25,7 +25,7 @@ from analysis.drawing import save
 from analysis.figure_tables import doing_nothing, load
 from analysis.random_figures import figure3, figure8, figure10
 from analysis.tasks import FROM_STATES, REACHER_FAMILY, TASKS, VERTICAL, environment
-from analysis.variants import APART, IN_CONTROLS, KINDS_OF_TD3, OF_FIGURE_4, QUESTIONS, question
+from analysis.variants import APART, IN_CONTROLS, OF_FIGURE_4, QUESTIONS, VARIANTS_OF_TD3, question
 from common.cli import Parser, run
 from common.errors import UsageError
 from common.theme import panel_width
@@ -54,10 +54,10 @@ def figure4(results: str | Path) -> alt.ConcatChart:
     curves = load_published(results)
     with contextlib.suppress(UsageError):  # no ablations
         tried = load_ablations(results)
-        for kind in KINDS_OF_TD3:
+        for kind in VARIANTS_OF_TD3:
             one = tried[(tried.group == kind.group) & (tried.name == kind.name)]
             curves = pd.concat([curves, one.assign(method=kind.curve, name="published")])
-    painted = {kind.curve: kind.color for kind in KINDS_OF_TD3}
+    painted = {kind.curve: kind.color for kind in VARIANTS_OF_TD3}
     curves = select(curves, TASKS, [*FROM_STATES, *painted])
     until = dict(curves[curves.method == "DynE-TD3"].groupby("env").steps.max())
     still = doing_nothing(results)

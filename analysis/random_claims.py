@@ -47,7 +47,7 @@ def figure10(data: Data) -> Said:
     """Where random episodes go."""
     found, _ = farthest(data)
     far = {kind: one.mean() for kind, one in found.items()}
-    episodes = len(found["DynE"])
+    episodes = min(map(len, found.values()))
     odds = better(found["DynE"], found["raw"])
     said = (
         f"{verdict(odds, episodes < FEW)}: the farthest of an episode is {far['DynE']:.1f} on average, with raw actions "

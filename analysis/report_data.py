@@ -12,7 +12,7 @@ from analysis.authors import AUTHORS
 from analysis.comparisons import finals
 from analysis.curves import load_ablations, load_published
 from analysis.tasks import NAMES, environment
-from analysis.variants import KINDS_OF_TD3, Kind
+from analysis.variants import VARIANTS_OF_TD3, Kind
 from common.errors import UsageError
 
 
@@ -21,7 +21,7 @@ class Data:
 
     Attributes:
         as_published: the same with the published TD3 on every task.
-        other_td3: {a kind of TD3: the tasks on which TD3's curve is of that kind} (`with_best_td3`).
+        other_td3: {a variant of TD3: the tasks on which TD3's curve is that variant's} (`with_best_td3`).
     """
 
     def __init__(self, results: str | Path) -> None:
@@ -58,16 +58,16 @@ class Data:
             raise UsageError(f"{self.results}: there is no ablation {group} {name} on {task}")
         return found
 
-    def kinds_of_td3(self, task: str) -> dict[Kind, pd.DataFrame]:
-        """{kind of TD3: its curves on a task}, of those that were tried beside the published one."""
+    def variants_of_td3(self, task: str) -> dict[Kind, pd.DataFrame]:
+        """{variant of TD3: its curves on a task}, of those that were tried beside the published one."""
         found = {}
-        for kind in KINDS_OF_TD3:
+        for kind in VARIANTS_OF_TD3:
             with contextlib.suppress(UsageError):  # it was not tried
                 found[kind] = self.variant(kind.group, kind.name, task)
         return found
 
     def with_best_td3(self) -> "Data":
-        """The same, but with the kind of TD3 that ends highest on each task: a fairer comparison.
+        """The same, but with the variant of TD3 that ends highest on each task: a fairer comparison.
 
         What is compared are their ends over the steps that both the kind and the published TD3 have.
         """
@@ -77,7 +77,7 @@ class Data:
             if not self.methods(task, ["TD3"]):
                 continue
             raw, gains = self.series(task, "TD3"), dict[Kind, float]()
-            others = self.kinds_of_td3(task)
+            others = self.variants_of_td3(task)
             for kind, one in others.items():
                 ends = finals(one, raw)
                 gains[kind] = ends[0].mean() - ends[1].mean()

@@ -22,7 +22,7 @@ def untrained(data: Data, task: str) -> pd.Series:
     Of a seed's that are alike one counts: baselines begin by doing nearly nothing, from the same starts.
     """
     published = data.as_published
-    series = published.methods(task, ["TD3", "DynE-TD3", *BASELINES]) | published.kinds_of_td3(task)
+    series = published.methods(task, ["TD3", "DynE-TD3", *BASELINES]) | published.variants_of_td3(task)
     curves = pd.concat(series.values())
     first = curves[curves.steps == 0]
     alike = pd.DataFrame({"seed": first.seed, "return": first.mean_return.round()}).duplicated()

@@ -8,7 +8,7 @@ from analysis.figure_tables import load
 from analysis.report_data import Data
 from analysis.report_tables import by_task
 from analysis.tasks import OTHER_TASKS
-from analysis.variants import KINDS_OF_TD3, RAW
+from analysis.variants import RAW, VARIANTS_OF_TD3
 from analysis.wording import count, listed, number, paragraphs, with_interval
 from common.errors import UsageError
 
@@ -17,7 +17,7 @@ def tasks_of(data: Data) -> dict[str, dict[str, pd.DataFrame]]:
     """{task: {variant of TD3, or DynE-TD3: its curves}} of the other tasks where several variants of TD3 were tried."""
     found = {}
     for task in OTHER_TASKS:
-        kinds = data.kinds_of_td3(task)
+        kinds = data.variants_of_td3(task)
         if kinds:
             found[task] = {f"TD3, {RAW}": data.series(task, "TD3")}
             found[task] |= {f"TD3, {kind.words}": one for kind, one in kinds.items()}
@@ -36,11 +36,11 @@ def text(data: Data) -> str:
     """Whether each variant of TD3 ends higher than the published one, and whether DynE-TD3 stays ahead of it."""
     words = {"ahead of": "ends higher than the published one", "level with": "is level with it", "behind": "ends lower"}
     told = []
-    for kind in KINDS_OF_TD3:
+    for kind in VARIANTS_OF_TD3:
         stands: dict[str, list[str]] = {stand: [] for stand in words}
         ahead = []
         for task in tasks_of(data):
-            if kind not in data.kinds_of_td3(task):
+            if kind not in data.variants_of_td3(task):
                 continue
             one = data.variant(kind.group, kind.name, task)
             ours, raw, _ = finals(one, data.series(task, "TD3"))

@@ -17,6 +17,7 @@ from analysis.variants import LONGER
 from analysis.wording import MINUS, count, listed, number, paragraphs, read_off, seeds, with_interval
 from common.errors import UsageError
 
+ALIKE = 0.3  # how much more evaluations of the same starts correlate at least
 FRAME_ENDS = {"ReacherVertical": max(authors_returns("ReacherVertical", "DynE-TD3"))}  # the paper's figure 4, steps
 
 
@@ -176,18 +177,17 @@ def figure5(data: Data) -> str:
 
 
 def _shared_starts(data: Data) -> list[str]:
-    """That methods are evaluated from the same starts, and what this does to their curves; nothing of curves that do not move."""
+    """That methods are evaluated from the same starts, and what this does to their curves; nothing where they are not more alike by it."""
     told = []
     for task in tasks_with(data, ENCODED):
-        same, others = (
-            f"{value:.2f}".replace("-", MINUS) for value in correlations([data.series(task, name) for name in ENCODED])
-        )
-        if "nan" not in same + others:
+        found = correlations([data.series(task, name) for name in ENCODED])
+        same, others = (f"{value:.2f}".replace("-", MINUS) for value in found)
+        if found[0] - found[1] > ALIKE:
             told.append(f"{same} on {task} ({others} where the seeds differ)")
     words = (
-        "Evaluations of a seed begin at the same starts in all methods, and some starts are worse than others. Therefore the evaluations of "
-        f"two methods with the same seed correlate, on average {listed(told)}, and falls and rises that curves of several methods share are "
-        "mostly those of the starts."
+        "The n-th evaluation of a seed begins at the same starts in these methods, and some starts are worse than others. So the evaluations "
+        f"of two of them with the same seed correlate, on average over their pairs {listed(told)}. Falls and rises that their curves share are "
+        "in part those of the starts."
     )
     return [words] if told else []
 

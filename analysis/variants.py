@@ -18,7 +18,7 @@ class Question(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A kind of TD3 that was tried beside the published one, because DynE-TD3 differs from that one in it.
+    """A variant of TD3 that was tried beside the published one, because DynE-TD3 differs from that one in it.
 
     Attributes:
         group, name: its ablation.
@@ -37,7 +37,7 @@ class Kind(NamedTuple):
 
 
 RAW = "noise 0.1 in raw units"  # the published one
-KINDS_OF_TD3 = (
+VARIANTS_OF_TD3 = (
     Kind("noise", "bounds", "TD3 (wider noise)", "noise of a tenth of each bound", "with the wider noise", "#17becf"),
     Kind("bounded", "2", "TD3 (within ±2)", f"{RAW}, actions within ±2", "within ±2", "#98df8a"),
     Kind(
@@ -59,7 +59,7 @@ MORE_UNTRAINED = "untrained"  # those of other untrained encoders than its own
 LONGER = "longer"  # those of runs that are longer than the published ones, for the texts alone
 SMOOTHING = "smoothing"  # those that the figure of values shows
 RANDOM_STEPS = "start"  # those of TD3 and DynE-TD3 that begin with random steps
-APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in KINDS_OF_TD3)]
+APART = [IN_CONTROLS, MORE_UNTRAINED, LONGER, SMOOTHING, *(kind.group for kind in VARIANTS_OF_TD3)]
 
 
 QUESTIONS = {

@@ -31,7 +31,7 @@ def make_experiment(policy_name, env_name, num_seeds, results_dir, **flags):
     """
     flags |= {"env_name": env_name, "num_seeds": num_seeds, "results_dir": results_dir, "name": f"{num_seeds}_seeds"}
     line = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    args = training_parser(__doc__, [policy_name]).parse_args(line)
+    args = training_parser(__doc__, policy_name, [policy_name]).parse_args(line)
 
     method = METHODS[policy_name]
     args.source_img_width = SOURCE_WIDTH

@@ -116,6 +116,7 @@ def carry_out(
                     waiting.remove(task)
                     if task.is_done():  # what it is made of was made anew, and is the same
                         done.add(task.name)
+                        tell(f"{task.name}: as it was")
                     else:
                         running[remote.remote(task, str(_log(logs, task)), here)] = task
             if not running:
@@ -135,8 +136,9 @@ def carry_out(
                 for task in running.values():
                     if task.name in begun and (line := _goes_on(task, *begun[task.name])):
                         tell(line)
-    for task in waiting:  # though it may be done as things are, what it needs is not
-        tell(f"{task.name}: not run: it needs {min(set(task.after) - done)}")
+    for task in waiting:
+        left = "left as it is" if task.is_done() else "not run"
+        tell(f"{task.name}: {left}: it needs {min(set(task.after) - done)}")
     return outcomes
 
 

@@ -89,12 +89,13 @@ class Task:
         return first_difference(noted, asked)
 
     def trained_longer(self) -> tuple[Path, int] | None:
-        """The first folder of a policy that was trained for more steps than it is to be of, and these."""
+        """The first folder of a policy that has more steps than it is to be of, and was to have them, and its steps."""
+        unknown = OSError, ValueError, KeyError, TypeError, CheckpointError  # its script tells what is wrong
         for folder in [path.parent for path in self.made_of] if self.policies_of else []:
-            with contextlib.suppress(
-                OSError, ValueError, KeyError, TypeError, UsageError
-            ):  # not begun; its script tells the rest
-                if (steps := int(read_entries(folder / "opt.json")["max_timesteps"])) > self.policies_of:
+            with contextlib.suppress(*unknown):
+                planned = read_entries(folder / "opt.json")["max_timesteps"]
+                steps = entries.whole(checkpoint.load(folder / "checkpoint.pt", "run"), "steps", 0, LARGEST_WHOLE)
+                if min(planned, steps) > self.policies_of:
                     return folder, steps
         return None
 
@@ -109,9 +110,10 @@ class Task:
         """Whether there is nothing left to do; of a training in steps: whether its last evaluation and its newest checkpoint
         are there. A run may end behind its last evaluation, and its checkpoints may fall behind that."""
         if self.product:
-            if not (self.product.exists() and self.target.is_file()):
-                return False
-            return self.target.read_text(errors="replace") in (self._mark, *self._earlier_marks())
+            with contextlib.suppress(OSError):  # of a file that has just been taken away
+                if self.product.exists() and self.target.is_file():
+                    return self.target.read_text(errors="replace") in (self._mark, *self._earlier_marks())
+            return False
         if not self.steps:
             return self.target.is_file()
         try:

@@ -80,7 +80,7 @@ def check_results(tasks: Iterable[Task]) -> None:
         if longer := task.trained_longer():
             raise UsageError(
                 f"{task.name}: the manifest asks for policies of {task.policies_of} steps, but {longer[0]} was trained for "
-                f"{longer[1]}: give the curve as many, or leave its final_episodes and policy_seed out"
+                f"{longer[1]} steps: give the curve as many, or leave its final_episodes and policy_seed out"
             )
         if found := task.difference():
             asked, noted = found
@@ -91,7 +91,7 @@ def check_results(tasks: Iterable[Task]) -> None:
 
 
 def undone(tasks: Iterable[Task]) -> list[Task]:
-    """The tasks that are not done, and those whose product is made of what one of them makes, in order: it may have to be made anew."""
+    """The tasks that are not done, and those with a product that need one of them, in order: it may have to be made anew."""
     left = dict[str, Task]()
     for task in tasks:
         if (task.product and not left.keys().isdisjoint(task.after)) or not task.is_done():
@@ -102,11 +102,13 @@ def undone(tasks: Iterable[Task]) -> list[Task]:
 def lacking(tasks: Iterable[Task]) -> list[str]:
     """A line for each task that is not done, and how far it is; seeds of a run that are as far share one."""
     tasks = list(tasks)
-    done = {task.name for task in tasks if task.is_done()}
+    left = undone(tasks)
+    done = {task.name for task in tasks} - {task.name for task in left}
     found: dict[tuple[str, str], list[str]] = {}
-    for task in (task for task in tasks if task.name not in done):
+    for task in left:
         name, _, seed = task.name.partition(" seed ")
-        found.setdefault((name, task.state(done)), []).append(seed)
+        state = "made anew if what it needs changes" if task.is_done() else task.state(done)
+        found.setdefault((name, state), []).append(seed)
     return [
         " ".join([name, *(["seed", *seeds] if seeds[0] else [])]) + f": {state}"
         for (name, state), seeds in found.items()

@@ -66,6 +66,7 @@ def training_parser(
     start_timesteps: int = 0,
 ) -> Parser:
     """A parser with the flags of every training script; of the methods `policy_names` it trains `policy_name` by default."""
+    assert policy_name in policy_names  # argparse does not look
     parser = Parser(description)
     add_run_flags(
         parser,

@@ -91,7 +91,7 @@ class Policy:
     def make_env(self, trust: bool = False, **kwargs: Any) -> gymnasium.Env:
         """Makes the environment that it was trained on, observed as it was in training.
 
-        Warns where an environment of one's own is not, to the last bit, what it was then; another module may have its id.
+        Warns where one that was named module:id is not, to the last bit, what it was then; another module may have its id.
 
         Args:
             trust: whether to import the module that the run's file names, if it names one: that executes its code.
@@ -107,12 +107,15 @@ class Policy:
         env_name = self.env_name if trust else known_id(self.env_name, "the policy", agree)
         make = self.state_space.make_env if self.state_space else make_env
         env = make(env_name, "env_name", **kwargs)
-        if self._content and ":" in self.env_name and not Fingerprint.of(make_env(env_name)).is_of(self._content):
-            warnings.warn(
-                f"{self.env_name} is not, to the last bit, what the policy was trained on: its code, its arguments, the module "
-                "that has registered it, the version of Python or MuJoCo, or the processor is another",
-                stacklevel=2,
-            )
+        if self._content and ":" in self.env_name:
+            with contextlib.closing(make_env(env_name)) as probed:
+                now = Fingerprint.of(probed)
+            if now.repeats and not now.is_of(self._content):
+                warnings.warn(
+                    f"{self.env_name} is not, to the last bit, what the policy was trained on: its code, its arguments, the "
+                    "module that has registered it, the version of Python or MuJoCo, or the processor is another",
+                    stacklevel=2,
+                )
         return env
 
     def select_action(self, observation: np.ndarray) -> np.ndarray:

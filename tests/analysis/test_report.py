@@ -250,7 +250,7 @@ def test_the_farthest_distances_are_from_each_episodes_start(tmp_path):
     assert said.startswith(
         "points the same way, not settled: the farthest of an episode is 3.0 on average, with raw actions 1.0, P(farther) 0.75;"
     )
-    assert of == "2 episodes each"
+    assert of == "1 episode each"  # at least
 
 
 def write_figure10(root, rows, env="PointMass-v0"):

@@ -37,7 +37,7 @@ def write_variant(results, task, group, name, value):
     table.to_csv(results / "ablations" / f"{task}_{group}_{name}.csv", index=False)
 
 
-def test_which_kinds_of_td3_end_higher_is_told(results):
+def test_which_variants_of_td3_end_higher_is_told(results):
     told = report_td3.text(Data(results))
     ends = "ends higher than the published one on Striker (−151 against −200) and ends lower on Thrower (−141 against −110)"
     assert f"TD3 with the wider noise {ends}." in told
@@ -79,7 +79,7 @@ def test_random_steps_are_a_kind_that_may_be_shorter(results):
     assert "TD3 (10 000 random steps)" in str(figures.figure4(results).to_dict()["datasets"])
 
 
-def test_figure_4_shows_the_kinds_of_td3(results):
+def test_figure_4_shows_the_variants_of_td3(results):
     chart = figures.figure4(results).to_dict()
     assert all(name in str(chart["datasets"]) for name in ("TD3 (wider noise)", "TD3 (within ±2)"))
 

@@ -14,13 +14,14 @@ from fault_runs import wait_until_held
 from manifests import TINY
 from processes import ScriptProcess
 
+from common import checkpoint
 from common.errors import UsageError
 from common.paths import REPOSITORY
 from common.run_folder import RunFolder
 from experiments import engine
 from experiments.manifest import read
 from experiments.task import Task
-from experiments.tasks import check_results, tasks_of, undone
+from experiments.tasks import check_results, lacking, tasks_of, undone
 
 MANIFEST = """
 [embeddings.pend]
@@ -266,9 +267,13 @@ def test_what_is_made_of_what_is_made_anew_is_made_anew_in_the_same_call(tmp_pat
     tasks = [run, curve, table, film]
     assert {*carry_out(tasks, tmp_path)[0]} == {"run", "curve", "table", "film"} and not undone(tasks)
     source.write_text("2")
+    assert lacking(tasks)[2] == "table: made anew if what it needs changes"
     assert [task.name for task in undone(tasks)] == ["run", "curve", "table", "film"]
     assert {*carry_out(tasks, tmp_path)[0]} == {"run", "curve", "film"} and not undone(tasks)
     assert film.product.read_text() == "2"
+    source.unlink()  # the first fails
+    outcomes = carry_out(tasks, tmp_path)[0]
+    assert {*outcomes} == {"run"} and outcomes["run"].code == 1
 
 
 @pytest.mark.parametrize("entry", ["final_episodes = 1", "policy_seed = 1"])
@@ -278,13 +283,16 @@ def test_policies_of_longer_runs_than_their_curve_are_refused(tasks, entry):
     check_results(tasks)
     folder = task.made_of[-1].parent
     folder.mkdir(parents=True)
-    (folder / "opt.json").write_text(json.dumps({"max_timesteps": task.policies_of}))
-    check_results([task])
-    (folder / "opt.json").write_text(json.dumps({"max_timesteps": task.policies_of + 100}))
-    words = (
-        f"asks for policies of {task.policies_of} steps, but {folder} was trained for {task.policies_of + 100}: give"
-    )
-    with pytest.raises(UsageError, match=words):
+    longer = task.policies_of + 100
+    for planned, steps in ((longer, None), (longer, task.policies_of), (task.policies_of, longer), (longer, longer)):
+        (folder / "opt.json").write_text(json.dumps({"max_timesteps": planned}))
+        if steps:
+            checkpoint.save(folder / "checkpoint.pt", "run", {"steps": steps})
+        if (planned, steps) != (longer, longer):
+            check_results([task])
+    with pytest.raises(
+        UsageError, match=f"of {task.policies_of} steps, but {folder} was trained for {longer} steps: give"
+    ):
         check_results([task])
 
 

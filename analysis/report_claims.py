@@ -245,7 +245,10 @@ def seven_dof(data: Data) -> Said:
         nowhere = [method for method in asked if not any(method == there for _, there in runs)]
         some = [f"{method} on {task}" for task, method in missing if method not in nowhere]
         shared, said = OPEN, f"{said}; not run yet: {listed([*nowhere, *some])}"
-    return f"{shared}: {said}", "; ".join(f"{task}: {many}" for task, _, _, many in told)
+    amounts: dict[str, list[str]] = {}
+    for task, _, _, many in told:
+        amounts.setdefault(many, []).append(task)
+    return f"{shared}: {said}", "; ".join(f"{listed(tasks)}: {many}" for many, tasks in amounts.items())
 
 
 SLOWER = "SAC, PPO and SAC-LSP learn more slowly than DynE-TD3"  # SAC-LSP on the Reacher family (section 5.2)

@@ -144,11 +144,11 @@ def tasks_claim(data: Data) -> Said:
         told[standing(better(*last))].append(f"{task} ({returned})")
         all_along[standing(better(*on_the_way(ours, theirs)))].append(task)
     parts, over_all = (
-        [f"{marked(stands)} that TD3 on {listed(tasks)}" for stands, tasks in one.items() if tasks]
+        [f"{marked(stands)} it on {listed(tasks)}" for stands, tasks in one.items() if tasks]
         for one in (told, all_along)
     )
     claim, average = over_tasks(found.values())
-    said = f"{claim}: P(better), averaged over the tasks, is {average:.2f}; DynE-TD3 is at the end "
+    said = f"{claim}: P(better), averaged over the tasks, is {average:.2f}; at the end "
     said += f"{', '.join(parts)}; over all steps {', '.join(over_all)}"
     missing = [task for task in OTHER_TASKS if task not in found]
     said += f"; not run yet: {listed(missing)}" if missing else ""

@@ -124,9 +124,9 @@ def test_random_steps_on_the_other_tasks(tmp_path):
     for task, ends in {"ReacherTurn": [-110, -111], "Pusher": [-90, -91, -92], "Striker": [-100, -101]}.items():
         write_variant(tmp_path, task, "TD3", "start", "td3", ends)
     assert glance(tmp_path)[figure] == (
-        "not settled: P(better), averaged over the tasks, is 0.50; DynE-TD3 is at the end ahead of that TD3 on ReacherTurn "
-        "(−100 against −110), **level with** that TD3 on Striker (−100 against −100), **behind** that TD3 on Pusher (−100 against −91.0); over all steps "
-        "ahead of that TD3 on ReacherTurn, **level with** that TD3 on Striker, **behind** that TD3 on Pusher; not run yet: ReacherPush and Thrower"
+        "not settled: P(better), averaged over the tasks, is 0.50; at the end ahead of it on ReacherTurn (−100 against −110), **level with** it on "
+        "Striker (−100 against −100), **behind** it on Pusher (−100 against −91.0); over all steps ahead of it on ReacherTurn, **level with** it "
+        "on Striker, **behind** it on Pusher; not run yet: ReacherPush and Thrower"
     )
 
 

@@ -117,20 +117,15 @@ def correlations(series: Sequence[pd.DataFrame]) -> tuple[float, float]:
     Returns:
         over pairs of runs of the same seed, whose evaluations begin at the same starts, and of different seeds; NaN if there is none.
     """
-    curves = [
-        one[one.steps > one.steps.min()].pivot(index="steps", columns="seed", values="mean_return") for one in series
-    ]
-    same, others = list[float](), list[float]()
-    for ours, theirs in itertools.combinations(curves, 2):
-        for seed, other in itertools.product(ours, theirs):
-            (same if seed == other else others).append(_correlation(ours[seed], theirs[other]))
+    trained = (one[one.steps > one.steps.min()] for one in series)
+    curves = [one.pivot(index="steps", columns="seed", values="mean_return") for one in trained]
+    found = pd.concat(curves, axis=1, keys=range(len(curves))).corr()
+    of_two_methods = [(one, other) for one, other in itertools.combinations(found, 2) if one[0] != other[0]]
+    same, others = (
+        [found.loc[one, other] for one, other in of_two_methods if (one[1] == other[1]) == alike]
+        for alike in (True, False)
+    )
     return float(np.mean(same or np.nan)), float(np.mean(others or np.nan))
-
-
-def _correlation(one: pd.Series, other: pd.Series) -> float:
-    """That of the evaluations at the steps that both have, NaN where one does not change."""
-    one, other = one.align(other.dropna(), join="inner")
-    return one.corr(other) if one.nunique() > 1 and other.nunique() > 1 else np.nan
 
 
 def steps_to_reach(curves: pd.DataFrame, level: float, width: int) -> int | None:
